@@ -1,0 +1,1 @@
+//! The words of the log: ids, events, inputs, the envelope and their bytes.

@@ -1,0 +1,2 @@
+//! The prooflog program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The whole ring on virtual time, with faults and checkers.
