@@ -190,6 +190,36 @@ fixed_bytes!(
     Address[20], "an address (20 bytes hex)"
 );
 
+/// The prover's name for a request: a few bytes, hex without 0x in its URLs.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct ProofId(pub Vec<u8>);
+
+impl fmt::Display for ProofId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{}", hex::encode(&self.0))
+    }
+}
+
+impl fmt::Debug for ProofId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for ProofId {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ProofId {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        let digits = text.strip_prefix("0x").unwrap_or(&text);
+        hex::decode(digits).map(Self).map_err(|_| serde::de::Error::custom(ParseIdError::new(&text, "a proof id in hex")))
+    }
+}
+
 impl Hash32 {
     /// All zero: what contracts answer for "nothing there".
     pub const ZERO: Self = Self([0; 32]);
@@ -373,6 +403,8 @@ pub enum StreamId {
     Unit(UnitId),
     /// One nonce slot.
     Tx(SlotId),
+    /// One sending account.
+    Signer(SignerId),
 }
 
 /// Name prefixes that belong to the engine for ever: outside writers are refused on them.
@@ -385,6 +417,7 @@ impl fmt::Display for StreamId {
             Self::Chain(chain) => write!(f, "chain-{chain}"),
             Self::Unit(unit) => unit.fmt(f),
             Self::Tx(slot) => slot.fmt(f),
+            Self::Signer(signer) => write!(f, "signer-{signer}"),
         }
     }
 }
@@ -409,6 +442,10 @@ fn parse_stream(text: &str) -> Option<StreamId> {
             let kind = if category == "span" { UnitKind::Span } else { UnitKind::Agg };
             let chain = ChainId(plain(parts.next()?)?);
             StreamId::Unit(UnitId { chain, kind, number: plain(parts.next()?)? })
+        }
+        "signer" => {
+            let l1 = L1ChainId(plain(parts.next()?)?);
+            StreamId::Signer(SignerId { l1, address: parts.next()?.strip_prefix("0x")?.parse().ok()? })
         }
         "tx" => {
             let l1 = L1ChainId(plain(parts.next()?)?);
@@ -458,6 +495,7 @@ mod tests {
             StreamId::Unit(UnitId::span(ChainId(10), 7)),
             StreamId::Unit(UnitId::agg(ChainId(10), 2)),
             StreamId::Tx(slot),
+            StreamId::Signer(slot.signer),
         ];
         for stream in streams {
             assert_eq!(stream.to_string().parse::<StreamId>().unwrap(), stream);

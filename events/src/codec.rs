@@ -1,0 +1,81 @@
+//! Bytes and back: bincode 2.0.1 in its standard configuration, and nothing else knows bytes.
+//!
+//! bincode is pinned to exactly 2.0.1: the goldens bind us to its encoding, and 3.0.0 on crates.io is an empty farewell
+//! release. It does not describe itself, so a type's name and version stand beside its bytes. Every decode has a limit,
+//! because a forged length would otherwise allocate without bound, and must consume every byte, because a longer
+//! payload is another version.
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::{BorrowDecode, Decode, Encode};
+
+/// Most bytes that one decode may claim: an event of the largest size, as bincode counts it.
+pub const MAX_DECODE: usize = 64 << 20;
+
+const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_DECODE>> = bincode::config::standard().with_limit::<MAX_DECODE>();
+
+/// Why bytes are not what they should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// They do not decode.
+    #[error("{0}")]
+    Malformed(String),
+    /// They decode, and something is left over.
+    #[error("{left} bytes are left over")]
+    Trailing {
+        /// How many.
+        left: usize,
+    },
+}
+
+/// The bytes of `value`.
+#[must_use]
+pub fn encode<T: Encode>(value: &T) -> Vec<u8> {
+    // Our types hold no maps, no locks and no paths, so the only error left is a full writer, and a Vec grows.
+    bincode::encode_to_vec(value, CONFIG).unwrap_or_default()
+}
+
+/// The value that `bytes` say, all of them.
+///
+/// # Errors
+/// When they are malformed, claim more than [`MAX_DECODE`], or say more than one value.
+pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
+    finish(bincode::decode_from_slice(bytes, CONFIG), bytes.len())
+}
+
+/// As [`decode`], borrowing texts and byte strings from `bytes`.
+///
+/// # Errors
+/// As [`decode`].
+pub fn borrow_decode<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, CodecError> {
+    finish(bincode::borrow_decode_from_slice(bytes, CONFIG), bytes.len())
+}
+
+fn finish<T>(result: Result<(T, usize), bincode::error::DecodeError>, given: usize) -> Result<T, CodecError> {
+    let (value, read) = result.map_err(|error| CodecError::Malformed(error.to_string()))?;
+    match given.saturating_sub(read) {
+        0 => Ok(value),
+        left => Err(CodecError::Trailing { left }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_forged_length_is_refused_before_it_is_allocated() {
+        // Marker 253 says that a u64 follows; it claims 2^60 bytes.
+        let mut bytes = vec![253];
+        bytes.extend_from_slice(&(1_u64 << 60).to_le_bytes());
+        assert!(matches!(decode::<Vec<u8>>(&bytes), Err(CodecError::Malformed(_))));
+    }
+
+    #[test]
+    fn every_byte_must_be_used() {
+        let mut bytes = encode(&7_u32);
+        bytes.push(0);
+        assert_eq!(decode::<u32>(&bytes), Err(CodecError::Trailing { left: 1 }));
+        assert_eq!(decode::<u32>(&encode(&7_u32)).unwrap(), 7);
+    }
+}
