@@ -226,7 +226,7 @@ pub struct Call {
     pub to: Address,
     /// Coin sent along.
     pub value: Wei,
-    /// SHA-256 of the call data.
+    /// SHA-256 of the call data; zero while the purpose was changed and nothing is built yet.
     pub calldata: Hash32,
 }
 

@@ -327,8 +327,8 @@ pub struct SpanSettled {
 /// The aggregate's submission is confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct AggSettled {
-    /// Index of its output.
-    pub output_index: u64,
+    /// Index of its output, where it was seen at the head.
+    pub output_index: Option<u64>,
 }
 
 /// The contract moved back below the unit: its proof is of use again.

@@ -155,6 +155,8 @@ pub struct TxSigned {
     pub slot: SlotId,
     /// Which version.
     pub version: TxVersion,
+    /// SHA-256 of the call data that were signed.
+    pub calldata: Hash32,
     /// The transaction's hash.
     pub hash: Hash32,
     /// The signed bytes.

@@ -1,0 +1,435 @@
+//! One rollup: its identity and policy, what the contract says, its heads, what holds work back, its units.
+
+use bincode::{Decode, Encode};
+use prooflog_events::event::{ChainRegistered, Event};
+use prooflog_events::ids::{
+    Address, ChainId, Hash32, L1Ref, L2Block, Micros, Range, Revision, SignerId, UnitId, UnitKind,
+};
+use prooflog_events::policy::Policy;
+use prooflog_events::values::{Anchor, AggTerms, Commitments, ContractValues, Control, DegradedReason, FailureClass};
+
+use super::index::Index;
+use super::phase::Phase;
+use super::unit::Unit;
+use crate::intervals::Intervals;
+use crate::{Map, Set};
+
+/// A rollup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// Which.
+    pub id: ChainId,
+    /// Revision of its newest event.
+    pub revision: Revision,
+    /// What it is.
+    pub registration: ChainRegistered,
+    /// What holds for it; `None` until the first `PolicyChanged`, which comes in the same batch.
+    pub policy: Option<Policy>,
+    /// What the contract says.
+    pub contract: Contract,
+    /// The finalized L2 head.
+    pub finalized: Option<Finalized>,
+    /// What holds work back.
+    pub hold: Hold,
+    /// Health of the prover.
+    pub prover: Prover,
+    /// Output roots that all rollup nodes agree on, at and above the contract's latest block.
+    pub roots: Map<L2Block, Hash32>,
+    /// Number of the newest span.
+    pub last_span: u64,
+    /// Number of the newest aggregate.
+    pub last_agg: u64,
+    /// Members that the next aggregate may have at most, after one was too large; 0 is the policy's limit.
+    pub member_cap: u32,
+    /// Spans that are alive or complete.
+    pub spans: Map<u64, Unit>,
+    /// Aggregates that are alive.
+    pub aggs: Map<u64, Unit>,
+    /// Units that are over and still hold a proof.
+    pub retired: Map<UnitId, Unit>,
+    /// Derived from the above, kept up to date.
+    pub index: Index,
+}
+
+/// What the contract says.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Contract {
+    /// Values at the L1's head.
+    pub values: Option<ContractValues>,
+    /// Latest output at the L1's head.
+    pub latest: Option<Anchor>,
+    /// Latest output at confirmation depth.
+    pub confirmed: Option<Anchor>,
+    /// When the latest output came.
+    pub advanced: Micros,
+    /// The L1 block at which it was seen: a read of a lower block is stale.
+    pub advanced_at: L1Ref,
+}
+
+/// The finalized L2 head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Finalized {
+    /// Its number.
+    pub block: L2Block,
+    /// When it came there.
+    pub since: Micros,
+    /// It has not moved for longer than the policy allows.
+    pub stalled: bool,
+}
+
+/// What holds work back.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Hold {
+    /// Halted kinds of work, since when.
+    pub paused: Map<Control, Micros>,
+    /// Reasons for degraded mode, since when.
+    pub degraded: Map<DegradedReason, Micros>,
+    /// Whether the server proves what the contract accepts; `None` before the first answer.
+    pub config_ok: Option<bool>,
+    /// Everything up to here is to be submitted without waiting.
+    pub flush_to: Option<L2Block>,
+}
+
+/// Health of the prover, as the outcomes of attempts tell.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Prover {
+    /// Failures in a row that may be the prover's.
+    pub failures: u32,
+    /// Unit of the last failure.
+    pub last_failed: Option<UnitId>,
+    /// When a request was last taken.
+    pub last_requested: Micros,
+    /// When a proof last came.
+    pub last_fulfilled: Micros,
+    /// Degraded since, and by which class.
+    pub degraded: Option<(Micros, FailureClass)>,
+    /// Nothing new is started before.
+    pub not_before: Micros,
+    /// Probes in a row that failed, or times that it was full.
+    pub streak: u32,
+}
+
+impl Chain {
+    /// A rollup just taken on.
+    #[must_use]
+    pub fn new(id: ChainId, registration: ChainRegistered) -> Self {
+        Self {
+            id,
+            revision: Revision(0),
+            registration,
+            policy: None,
+            contract: Contract::default(),
+            finalized: None,
+            hold: Hold::default(),
+            prover: Prover::default(),
+            roots: Map::default(),
+            last_span: 0,
+            last_agg: 0,
+            member_cap: 0,
+            spans: Map::default(),
+            aggs: Map::default(),
+            retired: Map::default(),
+            index: Index::default(),
+        }
+    }
+
+    /// A live unit.
+    #[must_use]
+    pub fn unit(&self, id: UnitId) -> Option<&Unit> {
+        match id.kind {
+            UnitKind::Span => self.spans.get(&id.number),
+            UnitKind::Agg => self.aggs.get(&id.number),
+        }
+    }
+
+    /// Its live units.
+    pub fn units(&self) -> impl Iterator<Item = &Unit> + '_ {
+        self.aggs.values().chain(self.spans.values())
+    }
+
+    /// The account that sends for it.
+    #[must_use]
+    pub fn signer(&self) -> Option<SignerId> {
+        self.policy.as_ref().map(|policy| SignerId { l1: self.registration.l1, address: policy.signer })
+    }
+
+    /// What spans are proven under now; `None` before the contract was read.
+    #[must_use]
+    pub fn commitments(&self) -> Option<Commitments> {
+        let values = self.contract.values.as_ref()?;
+        Some(Commitments {
+            mode: self.policy.as_ref()?.mode,
+            range_vkey: values.range_vkey,
+            rollup_config: values.rollup_config,
+        })
+    }
+
+    /// What aggregates are proven and submitted under now; `None` before the contract was read.
+    #[must_use]
+    pub fn terms(&self) -> Option<AggTerms> {
+        let policy = self.policy.as_ref()?;
+        Some(AggTerms {
+            commitments: self.commitments()?,
+            agg_vkey: self.contract.values.as_ref()?.agg_vkey,
+            config_name: policy.config_name,
+            prover: policy.prover_address.unwrap_or(policy.signer),
+            contract: self.registration.oracle,
+        })
+    }
+
+    /// The contract's submission interval in blocks, at least one.
+    #[must_use]
+    pub fn interval(&self) -> u64 {
+        self.contract.values.as_ref().map_or(1, |values| values.submission_interval.max(1))
+    }
+
+    /// The lowest block that the contract accepts next.
+    #[must_use]
+    pub fn next_block(&self) -> Option<L2Block> {
+        self.contract.latest.map(|latest| L2Block(latest.block.0.saturating_add(self.interval())))
+    }
+
+    /// Whether a kind of work is halted.
+    #[must_use]
+    pub fn is_paused(&self, control: Control) -> bool {
+        self.hold.paused.contains_key(&control)
+    }
+
+    /// Whether the rollup is in degraded mode for any reason.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        !self.hold.degraded.is_empty()
+    }
+
+    /// Whether the contract is in optimistic mode.
+    #[must_use]
+    pub fn is_optimistic(&self) -> bool {
+        self.contract.values.as_ref().is_some_and(|values| values.optimistic)
+    }
+
+    /// Whether the rollup nodes agree with the contract on its latest output.
+    #[must_use]
+    pub fn anchor_agreed(&self) -> bool {
+        self.contract.latest.is_some_and(|latest| self.roots.get(&latest.block) == Some(&latest.root))
+    }
+
+    /// Blocks of live and complete spans.
+    #[must_use]
+    pub const fn coverage(&self) -> &Intervals {
+        &self.index.coverage
+    }
+
+    /// Where complete spans reach without a hole from the contract's latest block on.
+    #[must_use]
+    pub fn proven_to(&self) -> Option<L2Block> {
+        let mut at = self.contract.latest?.block;
+        while let Some(span) = self.span_at(at) {
+            if span.phase != Phase::Complete {
+                break;
+            }
+            at = span.range.end;
+        }
+        Some(at)
+    }
+
+    /// The live span that starts at `block`.
+    #[must_use]
+    pub fn span_at(&self, block: L2Block) -> Option<&Unit> {
+        self.index.by_start.get(&block).and_then(|number| self.spans.get(number))
+    }
+
+    /// Takes an event of its own stream in. `false`: illegal now.
+    pub(super) fn absorb(&mut self, event: &Event, time: Micros) -> bool {
+        match event {
+            Event::PolicyChanged(e) => self.policy = Some(e.policy.clone()),
+            Event::ContractChanged(e) => {
+                if self.registration.oracle != e.from {
+                    return false;
+                }
+                self.registration.oracle = e.to;
+                self.contract = Contract::default();
+                self.roots = Map::default();
+                self.hold.config_ok = None;
+            }
+            Event::ContractObserved(e) => self.contract.values = Some(e.values.clone()),
+            Event::ContractConfigValidated(_) => self.hold.config_ok = Some(true),
+            Event::ContractConfigRejected(_) => self.hold.config_ok = Some(false),
+            Event::ContractAdvanced(e) => {
+                self.contract.latest = Some(e.latest);
+                self.contract.advanced = time;
+                self.contract.advanced_at = e.at;
+                self.member_cap = 0;
+                self.roots.retain_from(e.latest.block);
+                if self.hold.flush_to.is_some_and(|to| to <= e.latest.block) {
+                    self.hold.flush_to = None;
+                }
+            }
+            Event::ContractConfirmed(e) => self.contract.confirmed = e.latest,
+            Event::ContractRolledBack(e) => {
+                self.contract.latest = e.latest;
+                self.contract.advanced = time;
+                self.contract.advanced_at = e.at;
+            }
+            Event::OutputChecked(e) => {
+                self.roots.insert(e.block, e.root);
+            }
+            Event::OutputMismatched(e) => {
+                self.roots.remove(&e.block);
+            }
+            _ => return self.absorb_modes(event, time),
+        }
+        true
+    }
+
+    fn absorb_modes(&mut self, event: &Event, time: Micros) -> bool {
+        match event {
+            Event::FinalizedMoved(e) => {
+                if self.finalized.is_some_and(|head| e.block <= head.block) {
+                    return false;
+                }
+                self.finalized = Some(Finalized { block: e.block, since: time, stalled: false });
+            }
+            Event::FinalizedStalled(_) => match &mut self.finalized {
+                Some(head) if !head.stalled => head.stalled = true,
+                _ => return false,
+            },
+            Event::DegradedModeEntered(e) => return self.hold.degraded.insert(e.reason, time).is_none(),
+            Event::DegradedModeLeft(e) => return self.hold.degraded.remove(&e.reason).is_some(),
+            Event::Paused(e) => return self.hold.paused.insert(e.control, time).is_none(),
+            Event::Resumed(e) => return self.hold.paused.remove(&e.control).is_some(),
+            Event::FlushRequested(e) => self.hold.flush_to = Some(e.to),
+            Event::ProverDegraded(e) => {
+                if self.prover.degraded.is_some() {
+                    return false;
+                }
+                self.prover.degraded = Some((time, e.class));
+            }
+            Event::ProverRecovered(_) => {
+                if self.prover.degraded.take().is_none() {
+                    return false;
+                }
+                self.prover.failures = 0;
+                self.prover.streak = 0;
+                self.prover.not_before = Micros(0);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// What an event of a unit says about the prover.
+    pub(super) fn learn_of_prover(&mut self, unit: UnitId, event: &Event, time: Micros) {
+        let class = match event {
+            Event::ProofRequested(_) => {
+                self.prover.last_requested = time;
+                return;
+            }
+            Event::ProofFulfilled(_) => {
+                self.prover.last_fulfilled = time;
+                self.prover.failures = 0;
+                self.prover.streak = 0;
+                return;
+            }
+            Event::WitnessGenFailed(e) => e.class,
+            Event::Unfulfillable(e) => e.class,
+            Event::ProofLost(e) => e.class,
+            Event::TimedOut(e) => match e.reason {
+                prooflog_events::event::TimeoutReason::Deadline => FailureClass::ProvingTimeout,
+                prooflog_events::event::TimeoutReason::Restart => return,
+            },
+            _ => return,
+        };
+        match class {
+            FailureClass::Unexecutable | FailureClass::DataNotReady | FailureClass::Restart => {}
+            FailureClass::Capacity => self.pause_prover(time),
+            _ => {
+                self.prover.failures = self.prover.failures.saturating_add(1);
+                self.prover.last_failed = Some(unit);
+                if self.prover.degraded.is_some() {
+                    self.pause_prover(time);
+                }
+            }
+        }
+    }
+
+    fn pause_prover(&mut self, time: Micros) {
+        let (min, max) =
+            self.policy.as_ref().map_or((10, 900), |policy| (policy.backoff_min_secs, policy.backoff_max_secs));
+        self.prover.not_before = time.plus_secs(backoff(min, max, self.prover.streak));
+        self.prover.streak = self.prover.streak.saturating_add(1);
+    }
+
+    /// Addresses and values that doctor and status name.
+    #[must_use]
+    pub const fn oracle(&self) -> Address {
+        self.registration.oracle
+    }
+
+    /// Complete spans that chain without a gap from the contract's latest block on, at most `limit`.
+    #[must_use]
+    pub fn provable_run(&self, limit: usize) -> Vec<&Unit> {
+        let Some(latest) = self.contract.latest else { return Vec::new() };
+        let mut at = latest.block;
+        let mut run = Vec::new();
+        while let Some(span) = self.span_at(at) {
+            if span.phase != Phase::Complete || run.len() >= limit {
+                break;
+            }
+            at = span.range.end;
+            run.push(span);
+        }
+        run
+    }
+
+    /// Spans whose start lies inside `range`, lowest first.
+    pub fn spans_starting_in(&self, range: Range) -> impl Iterator<Item = &Unit> + '_ {
+        self.index.by_start.range(range.start..range.end).filter_map(|(_, number)| self.spans.get(number))
+    }
+}
+
+/// The pause after `streak` failures in a row: doubling from `min` up to `max`, in seconds.
+#[must_use]
+pub fn backoff(min: u64, max: u64, streak: u32) -> u64 {
+    min.saturating_mul(1_u64 << streak.min(20)).min(max).max(min)
+}
+
+impl<V: Clone> Map<L2Block, V> {
+    /// Forgets all entries below `block`.
+    fn retain_from(&mut self, block: L2Block) {
+        while let Some(low) = self.get_min().map(|(low, _)| *low) {
+            if low >= block {
+                break;
+            }
+            self.remove(&low);
+        }
+    }
+}
+
+/// What [`Chain`] stores: all but the index, which follows from it.
+macro_rules! chain_fields {
+    ($($field:ident),*) => {
+        impl Encode for Chain {
+            fn encode<E: bincode::enc::Encoder>(&self, encoder: &mut E) -> Result<(), bincode::error::EncodeError> {
+                $(self.$field.encode(encoder)?;)*
+                Ok(())
+            }
+        }
+
+        impl<C> Decode<C> for Chain {
+            fn decode<D: bincode::de::Decoder<Context = C>>(d: &mut D) -> Result<Self, bincode::error::DecodeError> {
+                $(let $field = Decode::decode(d)?;)*
+                let mut chain = Self { $($field,)* index: Index::default() };
+                chain.index = Index::of(&chain);
+                Ok(chain)
+            }
+        }
+    };
+}
+
+chain_fields!(
+    id, revision, registration, policy, contract, finalized, hold, prover, roots, last_span, last_agg, member_cap, spans,
+    aggs, retired
+);
+
+/// Sets of units, by what they wait for.
+pub(super) type UnitSet = Set<(Micros, UnitId)>;
