@@ -11,7 +11,8 @@ use bincode::{BorrowDecode, Decode, Encode};
 /// Most bytes that one decode may claim: an event of the largest size, as bincode counts it.
 pub const MAX_DECODE: usize = 64 << 20;
 
-const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_DECODE>> = bincode::config::standard().with_limit::<MAX_DECODE>();
+const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_DECODE>> =
+    bincode::config::standard().with_limit::<MAX_DECODE>();
 
 /// Why bytes are not what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

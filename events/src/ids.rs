@@ -22,7 +22,10 @@ pub struct ParseIdError {
 
 impl ParseIdError {
     fn new(text: &str, expected: &'static str) -> Self {
-        Self { text: text.chars().take(128).collect(), expected }
+        Self {
+            text: text.chars().take(128).collect(),
+            expected,
+        }
     }
 }
 
@@ -216,7 +219,9 @@ impl<'de> Deserialize<'de> for ProofId {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
         let digits = text.strip_prefix("0x").unwrap_or(&text);
-        hex::decode(digits).map(Self).map_err(|_| serde::de::Error::custom(ParseIdError::new(&text, "a proof id in hex")))
+        hex::decode(digits)
+            .map(Self)
+            .map_err(|_| serde::de::Error::custom(ParseIdError::new(&text, "a proof id in hex")))
     }
 }
 
@@ -267,7 +272,9 @@ impl Micros {
 }
 
 /// The blocks `start + 1 ..= end`: neighbours share the boundary number, whose root is the agreed one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize,
+)]
 pub struct Range {
     /// The agreed block, which is not proven.
     pub start: L2Block,
@@ -279,7 +286,11 @@ impl Range {
     /// The blocks after `start` up to `end`; `None` where there are none.
     #[must_use]
     pub const fn new(start: L2Block, end: L2Block) -> Option<Self> {
-        if start.0 < end.0 { Some(Self { start, end }) } else { None }
+        if start.0 < end.0 {
+            Some(Self { start, end })
+        } else {
+            None
+        }
     }
 
     /// How many blocks are proven.
@@ -295,7 +306,16 @@ impl Range {
             return None;
         }
         let middle = L2Block(self.start.0 + self.blocks() / 2);
-        Some((Self { start: self.start, end: middle }, Self { start: middle, end: self.end }))
+        Some((
+            Self {
+                start: self.start,
+                end: middle,
+            },
+            Self {
+                start: middle,
+                end: self.end,
+            },
+        ))
     }
 
     /// Whether a block is shared (boundaries do not count).
@@ -318,7 +338,9 @@ impl fmt::Display for Range {
 }
 
 /// An L1 block by number and hash: a number alone says nothing after a reorg.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize,
+)]
 pub struct L1Ref {
     /// Its number.
     pub number: L1Number,
@@ -333,7 +355,9 @@ impl fmt::Display for L1Ref {
 }
 
 /// What a proven unit is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum UnitKind {
     /// Many spans in one proof, for the contract.
@@ -343,7 +367,9 @@ pub enum UnitKind {
 }
 
 /// A span or an aggregate of one chain. Numbers count from 1 per chain and kind and are never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize,
+)]
 pub struct UnitId {
     /// The rollup.
     pub chain: ChainId,
@@ -363,7 +389,9 @@ impl fmt::Display for UnitId {
 }
 
 /// An account that sends, on the L1 it sends on: nonces belong to it, not to a rollup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize,
+)]
 pub struct SignerId {
     /// The L1.
     pub l1: L1ChainId,
@@ -378,7 +406,9 @@ impl fmt::Display for SignerId {
 }
 
 /// A nonce slot: at most one purpose is in flight in it, in any number of signed versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize,
+)]
 pub struct SlotId {
     /// Whose nonce.
     pub signer: SignerId,
@@ -427,7 +457,10 @@ impl FromStr for StreamId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parse_stream(text).ok_or_else(|| {
-            ParseIdError::new(text, "a stream of the engine (chain-10, span-10-7, agg-10-2, tx-1-0x…-5)")
+            ParseIdError::new(
+                text,
+                "a stream of the engine (chain-10, span-10-7, agg-10-2, tx-1-0x…-5)",
+            )
         })
     }
 }
@@ -439,19 +472,33 @@ fn parse_stream(text: &str) -> Option<StreamId> {
         "node" if parts.next()? == "engine" => StreamId::Node,
         "chain" => StreamId::Chain(ChainId(plain(parts.next()?)?)),
         "span" | "agg" => {
-            let kind = if category == "span" { UnitKind::Span } else { UnitKind::Agg };
+            let kind = if category == "span" {
+                UnitKind::Span
+            } else {
+                UnitKind::Agg
+            };
             let chain = ChainId(plain(parts.next()?)?);
-            StreamId::Unit(UnitId { chain, kind, number: plain(parts.next()?)? })
+            StreamId::Unit(UnitId {
+                chain,
+                kind,
+                number: plain(parts.next()?)?,
+            })
         }
         "signer" => {
             let l1 = L1ChainId(plain(parts.next()?)?);
-            StreamId::Signer(SignerId { l1, address: parts.next()?.strip_prefix("0x")?.parse().ok()? })
+            StreamId::Signer(SignerId {
+                l1,
+                address: parts.next()?.strip_prefix("0x")?.parse().ok()?,
+            })
         }
         "tx" => {
             let l1 = L1ChainId(plain(parts.next()?)?);
             let address = parts.next()?.strip_prefix("0x")?.parse().ok()?;
             let nonce = Nonce(plain(parts.next()?)?);
-            StreamId::Tx(SlotId { signer: SignerId { l1, address }, nonce })
+            StreamId::Tx(SlotId {
+                signer: SignerId { l1, address },
+                nonce,
+            })
         }
         _ => return None,
     };
@@ -468,13 +515,21 @@ impl UnitId {
     /// The span `number` of `chain`.
     #[must_use]
     pub const fn span(chain: ChainId, number: u64) -> Self {
-        Self { chain, kind: UnitKind::Span, number }
+        Self {
+            chain,
+            kind: UnitKind::Span,
+            number,
+        }
     }
 
     /// The aggregate `number` of `chain`.
     #[must_use]
     pub const fn agg(chain: ChainId, number: u64) -> Self {
-        Self { chain, kind: UnitKind::Agg, number }
+        Self {
+            chain,
+            kind: UnitKind::Agg,
+            number,
+        }
     }
 }
 
@@ -486,7 +541,10 @@ mod tests {
     #[test]
     fn stream_names_have_exactly_one_spelling() {
         let slot = SlotId {
-            signer: SignerId { l1: L1ChainId(1), address: Address([0xab; 20]) },
+            signer: SignerId {
+                l1: L1ChainId(1),
+                address: Address([0xab; 20]),
+            },
             nonce: Nonce(5),
         };
         let streams = [
@@ -500,7 +558,16 @@ mod tests {
         for stream in streams {
             assert_eq!(stream.to_string().parse::<StreamId>().unwrap(), stream);
         }
-        for wrong in ["span-10", "span-010-7", "span-10-+7", "span-10-7-1", "tx-1-abab-5", "chain-", "", "node-x"] {
+        for wrong in [
+            "span-10",
+            "span-010-7",
+            "span-10-+7",
+            "span-10-7-1",
+            "tx-1-abab-5",
+            "chain-",
+            "",
+            "node-x",
+        ] {
             assert!(wrong.parse::<StreamId>().is_err(), "{wrong}");
         }
     }
@@ -514,6 +581,13 @@ mod tests {
             assert_eq!(low.end, high.start);
             assert!(low.blocks() > 0 && high.blocks() > 0);
         }
-        assert_eq!(Range { start: L2Block(4), end: L2Block(5) }.halves(), None);
+        assert_eq!(
+            Range {
+                start: L2Block(4),
+                end: L2Block(5)
+            }
+            .halves(),
+            None
+        );
     }
 }

@@ -177,10 +177,14 @@ impl Policy {
     #[must_use]
     pub fn blocks_ahead(&self, contract_interval: u64) -> u64 {
         if self.max_blocks_ahead > 0 {
-            return self.max_blocks_ahead;
+            // Less than one submission and the span that completes it would never lead to a submission.
+            let least = self.threshold(contract_interval).saturating_add(self.span_blocks);
+            return self.max_blocks_ahead.max(least);
         }
         let by_interval = self.threshold(contract_interval).saturating_mul(10);
-        let by_capacity = u64::from(self.max_proofs_in_flight).saturating_mul(4).saturating_mul(self.span_blocks);
+        let by_capacity = u64::from(self.max_proofs_in_flight)
+            .saturating_mul(4)
+            .saturating_mul(self.span_blocks);
         by_interval.max(by_capacity)
     }
 
@@ -210,16 +214,28 @@ impl Policy {
             ("fees.max_pending", u64::from(self.fees.max_pending)),
         ];
         if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
-            return Err(PolicyError { key, problem: "is 0, must be at least 1" });
+            return Err(PolicyError {
+                key,
+                problem: "is 0, must be at least 1",
+            });
         }
         if self.backoff_max_secs < self.backoff_min_secs {
-            return Err(PolicyError { key: "backoff_max_secs", problem: "is below backoff_min_secs" });
+            return Err(PolicyError {
+                key: "backoff_max_secs",
+                problem: "is below backoff_min_secs",
+            });
         }
         if self.fees.bump_percent < 10 {
-            return Err(PolicyError { key: "fees.bump_percent", problem: "is below 10, the mempool's replacement rule" });
+            return Err(PolicyError {
+                key: "fees.bump_percent",
+                problem: "is below 10, the mempool's replacement rule",
+            });
         }
         if self.confirmations > 200 {
-            return Err(PolicyError { key: "confirmations", problem: "is above 200: a checkpoint would expire first" });
+            return Err(PolicyError {
+                key: "confirmations",
+                problem: "is above 200: a checkpoint would expire first",
+            });
         }
         Ok(())
     }

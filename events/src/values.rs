@@ -112,9 +112,11 @@ impl FailureClass {
     #[must_use]
     pub const fn blame(self) -> Blame {
         match self {
-            Self::Unexecutable | Self::Unfulfillable | Self::WitnessError | Self::WitnessTimeout | Self::Dropped => {
-                Blame::Unit
-            }
+            Self::Unexecutable
+            | Self::Unfulfillable
+            | Self::WitnessError
+            | Self::WitnessTimeout
+            | Self::Dropped => Blame::Unit,
             Self::ProvingTimeout | Self::Lost | Self::NoBytes => Blame::Prover,
             Self::Account => Blame::Account,
             Self::Unreachable => Blame::Transport,
@@ -125,7 +127,10 @@ impl FailureClass {
     /// Whether the server is known to hold nothing for this try, so that the next one needs a new idempotency key.
     #[must_use]
     pub const fn is_known_failure(self) -> bool {
-        matches!(self, Self::Unexecutable | Self::Unfulfillable | Self::WitnessError | Self::Lost | Self::NoBytes)
+        matches!(
+            self,
+            Self::Unexecutable | Self::Unfulfillable | Self::WitnessError | Self::Lost | Self::NoBytes
+        )
     }
 }
 

@@ -6,8 +6,8 @@
 //! Nothing in here is truth: every fold can be thrown away and computed again.
 
 mod fact;
-mod map;
 pub mod intervals;
+mod map;
 pub mod state;
 mod stats;
 mod timeline;

@@ -5,7 +5,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use bincode::de::{Decoder, Decode};
+use bincode::de::{Decode, Decoder};
 use bincode::enc::{Encode, Encoder};
 use bincode::error::{DecodeError, EncodeError};
 
@@ -83,7 +83,9 @@ where
     K: Ord + Clone + bincode::BorrowDecode<'de, C>,
     V: Clone + bincode::BorrowDecode<'de, C>,
 {
-    fn borrow_decode<D: bincode::de::BorrowDecoder<'de, Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+    fn borrow_decode<D: bincode::de::BorrowDecoder<'de, Context = C>>(
+        decoder: &mut D,
+    ) -> Result<Self, DecodeError> {
         let entries = u64::decode(decoder)?;
         let mut map = imbl::OrdMap::new();
         for _ in 0..entries {
@@ -91,5 +93,23 @@ where
             map.insert(key, V::borrow_decode(decoder)?);
         }
         Ok(Self(map))
+    }
+}
+
+impl<K: Ord + Clone + Encode> Encode for Set<K> {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        (self.0.len() as u64).encode(encoder)?;
+        self.0.iter().try_for_each(|key| key.encode(encoder))
+    }
+}
+
+impl<C, K: Ord + Clone + Decode<C>> Decode<C> for Set<K> {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let entries = u64::decode(decoder)?;
+        let mut set = imbl::OrdSet::new();
+        for _ in 0..entries {
+            set.insert(K::decode(decoder)?);
+        }
+        Ok(Self(set))
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Address, Hash32, L1ChainId, L1Ref, L2Block, Micros};
 use crate::policy::Policy;
-use crate::values::{Anchor, Control, DegradedReason, FailureClass, ContractValues};
+use crate::values::{Anchor, ContractValues, Control, DegradedReason, FailureClass};
 
 /// A rollup was taken on. Its identity never changes: a log cannot be continued for another chain.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]

@@ -228,6 +228,8 @@ pub struct Retried {
     pub attempt: Attempt,
     /// Not before.
     pub not_before: Micros,
+    /// Failures of its own so far; those of the prover, the account or the way there do not count.
+    pub failures: u32,
     /// Failures of its own that it may still have.
     pub budget_left: u32,
 }

@@ -3,7 +3,9 @@
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Address, Attempt, ChainId, Hash32, L1Number, L1Ref, Nonce, ProofId, SlotId, TxVersion, UnitId, Wei};
+use crate::ids::{
+    Address, Attempt, ChainId, Hash32, L1Number, L1Ref, Nonce, ProofId, SlotId, TxVersion, UnitId, Wei,
+};
 use crate::values::{BlobRef, BroadcastOutcome, Call, FailureClass, L1Head, Purpose, Refusal};
 
 /// The prover's server compared its commitments with the contract's.

@@ -7,7 +7,9 @@ use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{ChainRegistered, EngineStarted};
-use crate::ids::{Address, ChainId, Hash32, L1Number, L1Ref, L2Block, Micros, Nonce, Range, SignerId, TxVersion, Wei};
+use crate::ids::{
+    Address, ChainId, Hash32, L1Number, L1Ref, L2Block, Micros, Nonce, Range, SignerId, TxVersion, Wei,
+};
 use crate::policy::Policy;
 use crate::values::{Anchor, ContractValues, L1Head, NodeAnswer, NonceState, Refusal};
 
@@ -188,6 +190,10 @@ impl ContractRead {
     /// The hash that the contract stores for `block`, `None` where it was not asked for or nothing is stored.
     #[must_use]
     pub fn checkpoint(&self, block: L1Number) -> Option<Hash32> {
-        self.checkpoints.iter().find(|seen| seen.number == block).map(|seen| seen.hash).filter(|hash| *hash != Hash32::ZERO)
+        self.checkpoints
+            .iter()
+            .find(|seen| seen.number == block)
+            .map(|seen| seen.hash)
+            .filter(|hash| *hash != Hash32::ZERO)
     }
 }

@@ -6,7 +6,9 @@ use prooflog_events::ids::{
     Address, ChainId, Hash32, L1Ref, L2Block, Micros, Range, Revision, SignerId, UnitId, UnitKind,
 };
 use prooflog_events::policy::Policy;
-use prooflog_events::values::{Anchor, AggTerms, Commitments, ContractValues, Control, DegradedReason, FailureClass};
+use prooflog_events::values::{
+    AggTerms, Anchor, Commitments, ContractValues, Control, DegradedReason, FailureClass,
+};
 
 use super::index::Index;
 use super::phase::Phase;
@@ -150,7 +152,10 @@ impl Chain {
     /// The account that sends for it.
     #[must_use]
     pub fn signer(&self) -> Option<SignerId> {
-        self.policy.as_ref().map(|policy| SignerId { l1: self.registration.l1, address: policy.signer })
+        self.policy.as_ref().map(|policy| SignerId {
+            l1: self.registration.l1,
+            address: policy.signer,
+        })
     }
 
     /// What spans are proven under now; `None` before the contract was read.
@@ -180,13 +185,18 @@ impl Chain {
     /// The contract's submission interval in blocks, at least one.
     #[must_use]
     pub fn interval(&self) -> u64 {
-        self.contract.values.as_ref().map_or(1, |values| values.submission_interval.max(1))
+        self.contract
+            .values
+            .as_ref()
+            .map_or(1, |values| values.submission_interval.max(1))
     }
 
     /// The lowest block that the contract accepts next.
     #[must_use]
     pub fn next_block(&self) -> Option<L2Block> {
-        self.contract.latest.map(|latest| L2Block(latest.block.0.saturating_add(self.interval())))
+        self.contract
+            .latest
+            .map(|latest| L2Block(latest.block.0.saturating_add(self.interval())))
     }
 
     /// Whether a kind of work is halted.
@@ -204,13 +214,18 @@ impl Chain {
     /// Whether the contract is in optimistic mode.
     #[must_use]
     pub fn is_optimistic(&self) -> bool {
-        self.contract.values.as_ref().is_some_and(|values| values.optimistic)
+        self.contract
+            .values
+            .as_ref()
+            .is_some_and(|values| values.optimistic)
     }
 
     /// Whether the rollup nodes agree with the contract on its latest output.
     #[must_use]
     pub fn anchor_agreed(&self) -> bool {
-        self.contract.latest.is_some_and(|latest| self.roots.get(&latest.block) == Some(&latest.root))
+        self.contract
+            .latest
+            .is_some_and(|latest| self.roots.get(&latest.block) == Some(&latest.root))
     }
 
     /// Blocks of live and complete spans.
@@ -235,7 +250,10 @@ impl Chain {
     /// The live span that starts at `block`.
     #[must_use]
     pub fn span_at(&self, block: L2Block) -> Option<&Unit> {
-        self.index.by_start.get(&block).and_then(|number| self.spans.get(number))
+        self.index
+            .by_start
+            .get(&block)
+            .and_then(|number| self.spans.get(number))
     }
 
     /// Takes an event of its own stream in. `false`: illegal now.
@@ -287,7 +305,11 @@ impl Chain {
                 if self.finalized.is_some_and(|head| e.block <= head.block) {
                     return false;
                 }
-                self.finalized = Some(Finalized { block: e.block, since: time, stalled: false });
+                self.finalized = Some(Finalized {
+                    block: e.block,
+                    since: time,
+                    stalled: false,
+                });
             }
             Event::FinalizedStalled(_) => match &mut self.finalized {
                 Some(head) if !head.stalled => head.stalled = true,
@@ -303,6 +325,7 @@ impl Chain {
                     return false;
                 }
                 self.prover.degraded = Some((time, e.class));
+                self.pause_prover(time);
             }
             Event::ProverRecovered(_) => {
                 if self.prover.degraded.take().is_none() {
@@ -353,8 +376,9 @@ impl Chain {
     }
 
     fn pause_prover(&mut self, time: Micros) {
-        let (min, max) =
-            self.policy.as_ref().map_or((10, 900), |policy| (policy.backoff_min_secs, policy.backoff_max_secs));
+        let (min, max) = self.policy.as_ref().map_or((10, 900), |policy| {
+            (policy.backoff_min_secs, policy.backoff_max_secs)
+        });
         self.prover.not_before = time.plus_secs(backoff(min, max, self.prover.streak));
         self.prover.streak = self.prover.streak.saturating_add(1);
     }
@@ -368,7 +392,9 @@ impl Chain {
     /// Complete spans that chain without a gap from the contract's latest block on, at most `limit`.
     #[must_use]
     pub fn provable_run(&self, limit: usize) -> Vec<&Unit> {
-        let Some(latest) = self.contract.latest else { return Vec::new() };
+        let Some(latest) = self.contract.latest else {
+            return Vec::new();
+        };
         let mut at = latest.block;
         let mut run = Vec::new();
         while let Some(span) = self.span_at(at) {
@@ -383,7 +409,10 @@ impl Chain {
 
     /// Spans whose start lies inside `range`, lowest first.
     pub fn spans_starting_in(&self, range: Range) -> impl Iterator<Item = &Unit> + '_ {
-        self.index.by_start.range(range.start..range.end).filter_map(|(_, number)| self.spans.get(number))
+        self.index
+            .by_start
+            .range(range.start..range.end)
+            .filter_map(|(_, number)| self.spans.get(number))
     }
 }
 
@@ -427,8 +456,21 @@ macro_rules! chain_fields {
 }
 
 chain_fields!(
-    id, revision, registration, policy, contract, finalized, hold, prover, roots, last_span, last_agg, member_cap, spans,
-    aggs, retired
+    id,
+    revision,
+    registration,
+    policy,
+    contract,
+    finalized,
+    hold,
+    prover,
+    roots,
+    last_span,
+    last_agg,
+    member_cap,
+    spans,
+    aggs,
+    retired
 );
 
 /// Sets of units, by what they wait for.

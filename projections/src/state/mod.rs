@@ -15,10 +15,12 @@ use std::fmt;
 use bincode::{Decode, Encode};
 use prooflog_events::codec::{self, CodecError};
 use prooflog_events::event::{Event, EventType};
-use prooflog_events::ids::{ChainId, Hash32, LogId, Micros, Position, Revision, SignerId, SlotId, StreamId, UnitId, UnitKind};
+use prooflog_events::ids::{
+    ChainId, Hash32, LogId, Micros, Position, Revision, SignerId, SlotId, StreamId, UnitId, UnitKind,
+};
 use sha2::{Digest, Sha256};
 
-use crate::{Fact, Map};
+use crate::{Fact, Map, Set};
 use chain::Chain;
 use index::{Index, Keys};
 use phase::{Shape, SlotPhase, next_phase, next_slot_phase};
@@ -83,6 +85,8 @@ pub struct State {
     pub time: Micros,
     /// Events in the engine's own stream.
     pub node_events: u64,
+    /// Calls to the prover that were open when the last engine ended.
+    pub stale_calls: Set<UnitId>,
     /// All rollups.
     pub chains: Map<ChainId, Chain>,
     /// All accounts that send.
@@ -110,6 +114,7 @@ impl State {
             log,
             time: Micros(0),
             node_events: 0,
+            stale_calls: Set::default(),
             chains: Map::default(),
             signers: Map::default(),
             touched: Touched::default(),
@@ -147,6 +152,14 @@ impl State {
             return Err(Found::Misplaced);
         }
         self.node_events = follow_count(self.node_events, fact.revision)?;
+        if matches!(fact.event, Event::EngineStarted(_)) {
+            for chain in self.chains.values().filter(|chain| chain.index.in_witness > 0) {
+                let open = chain
+                    .units()
+                    .filter(|unit| unit.phase == phase::Phase::WitnessGen);
+                self.stale_calls.extend(open.map(|unit| unit.id));
+            }
+        }
         Ok(())
     }
 
@@ -169,7 +182,10 @@ impl State {
                 unit.set_output_index(e.latest.index);
             }
             chain.revision = revision;
-            if matches!(fact.event, Event::PolicyChanged(_) | Event::ContractObserved(_) | Event::ContractChanged(_)) {
+            if matches!(
+                fact.event,
+                Event::PolicyChanged(_) | Event::ContractObserved(_) | Event::ContractChanged(_)
+            ) {
                 refresh_outdated(chain);
             }
         }
@@ -205,6 +221,9 @@ impl State {
                 change_unit(chain, id, fact)?;
                 chain.learn_of_prover(id, &fact.event, fact.time);
             }
+        }
+        if !self.stale_calls.is_empty() {
+            self.stale_calls.remove(&id);
         }
         self.touched.units.push(id);
         Ok(())
@@ -309,10 +328,18 @@ impl State {
             StreamId::Unit(id) => self.unit_or_retired(id).map(|unit| unit.revision),
             StreamId::Tx(id) => match self.slot(id) {
                 Some(slot) => Some(slot.revision),
-                None => self.signers.get(&id.signer).and_then(|signer| signer.closed.get(&id.nonce).copied()),
+                None => self
+                    .signers
+                    .get(&id.signer)
+                    .and_then(|signer| signer.closed.get(&id.nonce).copied()),
             },
         };
         newest.map_or(Revision(0), |revision| Revision(revision.0.saturating_add(1)))
+    }
+
+    /// Counts all rollups as changed, because a moment came that matters.
+    pub fn touch_chains(&mut self) {
+        self.touched.chains.extend(self.chains.keys());
     }
 
     /// What changed since this was last called.
@@ -346,17 +373,21 @@ impl Encode for State {
         self.log.encode(encoder)?;
         self.time.encode(encoder)?;
         self.node_events.encode(encoder)?;
+        self.stale_calls.encode(encoder)?;
         self.chains.encode(encoder)?;
         self.signers.encode(encoder)
     }
 }
 
 impl<C> Decode<C> for State {
-    fn decode<D: bincode::de::Decoder<Context = C>>(decoder: &mut D) -> Result<Self, bincode::error::DecodeError> {
+    fn decode<D: bincode::de::Decoder<Context = C>>(
+        decoder: &mut D,
+    ) -> Result<Self, bincode::error::DecodeError> {
         Ok(Self {
             log: Decode::decode(decoder)?,
             time: Decode::decode(decoder)?,
             node_events: Decode::decode(decoder)?,
+            stale_calls: Decode::decode(decoder)?,
             chains: Decode::decode(decoder)?,
             signers: Decode::decode(decoder)?,
             touched: Touched::default(),
@@ -374,7 +405,8 @@ fn change_unit(chain: &mut Chain, id: UnitId, fact: &Fact<'_>) -> Result<(), Fou
     };
     let unit = units.get_mut(&id.number).ok_or(Found::Nothing)?;
     let revision = follow(unit.revision, fact.revision)?;
-    let phase = next_phase(unit.shape(), unit.phase, fact.event.event_type()).ok_or(Found::Phase(unit.phase.name()))?;
+    let phase = next_phase(unit.shape(), unit.phase, fact.event.event_type())
+        .ok_or(Found::Phase(unit.phase.name()))?;
     check_attempt(unit, &fact.event)?;
     let before = Keys::of(unit);
     unit.absorb(&fact.event, fact.time);
@@ -405,7 +437,8 @@ fn change_unit(chain: &mut Chain, id: UnitId, fact: &Fact<'_>) -> Result<(), Fou
 
 fn change_retired(chain: &mut Chain, mut unit: Unit, fact: &Fact<'_>) -> Result<(), Found> {
     let revision = follow(unit.revision, fact.revision)?;
-    let phase = next_phase(unit.shape(), unit.phase, fact.event.event_type()).ok_or(Found::Phase(unit.phase.name()))?;
+    let phase = next_phase(unit.shape(), unit.phase, fact.event.event_type())
+        .ok_or(Found::Phase(unit.phase.name()))?;
     chain.index.unretire(&unit);
     chain.retired.remove(&unit.id);
     if phase.is_over() {
@@ -439,7 +472,11 @@ fn check_attempt(unit: &Unit, event: &Event) -> Result<(), Found> {
         Event::ProofFulfilled(_) => return Err(Found::Misplaced),
         _ => return Ok(()),
     };
-    if named == unit.attempt { Ok(()) } else { Err(Found::Misplaced) }
+    if named == unit.attempt {
+        Ok(())
+    } else {
+        Err(Found::Misplaced)
+    }
 }
 
 fn refresh_outdated(chain: &mut Chain) {
@@ -449,16 +486,34 @@ fn refresh_outdated(chain: &mut Chain) {
 }
 
 fn first(found: Revision) -> Result<(), Found> {
-    if found == Revision(0) { Ok(()) } else { Err(Found::Revision { expected: Revision(0), found }) }
+    if found == Revision(0) {
+        Ok(())
+    } else {
+        Err(Found::Revision {
+            expected: Revision(0),
+            found,
+        })
+    }
 }
 
 fn follow(newest: Revision, found: Revision) -> Result<Revision, Found> {
     let expected = Revision(newest.0.saturating_add(1));
-    if found == expected { Ok(found) } else { Err(Found::Revision { expected, found }) }
+    if found == expected {
+        Ok(found)
+    } else {
+        Err(Found::Revision { expected, found })
+    }
 }
 
 fn follow_count(events: u64, found: Revision) -> Result<u64, Found> {
-    if found.0 == events { Ok(events.saturating_add(1)) } else { Err(Found::Revision { expected: Revision(events), found }) }
+    if found.0 == events {
+        Ok(events.saturating_add(1))
+    } else {
+        Err(Found::Revision {
+            expected: Revision(events),
+            found,
+        })
+    }
 }
 
 fn new_number(last: &mut u64, number: u64) -> Result<(), Found> {

@@ -70,7 +70,10 @@ impl Phase {
     /// Whether the unit left the hot state; only its proof may be kept.
     #[must_use]
     pub const fn is_over(self) -> bool {
-        matches!(self, Self::Split | Self::Invalidated | Self::Cancelled | Self::Settled)
+        matches!(
+            self,
+            Self::Split | Self::Invalidated | Self::Cancelled | Self::Settled
+        )
     }
 
     /// Whether an attempt counts against the limits.
@@ -138,10 +141,9 @@ const fn next_of_span(shape: Shape, phase: Phase, event: EventType) -> Option<Ph
     use Phase as P;
     Some(match (phase, event) {
         (P::Failed, E::Split) => P::Split,
-        (
-            P::Ready | P::WitnessGen | P::Requested | P::Assigned | P::Complete | P::Parked,
-            E::SpanSettled,
-        ) => P::Settled,
+        (P::Ready | P::WitnessGen | P::Requested | P::Assigned | P::Complete | P::Parked, E::SpanSettled) => {
+            P::Settled
+        }
         (P::Ready | P::WitnessGen | P::Requested | P::Assigned | P::Parked, E::ProofFulfilled) => P::Complete,
         (P::Queued | P::Checkpointing | P::Submitting | P::Included | P::Confirmed, _) => return None,
         (_, _) => return next_of_either(shape, phase, event),
@@ -195,7 +197,9 @@ const fn next_of_either(shape: Shape, phase: Phase, event: EventType) -> Option<
         (P::Requested | P::Assigned, E::Unfulfillable | E::ProofLost) => P::Failed,
         (P::Failed | P::Ready, E::Retried) => shape.start(),
         (P::Complete, E::Retried) => P::Complete,
-        (P::Ready | P::WitnessGen | P::Requested | P::Assigned | P::Failed | P::Complete, E::Parked) => P::Parked,
+        (P::Ready | P::WitnessGen | P::Requested | P::Assigned | P::Failed | P::Complete, E::Parked) => {
+            P::Parked
+        }
         (P::Parked, E::Unparked) => {
             if shape.has_proof {
                 P::Complete

@@ -87,14 +87,23 @@ impl Signer {
     /// An account of which nothing is known.
     #[must_use]
     pub fn new(id: SignerId) -> Self {
-        Self { id, slots: Map::default(), next: None, closed: Map::default(), events: 0, low: false }
+        Self {
+            id,
+            slots: Map::default(),
+            next: None,
+            closed: Map::default(),
+            events: 0,
+            low: false,
+        }
     }
 
     /// Remembers where the stream of a closed slot ended.
     pub(super) fn close(&mut self, nonce: Nonce, revision: Revision) {
         self.closed.insert(nonce, revision);
         while self.closed.len() > CLOSED_SLOTS_KEPT {
-            let Some(oldest) = self.closed.get_min().map(|(nonce, _)| *nonce) else { return };
+            let Some(oldest) = self.closed.get_min().map(|(nonce, _)| *nonce) else {
+                return;
+            };
             self.closed.remove(&oldest);
         }
     }
@@ -116,14 +125,21 @@ impl Slot {
     /// What the included version is for.
     #[must_use]
     pub fn mined_purpose(&self) -> Option<Purpose> {
-        self.mined.and_then(|mined| self.signed_version(mined.version)).map(|signed| signed.purpose)
+        self.mined
+            .and_then(|mined| self.signed_version(mined.version))
+            .map(|signed| signed.purpose)
     }
 
     /// Takes an event in; the phase was checked and is set by the caller.
     pub(super) fn absorb(&mut self, event: &Event, time: Micros) {
         match event {
             Event::TxPrepared(e) => {
-                self.signed.push(Signed { version: e.version, purpose: e.purpose, hash: e.hash, raw: e.raw });
+                self.signed.push(Signed {
+                    version: e.version,
+                    purpose: e.purpose,
+                    hash: e.hash,
+                    raw: e.raw,
+                });
             }
             Event::TxBroadcast(e) => {
                 self.last_sent = time;
@@ -138,10 +154,18 @@ impl Slot {
                 self.since = time;
             }
             Event::TxIncluded(e) => {
-                self.mined = Some(Mined { version: e.version, hash: e.hash, block: e.block });
+                self.mined = Some(Mined {
+                    version: e.version,
+                    hash: e.hash,
+                    block: e.block,
+                });
             }
             Event::TxReverted(e) => {
-                self.mined = Some(Mined { version: e.version, hash: e.hash, block: e.block });
+                self.mined = Some(Mined {
+                    version: e.version,
+                    hash: e.hash,
+                    block: e.block,
+                });
             }
             Event::TxReorged(_) => {
                 self.mined = None;

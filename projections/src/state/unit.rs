@@ -93,6 +93,8 @@ pub struct AggBody {
     pub refusals: u32,
     /// Root of its last block, as agreed, and when.
     pub end_root: Option<(Hash32, Micros)>,
+    /// Attempts below this one were bound to a checkpoint that is lost: their proofs are of no use.
+    pub fence: Attempt,
     /// Index of its output, once the contract holds it.
     pub output_index: Option<u64>,
 }
@@ -174,7 +176,10 @@ impl Unit {
     /// A new span.
     #[must_use]
     pub fn span(id: UnitId, root: u64, at: Micros, created: &SpanCreated) -> Self {
-        let body = Body::Span(SpanBody { origin: created.origin, commitments: created.commitments });
+        let body = Body::Span(SpanBody {
+            origin: created.origin,
+            commitments: created.commitments,
+        });
         Self::new(id, root, at, created.range, body, Phase::Ready)
     }
 
@@ -188,6 +193,7 @@ impl Unit {
             submission: None,
             refusals: 0,
             end_root: None,
+            fence: Attempt(1),
             output_index: None,
         });
         Self::new(id, id.number, at, queued.range, body, Phase::Queued)
@@ -226,7 +232,10 @@ impl Unit {
         Shape {
             kind: self.id.kind,
             has_proof: self.proof.is_some(),
-            has_checkpoint: self.agg_body().and_then(|agg| agg.checkpoint).is_some_and(|point| point.hash.is_some()),
+            has_checkpoint: self
+                .agg_body()
+                .and_then(|agg| agg.checkpoint)
+                .is_some_and(|point| point.hash.is_some()),
         }
     }
 
@@ -251,7 +260,16 @@ impl Unit {
     /// Stream of the unit first planned, which all events about it carry.
     #[must_use]
     pub fn correlation(&self) -> UnitId {
-        UnitId { number: self.root, ..self.id }
+        UnitId {
+            number: self.root,
+            ..self.id
+        }
+    }
+
+    /// Proofs of attempts below this one are of no use.
+    #[must_use]
+    pub fn fence(&self) -> Attempt {
+        self.agg_body().map_or(Attempt(1), |agg| agg.fence)
     }
 
     /// When something about it is due, if nothing else happens before.
@@ -259,7 +277,9 @@ impl Unit {
     pub fn due(&self) -> Option<Micros> {
         match self.phase {
             Phase::WitnessGen | Phase::Requested | Phase::Assigned => Some(self.deadline),
-            Phase::Ready | Phase::Queued | Phase::Complete if self.not_before > self.since => Some(self.not_before),
+            Phase::Ready | Phase::Queued | Phase::Complete if self.not_before > self.since => {
+                Some(self.not_before)
+            }
             _ => None,
         }
     }
@@ -299,7 +319,9 @@ impl Unit {
             }
             Event::LateAnswerRecorded(e) => {
                 self.late_recorded.push((e.attempt, LateKind::from(&e.answer)));
-                if let LateAnswer::Requested { proof_id, l1_bound } = &e.answer {
+                if let LateAnswer::Requested { proof_id, l1_bound } = &e.answer
+                    && e.attempt >= self.fence()
+                {
                     self.late.push(Request {
                         attempt: e.attempt,
                         proof_id: proof_id.clone(),
@@ -311,6 +333,7 @@ impl Unit {
             }
             Event::Retried(e) => {
                 self.attempt = e.attempt;
+                self.own_failures = e.failures;
                 self.not_before = e.not_before;
                 if let Body::Agg(agg) = &mut self.body {
                     agg.refusals = 0;
@@ -339,12 +362,20 @@ impl Unit {
         let Body::Agg(agg) = &mut self.body else { return };
         match event {
             Event::CheckpointStarted(e) => {
-                agg.checkpoint = Some(Checkpoint { block: e.block, hash: None, slot: Some(e.slot) });
+                agg.checkpoint = Some(Checkpoint {
+                    block: e.block,
+                    hash: None,
+                    slot: Some(e.slot),
+                });
                 agg.refusals = 0;
             }
             Event::Checkpointed(e) => {
                 let slot = agg.checkpoint.and_then(|point| point.slot);
-                agg.checkpoint = Some(Checkpoint { block: e.block.number, hash: Some(e.block.hash), slot });
+                agg.checkpoint = Some(Checkpoint {
+                    block: e.block.number,
+                    hash: Some(e.block.hash),
+                    slot,
+                });
             }
             Event::CheckpointLost(_) => {
                 // A proof is bound to its checkpoint: without it neither the proof nor a request is of use.
@@ -353,6 +384,7 @@ impl Unit {
                 self.request = None;
                 self.late.clear();
                 self.attempt = self.attempt.next();
+                agg.fence = self.attempt;
                 self.try_number = self.try_number.saturating_add(1);
             }
             Event::OutputChecked(e) if e.block == self.range.end => agg.end_root = Some((e.root, time)),
@@ -361,7 +393,11 @@ impl Unit {
                 agg.refusals = agg.refusals.saturating_add(1);
             }
             Event::SubmissionStarted(e) => {
-                agg.submission = Some(Submission { slot: e.slot, root: e.root, included: None });
+                agg.submission = Some(Submission {
+                    slot: e.slot,
+                    root: e.root,
+                    included: None,
+                });
                 agg.refusals = 0;
             }
             Event::Submitted(e) => {

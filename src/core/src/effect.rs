@@ -5,8 +5,8 @@
 //! appears here only after its intent is on disk.
 
 use prooflog_events::ids::{
-    Address, Attempt, ChainId, Hash32, L1Number, L2Block, Micros, Nonce, ProofId, Range, SignerId, SlotId, TxVersion,
-    UnitId,
+    Address, Attempt, ChainId, Hash32, L1Number, L2Block, Micros, Nonce, ProofId, Range, SignerId, SlotId,
+    TxVersion, UnitId,
 };
 use prooflog_events::values::{BlobRef, Call, Fees, Mode, Purpose};
 
@@ -111,13 +111,6 @@ pub enum Effect {
         /// The transaction's hash.
         hash: Hash32,
     },
-    /// Remove proof bytes that no live unit names (the event is on disk).
-    PruneProof {
-        /// Whose.
-        unit: UnitId,
-        /// The bytes.
-        proof: BlobRef,
-    },
 }
 
 /// How often an id is asked for.
@@ -192,8 +185,11 @@ pub struct OutputBody {
 }
 
 /// What an effect is about. At most one call per key is under way.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "each key carries what tells effects of its kind apart")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(
+    missing_docs,
+    reason = "each key carries what tells effects of its kind apart"
+)]
 pub enum EffectKey {
     ReadNode(ChainId),
     ReadBlocks(ChainId),
@@ -206,7 +202,6 @@ pub enum EffectKey {
     QuoteTx(SignerId, Purpose),
     SignTx(SlotId, TxVersion),
     BroadcastTx(SlotId, TxVersion),
-    PruneProof(UnitId),
 }
 
 impl Effect {
@@ -225,7 +220,6 @@ impl Effect {
             Self::QuoteTx { signer, purpose, .. } => EffectKey::QuoteTx(*signer, *purpose),
             Self::SignTx { slot, version, .. } => EffectKey::SignTx(*slot, *version),
             Self::BroadcastTx { slot, version, .. } => EffectKey::BroadcastTx(*slot, *version),
-            Self::PruneProof { unit, .. } => EffectKey::PruneProof(*unit),
         }
     }
 }

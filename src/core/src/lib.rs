@@ -1,1 +1,19 @@
-//! The pure core that decides: decide and plan.
+//! The pure core: what follows from what is known.
+//!
+//! [`decide`] turns an input into events, [`plan`] turns the state into owed [`Effect`]s, and [`Outbox`] remembers
+//! which of them are under way. No IO, no async, no clock, no randomness, no unordered iteration: production, replay
+//! and simulation run exactly this code. What a crash in here means: a bug; nothing was written yet.
+
+mod batch;
+mod decide;
+mod effect;
+mod outbox;
+mod plan;
+mod rules;
+
+pub use batch::{Decision, NewEvent};
+pub use decide::{DecideError, Refused, decide};
+pub use effect::{AggRequest, Effect, EffectKey, OutputBody, Pace, ProofRequest, TxBody};
+pub use outbox::{Outbox, Outcome, Pacing};
+pub use plan::{chain_effects, plan, signer_effects, unit_effects};
+pub use rules::{BEHAVIOUR, checkpoint_block, initial_fees, replacement_fees};

@@ -1,0 +1,415 @@
+//! Sending: from a simulated call to signed bytes at an endpoint.
+//!
+//! A nonce is given to one purpose at a time, its signed bytes are on disk before they leave, and what the simulation
+//! refuses is never signed.
+
+use prooflog_events::event::{
+    CheckpointLost, CheckpointLostReason, CheckpointStarted, NonceDrifted, ParkReason, Parked, ReplaceReason,
+    SignerBalanceLow, SubmissionRefused, SubmissionStarted, TxBroadcast, TxPrepared, TxReplaced, TxReserved,
+};
+use prooflog_events::ids::{Hash32, L1Number, Micros, Nonce, SignerId, SlotId, UnitId, Wei};
+use prooflog_events::input::{QuoteOutcome, TxQuoted, TxSent, TxSigned};
+use prooflog_events::policy::Policy;
+use prooflog_events::values::{BroadcastOutcome, Call, Control, Fees, Purpose, Refusal, RefusalClass};
+use prooflog_projections::state::Illegal;
+use prooflog_projections::state::chain::Chain;
+use prooflog_projections::state::phase::{Phase, SlotPhase};
+use prooflog_projections::state::slot::Signer;
+
+use super::aggregates;
+use super::contract::optimistic_block;
+use crate::batch::Batch;
+use crate::rules::{checkpoint_block, clip, initial_fees, replacement_fees, retry_pause};
+
+/// Pause after "not visible yet", in seconds: one L1 block.
+const NEXT_BLOCK_SECS: u64 = 12;
+
+/// Whether a transaction of this kind may be started for the rollup now.
+pub(crate) fn may_send(chain: &Chain) -> bool {
+    !chain.is_paused(Control::Submitting)
+        && !chain.is_degraded()
+        && chain.anchor_agreed()
+        && chain
+            .contract
+            .values
+            .as_ref()
+            .is_some_and(|values| values.approved)
+}
+
+/// Whether the account can take another purpose: everything before it is out, and few are pending.
+pub(crate) fn has_free_slot(signer: &Signer, max_pending: u32) -> bool {
+    (signer.slots.len() as u64) < u64::from(max_pending)
+        && signer
+            .slots
+            .values()
+            .all(|slot| !matches!(slot.phase, SlotPhase::Unsigned | SlotPhase::Prepared))
+}
+
+/// Whether the purpose is still wanted, and nothing carries it yet.
+pub(crate) fn is_wanted(chain: &Chain, purpose: &Purpose, now: Micros) -> bool {
+    match purpose {
+        Purpose::Checkpoint { agg, .. } => chain.unit(*agg).is_some_and(|unit| {
+            unit.phase == Phase::Queued && unit.not_before <= now && !chain.is_optimistic()
+        }),
+        Purpose::Submission { agg } => chain.unit(*agg).is_some_and(|unit| {
+            unit.phase == Phase::Complete
+                && unit.not_before <= now
+                && !chain.is_optimistic()
+                && Some(unit.range.start) == chain.contract.latest.map(|latest| latest.block)
+                && unit
+                    .agg_body()
+                    .is_some_and(|agg| agg.end_root.is_some_and(|(_, at)| at >= unit.since))
+        }),
+        Purpose::Optimistic { block, root, .. } => {
+            optimistic_block(chain) == Some(*block) && chain.roots.get(block) == Some(root)
+        }
+        Purpose::Release => false,
+    }
+}
+
+/// A call was simulated: refuse it, or give it a nonce.
+pub(super) fn quoted(batch: &mut Batch<'_>, input: &TxQuoted) -> Result<(), Illegal> {
+    let Some(id) = chain_of(&input.purpose) else {
+        return Ok(());
+    };
+    let Some(chain) = batch.state.chains.get(&id) else {
+        return Ok(());
+    };
+    let (Some(policy), Some(signer)) = (chain.policy.clone(), chain.signer()) else {
+        return Ok(());
+    };
+    let wanted =
+        is_wanted(chain, &input.purpose, batch.now) && may_send(chain) && input.sender == policy.signer;
+    if !wanted || !batch.has_room() {
+        return Ok(());
+    }
+    match &input.outcome {
+        QuoteOutcome::Refused { refusal } => refused(batch, input, refusal, &policy),
+        QuoteOutcome::Accepted { call, gas, root } => {
+            let quote = Quote {
+                call: *call,
+                gas: *gas,
+                root: *root,
+            };
+            accepted(batch, input, signer, &policy, &quote)
+        }
+    }
+}
+
+struct Quote {
+    call: Call,
+    gas: u64,
+    root: Hash32,
+}
+
+fn refused(
+    batch: &mut Batch<'_>,
+    input: &TxQuoted,
+    refusal: &Refusal,
+    policy: &Policy,
+) -> Result<(), Illegal> {
+    let (Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg }) = input.purpose else {
+        return Ok(());
+    };
+    let refusals = batch
+        .state
+        .unit(agg)
+        .and_then(|unit| unit.agg_body())
+        .map_or(0, |body| body.refusals);
+    let pause = match refusal.class {
+        RefusalClass::NotYet | RefusalClass::Stale => NEXT_BLOCK_SECS,
+        _ => retry_pause(policy, refusals.saturating_add(1)),
+    };
+    let refusal = Refusal {
+        class: refusal.class,
+        text: clip(&refusal.text),
+    };
+    let text = refusal.text.clone();
+    let class = refusal.class;
+    let not_before = batch.now.plus_secs(pause);
+    batch.unit(
+        agg,
+        SubmissionRefused {
+            at: input.at.block,
+            refusal,
+            not_before,
+        },
+    )?;
+    after_refusal(batch, agg, class, &text)
+}
+
+/// What a refusal of a complete aggregate means beside waiting.
+pub(super) fn after_refusal(
+    batch: &mut Batch<'_>,
+    agg: UnitId,
+    class: RefusalClass,
+    text: &str,
+) -> Result<(), Illegal> {
+    let Some(unit) = batch.state.unit(agg) else {
+        return Ok(());
+    };
+    if unit.phase != Phase::Complete {
+        return Ok(());
+    }
+    match class {
+        RefusalClass::BadProof | RefusalClass::Route => {
+            let text = format!("the verifier does not take its proof, which is kept: {text}");
+            batch.unit(
+                agg,
+                Parked {
+                    reason: ParkReason::ProofRefused,
+                    text,
+                },
+            )
+        }
+        RefusalClass::Checkpoint => {
+            let Some(point) = unit.agg_body().and_then(|body| body.checkpoint) else {
+                return Ok(());
+            };
+            batch.unit(
+                agg,
+                CheckpointLost {
+                    block: point.block,
+                    reason: CheckpointLostReason::Reorged,
+                },
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+fn accepted(
+    batch: &mut Batch<'_>,
+    input: &TxQuoted,
+    signer_id: SignerId,
+    policy: &Policy,
+    quote: &Quote,
+) -> Result<(), Illegal> {
+    let Some(signer) = batch.state.signers.get(&signer_id) else {
+        return Ok(());
+    };
+    if !has_free_slot(signer, policy.fees.max_pending) || !checkpoint_is_right(batch, input) {
+        return Ok(());
+    }
+    let Some(fees) = initial_fees(&policy.fees, input.at.base_fee, input.at.tip) else {
+        return Ok(());
+    };
+    let gas_limit = with_margin(quote.gas, policy);
+    let cost = u128::from(gas_limit)
+        .saturating_mul(fees.max_fee.0)
+        .saturating_add(quote.call.value.0);
+    if input.balance.0 < cost {
+        if !signer.low {
+            let event = SignerBalanceLow {
+                balance: input.balance,
+                minimum: Wei(cost),
+            };
+            batch.signer(signer_id, event)?;
+        }
+        return Ok(());
+    }
+    let Some(nonce) = next_nonce(batch, signer_id, input.nonce)? else {
+        return Ok(());
+    };
+    let slot = SlotId {
+        signer: signer_id,
+        nonce,
+    };
+    match input.purpose {
+        Purpose::Checkpoint { agg, block } => {
+            let bound = bound_of(batch, agg);
+            batch.unit(agg, CheckpointStarted { block, bound, slot })?;
+        }
+        Purpose::Submission { agg } => batch.unit(
+            agg,
+            SubmissionStarted {
+                root: quote.root,
+                slot,
+            },
+        )?,
+        Purpose::Optimistic { .. } | Purpose::Release => {}
+    }
+    batch.slot(
+        slot,
+        input.purpose,
+        TxReserved {
+            purpose: input.purpose,
+            call: quote.call,
+            fees,
+            gas_limit,
+        },
+    )
+}
+
+/// The nonce to give out: after everything of ours, and never below what the chain says. `None`: the endpoint lags.
+fn next_nonce(batch: &mut Batch<'_>, id: SignerId, found: Nonce) -> Result<Option<Nonce>, Illegal> {
+    let Some(signer) = batch.state.signers.get(&id) else {
+        return Ok(None);
+    };
+    if let Some((highest, _)) = signer.slots.get_max() {
+        let after = Nonce(highest.0.saturating_add(1));
+        // A nonce above all of ours while some are open: the key is used by hand; the slots must end first.
+        return Ok((found <= after).then_some(after));
+    }
+    match signer.next {
+        Some(expected) if found > expected => {
+            batch.signer(id, NonceDrifted { expected, found })?;
+            Ok(Some(found))
+        }
+        Some(expected) if found < expected => Ok(None),
+        _ => Ok(Some(found)),
+    }
+}
+
+/// The adapter chose the checkpoint's block by [`checkpoint_block`]; what it chose must be right here too.
+fn checkpoint_is_right(batch: &Batch<'_>, input: &TxQuoted) -> bool {
+    match input.purpose {
+        Purpose::Checkpoint { agg, block } => {
+            let bound = bound_of(batch, agg);
+            checkpoint_block(bound, input.at.block.number).is_some_and(|lowest| lowest <= block)
+                && block < input.at.block.number
+        }
+        _ => true,
+    }
+}
+
+pub(super) fn bound_of(batch: &Batch<'_>, agg: UnitId) -> L1Number {
+    let chain = batch.state.chains.get(&agg.chain);
+    let body = chain.and_then(|chain| chain.unit(agg)?.agg_body());
+    match (chain, body) {
+        (Some(chain), Some(body)) => aggregates::checkpoint_bound(chain, body),
+        _ => L1Number(0),
+    }
+}
+
+fn with_margin(gas: u64, policy: &Policy) -> u64 {
+    let margin = gas
+        .saturating_mul(u64::from(policy.fees.gas_margin_percent))
+        .div_ceil(100);
+    gas.saturating_add(margin).min(policy.fees.max_gas_limit.max(gas))
+}
+
+/// The rollup that a purpose serves.
+pub(super) fn chain_of(purpose: &Purpose) -> Option<prooflog_events::ids::ChainId> {
+    match purpose {
+        Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg } => Some(agg.chain),
+        Purpose::Optimistic { chain, .. } => Some(*chain),
+        Purpose::Release => None,
+    }
+}
+
+/// A version was signed: its bytes go to disk, and only then to an endpoint.
+pub(super) fn signed(batch: &mut Batch<'_>, input: &TxSigned) -> Result<(), Illegal> {
+    let Some(slot) = batch.state.slot(input.slot) else {
+        return Ok(());
+    };
+    if slot.phase != SlotPhase::Unsigned || slot.version != input.version {
+        return Ok(());
+    }
+    let event = TxPrepared {
+        version: input.version,
+        purpose: slot.purpose,
+        call: Call {
+            calldata: input.calldata,
+            ..slot.call
+        },
+        fees: slot.fees,
+        gas_limit: slot.gas_limit,
+        raw: input.raw,
+        hash: input.hash,
+    };
+    batch.slot(input.slot, event.purpose, event)
+}
+
+/// An endpoint answered a broadcast. Refusals say something about now, and nothing about what was sent before.
+pub(super) fn sent(batch: &mut Batch<'_>, input: &TxSent) -> Result<(), Illegal> {
+    let Some(slot) = batch.state.slot(input.slot) else {
+        return Ok(());
+    };
+    if slot.phase != SlotPhase::Prepared {
+        return Ok(());
+    }
+    let (purpose, fees) = (slot.purpose, slot.fees);
+    let text = clip(&input.text);
+    batch.slot(
+        input.slot,
+        purpose,
+        TxBroadcast {
+            version: input.version,
+            outcome: input.outcome,
+            text,
+        },
+    )?;
+    if input.outcome == BroadcastOutcome::Underpriced {
+        replace(
+            batch,
+            input.slot,
+            ReplaceReason::Underpriced,
+            purpose,
+            raise_only(batch, input.slot, fees),
+        )?;
+    }
+    Ok(())
+}
+
+/// Fees for a pool that refused ours as too low: raised by the policy's percentage alone.
+fn raise_only(batch: &Batch<'_>, slot: SlotId, old: Fees) -> Option<Fees> {
+    let policy = fee_policy(batch, slot)?;
+    replacement_fees(&policy.fees, old, Wei(0), Wei(0))
+}
+
+/// The policy that pays for a slot: that of the rollup it serves, or of any rollup of the account.
+pub(super) fn fee_policy(batch: &Batch<'_>, slot: SlotId) -> Option<Policy> {
+    let purpose = batch.state.slot(slot)?.purpose;
+    let served = chain_of(&purpose).and_then(|chain| batch.state.chains.get(&chain));
+    let chain = served.or_else(|| {
+        batch
+            .state
+            .chains
+            .values()
+            .find(|chain| chain.signer() == Some(slot.signer))
+    })?;
+    chain.policy.clone()
+}
+
+/// Decides another version of a slot, if fees could be found for it.
+pub(super) fn replace(
+    batch: &mut Batch<'_>,
+    id: SlotId,
+    reason: ReplaceReason,
+    purpose: Purpose,
+    fees: Option<Fees>,
+) -> Result<(), Illegal> {
+    let (Some(slot), Some(fees)) = (batch.state.slot(id), fees) else {
+        return Ok(());
+    };
+    let same = slot.purpose == purpose;
+    let (call, gas_limit) = match purpose {
+        _ if same => (slot.call, slot.gas_limit),
+        Purpose::Release => {
+            let call = Call {
+                to: id.signer.address,
+                value: Wei(0),
+                calldata: Hash32::ZERO,
+            };
+            (call, crate::rules::TRANSFER_GAS)
+        }
+        _ => (
+            Call {
+                calldata: Hash32::ZERO,
+                ..slot.call
+            },
+            slot.gas_limit,
+        ),
+    };
+    let event = TxReplaced {
+        version: slot.version.next(),
+        reason,
+        purpose,
+        call,
+        fees,
+        gas_limit,
+    };
+    let correlated = slot.purpose;
+    batch.slot(id, correlated, event)
+}

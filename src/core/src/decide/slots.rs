@@ -1,0 +1,499 @@
+//! The life of a transaction after it left: pending, dropped, replaced, included, reverted, reorged, confirmed.
+//!
+//! Everything is decided on one read of the account at one L1 block. "Nobody knows it" is not "it failed": only a
+//! nonce that has passed at confirmation depth ends a slot without a transaction of ours.
+
+use prooflog_events::event::{
+    AbandonReason, AggSettled, CheckpointLost, CheckpointLostReason, CheckpointStarted, NonceDrifted,
+    ReplaceReason, SignerBalanceLow, SignerBalanceRestored, SubmissionAbandoned, SubmissionConfirmed,
+    SubmissionReorged, SubmissionReverted, Submitted, TxAbandoned, TxConfirmed, TxDropped, TxIncluded,
+    TxReorged, TxReserved, TxReverted,
+};
+use prooflog_events::ids::{Hash32, SlotId, UnitId, Wei};
+use prooflog_events::input::{SignerRead, TxSeen, TxState};
+use prooflog_events::policy::Policy;
+use prooflog_events::values::{Call, Purpose, Refusal};
+use prooflog_projections::state::Illegal;
+use prooflog_projections::state::phase::{Phase, SlotPhase};
+use prooflog_projections::state::slot::Slot;
+
+use super::sending::{after_refusal, bound_of, chain_of, fee_policy, replace};
+use crate::batch::Batch;
+use crate::rules::{
+    TRANSFER_GAS, checkpoint_block, checkpoint_expired, clip, initial_fees, replacement_fees, retry_pause,
+};
+
+/// The account was read.
+pub(super) fn read(batch: &mut Batch<'_>, input: &SignerRead) -> Result<(), Illegal> {
+    let Some(signer) = batch.state.signers.get(&input.signer) else {
+        return Ok(());
+    };
+    let open: Vec<SlotId> = signer.slots.values().map(|slot| slot.id).collect();
+    balance(batch, input)?;
+    if open.is_empty() {
+        return drift(batch, input);
+    }
+    for slot in open {
+        if !batch.has_room() {
+            return Ok(());
+        }
+        follow(batch, input, slot)?;
+    }
+    fill_gap(batch, input)
+}
+
+/// A nonce below all of ours is unused at every depth (a deep reorg took its transaction): nothing of ours can be
+/// included before an empty transfer uses it up.
+fn fill_gap(batch: &mut Batch<'_>, input: &SignerRead) -> Result<(), Illegal> {
+    let lowest = batch
+        .state
+        .signers
+        .get(&input.signer)
+        .and_then(|signer| signer.slots.get_min());
+    let Some(slot) = lowest.map(|(_, slot)| slot) else {
+        return Ok(());
+    };
+    let Some(policy) = fee_policy(batch, slot.id) else {
+        return Ok(());
+    };
+    let is_gap = input.nonce.head < slot.id.nonce && input.nonce.head == input.nonce.confirmed;
+    let is_old = batch.now.secs_since(slot.since) >= policy.fees.resubmission_secs;
+    let fees = initial_fees(&policy.fees, input.at.base_fee, input.at.tip);
+    let (true, true, Some(fees)) = (is_gap, is_old, fees) else {
+        return Ok(());
+    };
+    let gap = SlotId {
+        signer: input.signer,
+        nonce: input.nonce.head,
+    };
+    let call = Call {
+        to: input.signer.address,
+        value: Wei(0),
+        calldata: Hash32::ZERO,
+    };
+    let event = TxReserved {
+        purpose: Purpose::Release,
+        call,
+        fees,
+        gas_limit: TRANSFER_GAS,
+    };
+    batch.slot(gap, Purpose::Release, event)
+}
+
+fn balance(batch: &mut Batch<'_>, input: &SignerRead) -> Result<(), Illegal> {
+    let Some(signer) = batch.state.signers.get(&input.signer) else {
+        return Ok(());
+    };
+    let minimum = batch
+        .state
+        .chains
+        .values()
+        .filter(|chain| chain.signer() == Some(input.signer))
+        .filter_map(|chain| chain.policy.as_ref().map(|policy| policy.min_balance))
+        .max()
+        .unwrap_or_default();
+    match (signer.low, input.balance < minimum) {
+        (false, true) => batch.signer(
+            input.signer,
+            SignerBalanceLow {
+                balance: input.balance,
+                minimum,
+            },
+        ),
+        (true, false) => batch.signer(
+            input.signer,
+            SignerBalanceRestored {
+                balance: input.balance,
+            },
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Nothing of ours is open, and the nonce is lower than we left it, at every depth: a deep reorg took ours.
+fn drift(batch: &mut Batch<'_>, input: &SignerRead) -> Result<(), Illegal> {
+    let expected = batch
+        .state
+        .signers
+        .get(&input.signer)
+        .and_then(|signer| signer.next);
+    match expected {
+        Some(expected) if input.nonce.head < expected && input.nonce.head == input.nonce.confirmed => batch
+            .signer(
+                input.signer,
+                NonceDrifted {
+                    expected,
+                    found: input.nonce.head,
+                },
+            ),
+        _ => Ok(()),
+    }
+}
+
+fn follow(batch: &mut Batch<'_>, input: &SignerRead, id: SlotId) -> Result<(), Illegal> {
+    let Some(slot) = batch.state.slot(id) else {
+        return Ok(());
+    };
+    let mined = input
+        .txs
+        .iter()
+        .find(|seen| seen.nonce == id.nonce && seen.included_in().is_some());
+    let asked = slot.signed.iter().all(|signed| {
+        input
+            .txs
+            .iter()
+            .any(|seen| seen.nonce == id.nonce && seen.version == signed.version)
+    });
+    match (slot.mined, mined) {
+        (Some(before), seen) if seen.and_then(TxSeen::included_in) != Some(before.block) => {
+            // A read that did not ask for all versions says nothing about those it left out.
+            if !asked {
+                return Ok(());
+            }
+            reorged(batch, id)?;
+            match seen {
+                Some(seen) => included(batch, id, seen),
+                None => Ok(()),
+            }
+        }
+        (Some(before), _) => {
+            let depth = input.at.block.number.0.saturating_sub(before.block.number.0);
+            let Some(policy) = fee_policy(batch, id) else {
+                return Ok(());
+            };
+            if depth >= policy.confirmations {
+                confirm(batch, id, depth)
+            } else {
+                Ok(())
+            }
+        }
+        (None, Some(seen)) => included(batch, id, seen),
+        (None, None) if asked && input.nonce.confirmed > id.nonce => {
+            abandon(batch, id, AbandonReason::NonceTaken)
+        }
+        (None, None) => pending(batch, input, id),
+    }
+}
+
+/// A version is in a block.
+fn included(batch: &mut Batch<'_>, id: SlotId, seen: &TxSeen) -> Result<(), Illegal> {
+    let Some(signed) = batch
+        .state
+        .slot(id)
+        .and_then(|slot| slot.signed_version(seen.version))
+        .copied()
+    else {
+        return Ok(());
+    };
+    let TxState::Included {
+        block,
+        gas_used,
+        fee_paid,
+        reverted,
+    } = &seen.state
+    else {
+        return Ok(());
+    };
+    let (version, hash, block) = (seen.version, signed.hash, *block);
+    let (gas_used, fee_paid) = (*gas_used, *fee_paid);
+    let Some(refusal) = reverted else {
+        batch.slot(
+            id,
+            signed.purpose,
+            TxIncluded {
+                version,
+                hash,
+                block,
+                gas_used,
+                fee_paid,
+            },
+        )?;
+        if let Purpose::Submission { agg } = signed.purpose
+            && carries(batch, agg, id)
+            && let Some(root) = submission_root(batch, agg)
+        {
+            batch.unit(
+                agg,
+                Submitted {
+                    tx: hash,
+                    root,
+                    block,
+                },
+            )?;
+        }
+        return Ok(());
+    };
+    let refusal = Refusal {
+        class: refusal.class,
+        text: clip(&refusal.text),
+    };
+    let event = TxReverted {
+        version,
+        hash,
+        block,
+        gas_used,
+        fee_paid,
+        refusal: refusal.clone(),
+    };
+    batch.slot(id, signed.purpose, event)?;
+    reverted_for(batch, id, signed.purpose, hash, refusal)
+}
+
+/// What a revert means for the unit that the transaction was for.
+fn reverted_for(
+    batch: &mut Batch<'_>,
+    id: SlotId,
+    purpose: Purpose,
+    tx: Hash32,
+    refusal: Refusal,
+) -> Result<(), Illegal> {
+    match purpose {
+        Purpose::Submission { agg } if carries(batch, agg, id) => {
+            let Some(policy) = fee_policy(batch, id) else {
+                return Ok(());
+            };
+            let refusals = batch
+                .state
+                .unit(agg)
+                .and_then(|unit| unit.agg_body())
+                .map_or(0, |body| body.refusals);
+            let not_before = batch
+                .now
+                .plus_secs(retry_pause(&policy, refusals.saturating_add(1)));
+            let (class, text) = (refusal.class, refusal.text.clone());
+            batch.unit(
+                agg,
+                SubmissionReverted {
+                    tx,
+                    refusal,
+                    not_before,
+                },
+            )?;
+            after_refusal(batch, agg, class, &text)
+        }
+        Purpose::Checkpoint { agg, block } if carries(batch, agg, id) => batch.unit(
+            agg,
+            CheckpointLost {
+                block,
+                reason: CheckpointLostReason::Reverted,
+            },
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn reorged(batch: &mut Batch<'_>, id: SlotId) -> Result<(), Illegal> {
+    let Some((mined, purpose)) = batch
+        .state
+        .slot(id)
+        .and_then(|slot| Some((slot.mined?, slot.mined_purpose()?)))
+    else {
+        return Ok(());
+    };
+    batch.slot(
+        id,
+        purpose,
+        TxReorged {
+            version: mined.version,
+            block: mined.block,
+        },
+    )?;
+    if let Purpose::Submission { agg } = purpose
+        && carries(batch, agg, id)
+        && batch
+            .state
+            .unit(agg)
+            .is_some_and(|unit| matches!(unit.phase, Phase::Included | Phase::Confirmed))
+    {
+        batch.unit(
+            agg,
+            SubmissionReorged {
+                tx: mined.hash,
+                block: mined.block,
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// Deep enough: the slot is closed.
+fn confirm(batch: &mut Batch<'_>, id: SlotId, depth: u64) -> Result<(), Illegal> {
+    let Some((mined, purpose)) = batch
+        .state
+        .slot(id)
+        .and_then(|slot| Some((slot.mined?, slot.mined_purpose()?)))
+    else {
+        return Ok(());
+    };
+    batch.slot(
+        id,
+        purpose,
+        TxConfirmed {
+            version: mined.version,
+            block: mined.block,
+        },
+    )?;
+    if let Purpose::Submission { agg } = purpose
+        && carries(batch, agg, id)
+        && batch
+            .state
+            .unit(agg)
+            .is_some_and(|unit| unit.phase == Phase::Included)
+    {
+        batch.unit(
+            agg,
+            SubmissionConfirmed {
+                tx: mined.hash,
+                block: mined.block,
+                depth,
+            },
+        )?;
+        let output_index = batch
+            .state
+            .unit(agg)
+            .and_then(|unit| unit.agg_body()?.output_index);
+        batch.unit(agg, AggSettled { output_index })?;
+    }
+    Ok(())
+}
+
+fn abandon(batch: &mut Batch<'_>, id: SlotId, reason: AbandonReason) -> Result<(), Illegal> {
+    let Some(purpose) = batch.state.slot(id).map(|slot| slot.purpose) else {
+        return Ok(());
+    };
+    batch.slot(id, purpose, TxAbandoned { reason })?;
+    match purpose {
+        Purpose::Submission { agg } if carries(batch, agg, id) => {
+            batch.unit(agg, SubmissionAbandoned { slot: id })
+        }
+        Purpose::Checkpoint { agg, block } if carries(batch, agg, id) => batch.unit(
+            agg,
+            CheckpointLost {
+                block,
+                reason: CheckpointLostReason::Abandoned,
+            },
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Not in a block: is it still wanted, known, well paid and in time?
+fn pending(batch: &mut Batch<'_>, input: &SignerRead, id: SlotId) -> Result<(), Illegal> {
+    let (Some(slot), Some(policy)) = (batch.state.slot(id), fee_policy(batch, id)) else {
+        return Ok(());
+    };
+    let (base_fee, tip) = (input.at.base_fee, input.at.tip);
+    let raised = replacement_fees(&policy.fees, slot.fees, base_fee, tip);
+    if !purpose_lives(batch, slot) {
+        return release(batch, id, raised.unwrap_or(slot.fees));
+    }
+    if let Purpose::Checkpoint { agg, block } = slot.purpose
+        && checkpoint_expired(block, input.at.block.number)
+    {
+        let fresh = checkpoint_block(bound_of(batch, agg), input.at.block.number);
+        return match (fresh, raised) {
+            (Some(block), Some(fees)) => {
+                let bound = bound_of(batch, agg);
+                batch.unit(
+                    agg,
+                    CheckpointStarted {
+                        block,
+                        bound,
+                        slot: id,
+                    },
+                )?;
+                let purpose = Purpose::Checkpoint { agg, block };
+                replace(batch, id, ReplaceReason::StaleCheckpoint, purpose, Some(fees))
+            }
+            _ => Ok(()),
+        };
+    }
+    if slot.phase != SlotPhase::Broadcast {
+        return Ok(());
+    }
+    if is_stuck(batch, input, slot, &policy) && raised.is_some() {
+        let purpose = slot.purpose;
+        return replace(batch, id, ReplaceReason::Stuck, purpose, raised);
+    }
+    let newest = slot.signed.last().map(|signed| signed.version);
+    let unknown = input
+        .txs
+        .iter()
+        .any(|seen| seen.nonce == id.nonce && Some(seen.version) == newest && seen.state == TxState::Unknown);
+    let since_sent = batch.now.secs_since(slot.last_sent);
+    if let Some(version) = newest
+        && unknown
+        && since_sent >= policy.fees.not_in_mempool_secs
+    {
+        let purpose = slot.purpose;
+        return batch.slot(id, purpose, TxDropped { version });
+    }
+    Ok(())
+}
+
+/// The lowest pending nonce is raised first; those behind it wait for it and not for a better fee.
+fn is_stuck(batch: &Batch<'_>, input: &SignerRead, slot: &Slot, policy: &Policy) -> bool {
+    id_is_next(input, slot) && batch.now.secs_since(slot.since) >= policy.fees.resubmission_secs
+}
+
+fn id_is_next(input: &SignerRead, slot: &Slot) -> bool {
+    slot.id.nonce == input.nonce.head
+}
+
+/// The purpose is gone. A nonce that nothing was signed for is free again; otherwise an empty transfer uses it up.
+fn release(batch: &mut Batch<'_>, id: SlotId, fees: prooflog_events::values::Fees) -> Result<(), Illegal> {
+    let (Some(slot), Some(signer)) = (batch.state.slot(id), batch.state.signers.get(&id.signer)) else {
+        return Ok(());
+    };
+    let is_last = signer
+        .slots
+        .get_max()
+        .is_some_and(|(nonce, _)| *nonce == id.nonce);
+    if slot.signed.is_empty() && is_last {
+        let purpose = slot.purpose;
+        return batch.slot(
+            id,
+            purpose,
+            TxAbandoned {
+                reason: AbandonReason::NeverSigned,
+            },
+        );
+    }
+    replace(
+        batch,
+        id,
+        ReplaceReason::PurposeGone,
+        Purpose::Release,
+        Some(fees),
+    )
+}
+
+/// Whether what the slot carries is still wanted.
+fn purpose_lives(batch: &Batch<'_>, slot: &Slot) -> bool {
+    match slot.purpose {
+        Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg } => carries(batch, agg, slot.id),
+        Purpose::Optimistic { block, .. } => chain_of(&slot.purpose)
+            .and_then(|chain| batch.state.chains.get(&chain))
+            .is_some_and(|chain| super::contract::optimistic_block(chain) == Some(block)),
+        Purpose::Release => true,
+    }
+}
+
+/// Whether the aggregate waits for this slot.
+fn carries(batch: &Batch<'_>, agg: UnitId, slot: SlotId) -> bool {
+    let Some(unit) = batch.state.unit(agg) else {
+        return false;
+    };
+    let Some(body) = unit.agg_body() else { return false };
+    match unit.phase {
+        Phase::Checkpointing => body.checkpoint.is_some_and(|point| point.slot == Some(slot)),
+        Phase::Submitting | Phase::Included | Phase::Confirmed => {
+            body.submission.is_some_and(|submission| submission.slot == slot)
+        }
+        _ => false,
+    }
+}
+
+fn submission_root(batch: &Batch<'_>, agg: UnitId) -> Option<Hash32> {
+    Some(batch.state.unit(agg)?.agg_body()?.submission?.root)
+}

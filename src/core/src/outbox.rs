@@ -1,0 +1,310 @@
+//! The runner's list: what is owed, what is under way, what waits before it is tried again.
+//!
+//! Bookkeeping without IO, so production and simulation share it. It lives in memory only: after a crash it is filled
+//! from the state again. A call that brought news is owed again as soon as the state says so; one that brought none,
+//! or failed, waits its turn, so that a peer that is down is asked at a bounded rate.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prooflog_events::ids::{ChainId, Micros, SignerId, UnitId};
+use prooflog_projections::State;
+use prooflog_projections::state::chain::backoff;
+
+use crate::decide::{probe_at, tip_due};
+use crate::effect::{Effect, EffectKey, Pace};
+use crate::plan::{chain_effects, signer_effects, unit_effects};
+
+/// How often standing questions are asked, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pacing {
+    /// Heads, contract, accounts: about one L1 block.
+    pub reads: u64,
+    /// State of a proof under way.
+    pub polls: u64,
+    /// State of a proof whose attempt ended.
+    pub slow_polls: u64,
+    /// Comparison of commitments.
+    pub validation: u64,
+    /// First pause after a failed call.
+    pub retry_min: u64,
+    /// Longest pause after failed calls.
+    pub retry_max: u64,
+}
+
+impl Default for Pacing {
+    fn default() -> Self {
+        Self {
+            reads: 12,
+            polls: 12,
+            slow_polls: 300,
+            validation: 60,
+            retry_min: 1,
+            retry_max: 60,
+        }
+    }
+}
+
+/// How a call ended, for its pace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its answer led to events.
+    News,
+    /// Its answer led to none.
+    NoNews,
+    /// It brought no answer.
+    Failed,
+}
+
+/// Owed effects and calls under way.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    pacing: Pacing,
+    owed: BTreeMap<EffectKey, Owed>,
+    by_subject: BTreeMap<Subject, Vec<EffectKey>>,
+    wakes: BTreeSet<(Micros, EffectKey)>,
+    /// Timers up to this moment were handed to `decide`.
+    timer_from: Micros,
+}
+
+#[derive(Debug)]
+struct Owed {
+    effect: Option<Effect>,
+    in_flight: bool,
+    not_before: Micros,
+    failures: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Chain(ChainId),
+    Unit(UnitId),
+    Signer(SignerId),
+}
+
+impl Outbox {
+    /// An empty list.
+    #[must_use]
+    pub fn new(pacing: Pacing) -> Self {
+        Self {
+            pacing,
+            ..Self::default()
+        }
+    }
+
+    /// Fills the list from the state alone: at start.
+    pub fn fill(&mut self, state: &mut State, now: Micros) {
+        self.timer_from = now;
+        drop(state.take_touched());
+        let chains: Vec<ChainId> = state.chains.keys().copied().collect();
+        for chain in chains {
+            let units: Vec<UnitId> = state
+                .chains
+                .get(&chain)
+                .map(|chain| chain.units().map(|unit| unit.id).collect())
+                .unwrap_or_default();
+            units.into_iter().for_each(|unit| self.refresh_unit(state, unit));
+            self.replace(Subject::Chain(chain), chain_effects(state, chain, now));
+        }
+        let signers: Vec<SignerId> = state.signers.keys().copied().collect();
+        signers
+            .into_iter()
+            .for_each(|signer| self.replace(Subject::Signer(signer), signer_effects(state, signer)));
+    }
+
+    /// Takes over what changed since the last call.
+    pub fn refresh(&mut self, state: &mut State, now: Micros) {
+        let mut touched = state.take_touched();
+        touched.units.sort_unstable();
+        touched.units.dedup();
+        // Quotes depend on the rollup and the account, whichever of the three changed.
+        touched.chains.extend(touched.units.iter().map(|unit| unit.chain));
+        if !touched.signers.is_empty() {
+            let served = state.chains.values().filter(|chain| {
+                chain
+                    .signer()
+                    .is_some_and(|signer| touched.signers.contains(&signer))
+                    && !chain.aggs.is_empty()
+            });
+            touched.chains.extend(served.map(|chain| chain.id));
+        }
+        touched.chains.sort_unstable();
+        touched.chains.dedup();
+        touched.signers.extend(
+            touched
+                .chains
+                .iter()
+                .filter_map(|chain| state.chains.get(chain)?.signer()),
+        );
+        touched.signers.sort_unstable();
+        touched.signers.dedup();
+        touched
+            .units
+            .iter()
+            .for_each(|unit| self.refresh_unit(state, *unit));
+        touched
+            .chains
+            .iter()
+            .for_each(|chain| self.replace(Subject::Chain(*chain), chain_effects(state, *chain, now)));
+        touched
+            .signers
+            .iter()
+            .for_each(|id| self.replace(Subject::Signer(*id), signer_effects(state, *id)));
+    }
+
+    fn refresh_unit(&mut self, state: &State, id: UnitId) {
+        let effects = state
+            .chains
+            .get(&id.chain)
+            .and_then(|chain| Some(unit_effects(state, chain, chain.unit(id)?)))
+            .unwrap_or_default();
+        self.replace(Subject::Unit(id), effects);
+    }
+
+    fn replace(&mut self, subject: Subject, effects: Vec<Effect>) {
+        let keys: Vec<EffectKey> = effects.iter().map(Effect::key).collect();
+        let before = self.by_subject.remove(&subject).unwrap_or_default();
+        for key in before.iter().filter(|key| !keys.contains(key)) {
+            self.retract(key);
+        }
+        for (key, effect) in keys.iter().zip(effects) {
+            let owed = self.owed.entry(key.clone()).or_insert(Owed {
+                effect: None,
+                in_flight: false,
+                not_before: Micros(0),
+                failures: 0,
+            });
+            let is_new = owed.effect.is_none();
+            owed.effect = Some(effect);
+            if is_new && !owed.in_flight {
+                self.wakes.insert((owed.not_before, key.clone()));
+            }
+        }
+        if !keys.is_empty() {
+            self.by_subject.insert(subject, keys);
+        }
+    }
+
+    /// No longer owed; a call under way is remembered until it ends, so that it is not made twice.
+    fn retract(&mut self, key: &EffectKey) {
+        let Some(owed) = self.owed.get_mut(key) else {
+            return;
+        };
+        self.wakes.remove(&(owed.not_before, key.clone()));
+        if owed.in_flight {
+            owed.effect = None;
+        } else {
+            self.owed.remove(key);
+        }
+    }
+
+    /// Effects to run now; they count as under way from here on.
+    pub fn ready(&mut self, now: Micros) -> Vec<Effect> {
+        let mut ready = Vec::new();
+        while let Some((at, key)) = self.wakes.first().cloned() {
+            if at > now {
+                break;
+            }
+            self.wakes.pop_first();
+            if let Some(owed) = self.owed.get_mut(&key)
+                && let Some(effect) = &owed.effect
+            {
+                owed.in_flight = true;
+                ready.push(effect.clone());
+            }
+        }
+        ready
+    }
+
+    /// A call ended.
+    pub fn done(&mut self, key: &EffectKey, now: Micros, outcome: Outcome) {
+        let Some(owed) = self.owed.get_mut(key) else {
+            return;
+        };
+        owed.in_flight = false;
+        owed.failures = if outcome == Outcome::Failed {
+            owed.failures.saturating_add(1)
+        } else {
+            0
+        };
+        let Some(effect) = &owed.effect else {
+            self.owed.remove(key);
+            return;
+        };
+        let pause = match outcome {
+            Outcome::Failed => backoff(
+                self.pacing.retry_min,
+                self.pacing.retry_max,
+                owed.failures.saturating_sub(1),
+            ),
+            Outcome::News | Outcome::NoNews => interval(&self.pacing, effect),
+        };
+        owed.not_before = now.plus_secs(pause);
+        self.wakes.insert((owed.not_before, key.clone()));
+    }
+
+    /// When the runner must look again, if nothing happens before: an owed effect, or a moment that matters to `decide`
+    /// (then it sends `TimerDue`).
+    #[must_use]
+    pub fn next_wake(&self, state: &State) -> Option<Micros> {
+        let owed = self.wakes.first().map(|(at, _)| *at);
+        owed.into_iter().chain(next_timer(state, self.timer_from)).min()
+    }
+
+    /// Whether a moment has come that matters to `decide`; the runner then feeds `TimerDue`, once.
+    pub fn timer_due(&mut self, state: &State, now: Micros) -> bool {
+        let due = next_timer(state, self.timer_from).is_some_and(|at| at <= now);
+        if due {
+            self.timer_from = now;
+        }
+        due
+    }
+
+    /// Effects owed now, under way or not.
+    pub fn owed(&self) -> impl Iterator<Item = &Effect> + '_ {
+        self.owed.values().filter_map(|owed| owed.effect.as_ref())
+    }
+}
+
+/// The next moment after `now` at which something is due for `decide`.
+fn next_timer(state: &State, now: Micros) -> Option<Micros> {
+    let timers = state.chains.values().flat_map(|chain| {
+        let policy = chain.policy.as_ref();
+        let unit = chain
+            .index
+            .due
+            .range((Micros(now.0.saturating_add(1)), FIRST_UNIT)..)
+            .next()
+            .map(|(at, _)| *at);
+        let stall = chain
+            .finalized
+            .filter(|head| !head.stalled)
+            .and_then(|head| Some(head.since.plus_secs(policy?.stall_after_secs)));
+        let prune = chain.index.retired.get_min().and_then(|(since, _)| {
+            let final_secs = chain
+                .contract
+                .values
+                .as_ref()
+                .map_or(0, |values| values.finalization_secs);
+            Some(since.plus_secs(policy?.keep_proofs_secs.max(final_secs)))
+        });
+        [unit, stall, prune, probe_at(chain), tip_due(chain, now)]
+    });
+    timers.flatten().filter(|at| *at > now).min()
+}
+
+const FIRST_UNIT: UnitId = UnitId {
+    chain: ChainId(0),
+    kind: prooflog_events::ids::UnitKind::Agg,
+    number: 0,
+};
+
+fn interval(pacing: &Pacing, effect: &Effect) -> u64 {
+    match effect {
+        Effect::PollProof {
+            pace: Pace::Normal, ..
+        } => pacing.polls,
+        Effect::PollProof { pace: Pace::Slow, .. } => pacing.slow_polls,
+        Effect::ValidateServer { .. } => pacing.validation,
+        _ => pacing.reads,
+    }
+}

@@ -1,0 +1,171 @@
+//! Rules that are numbers: which L1 block to checkpoint, what to pay, how long to wait.
+//!
+//! Adapters call the same functions, so a rule has one place.
+
+use prooflog_events::ids::{L1Number, Micros, Wei};
+use prooflog_events::policy::{FeePolicy, Policy};
+use prooflog_events::values::{Fees, Mode};
+use prooflog_projections::state::chain::backoff;
+
+/// Version of the rules in this crate; it grows when the same state and input may lead to other events.
+pub const BEHAVIOUR: u32 = 1;
+
+/// The oracle sees the last 256 block hashes; a checkpoint is signed with at least 56 blocks left for inclusion.
+const CHECKPOINT_WINDOW: u64 = 200;
+/// From this age on a pending checkpoint cannot be included in time any more.
+const CHECKPOINT_EXPIRED: u64 = 250;
+/// Blocks above the L1 head seen with an answer that the proof's L1 head may lie at, where the server does not tell.
+pub(crate) const L1_HEAD_MARGIN: u64 = 5;
+/// The server's own limit for a witness is ours; we wait this much longer, in seconds.
+const WITNESS_GRACE_SECS: u64 = 60;
+/// Mock calls execute the program: limit in seconds.
+const MOCK_WITNESS_SECS: u64 = 3_600;
+/// Pause after "data not ready", in seconds.
+pub(crate) const NOT_READY_SECS: u64 = 60;
+/// Clock behind the log that stops new work, in seconds.
+pub(crate) const CLOCK_BEHIND_SECS: u64 = 5;
+/// Clock ahead of the last L1 block that stops new work, in seconds.
+pub(crate) const CLOCK_AHEAD_SECS: u64 = 3_600;
+/// Gas of an empty transfer.
+pub(crate) const TRANSFER_GAS: u64 = 21_000;
+
+/// The L1 block to checkpoint: at or above `bound`, at most `head - 1`, at least `head - 200`, as low as that allows.
+/// `None`: not yet, the bound is still too high.
+#[must_use]
+pub fn checkpoint_block(bound: L1Number, head: L1Number) -> Option<L1Number> {
+    let block = bound.0.max(head.0.saturating_sub(CHECKPOINT_WINDOW)).max(1);
+    (block < head.0).then_some(L1Number(block))
+}
+
+/// Whether a pending checkpoint of `block` can no longer be included.
+pub(crate) fn checkpoint_expired(block: L1Number, head: L1Number) -> bool {
+    head.0 > block.0.saturating_add(CHECKPOINT_EXPIRED)
+}
+
+/// Fees of a first version: twice the base fee plus tip, above the floors and below the ceilings.
+/// `None`: the ceiling lies below what the L1 asks now.
+#[must_use]
+pub fn initial_fees(policy: &FeePolicy, base_fee: Wei, tip: Wei) -> Option<Fees> {
+    let base = base_fee.max(policy.min_base_fee);
+    let tip = tip.max(policy.min_tip);
+    let max_fee = base
+        .0
+        .saturating_mul(2)
+        .saturating_add(tip.0)
+        .min(policy.max_fee.0);
+    (max_fee > base_fee.0).then_some(Fees {
+        max_fee: Wei(max_fee),
+        tip: Wei(tip.0.min(max_fee)),
+    })
+}
+
+/// Fees of a replacement: both raised by the policy's percentage, rounded up, and at least what a first version would
+/// pay now. `None`: a ceiling forbids it.
+#[must_use]
+pub fn replacement_fees(policy: &FeePolicy, old: Fees, base_fee: Wei, tip: Wei) -> Option<Fees> {
+    let raise = |fee: Wei| {
+        let bump = fee
+            .0
+            .saturating_mul(u128::from(policy.bump_percent))
+            .div_ceil(100)
+            .max(1);
+        fee.0.saturating_add(bump)
+    };
+    let base = base_fee.max(policy.min_base_fee);
+    let suggested_tip = tip.max(policy.min_tip);
+    let tip = raise(old.tip).max(suggested_tip.0);
+    let suggested = base.0.saturating_mul(2).saturating_add(suggested_tip.0);
+    let max_fee = raise(old.max_fee).max(base.0.saturating_mul(2).saturating_add(tip));
+    let limit = suggested
+        .saturating_mul(u128::from(policy.limit_multiplier))
+        .max(policy.limit_threshold.0);
+    let ceiling = limit.min(policy.max_fee.0);
+    if raise(old.max_fee) > ceiling {
+        return None;
+    }
+    let max_fee = max_fee.min(ceiling);
+    (tip <= max_fee).then_some(Fees {
+        max_fee: Wei(max_fee),
+        tip: Wei(tip),
+    })
+}
+
+/// When a witness call counts as timed out.
+pub(crate) fn witness_deadline(policy: &Policy, now: Micros) -> Micros {
+    match policy.mode {
+        Mode::Real => now.plus_secs(policy.witness_timeout_secs.saturating_add(WITNESS_GRACE_SECS)),
+        Mode::Mock => now.plus_secs(MOCK_WITNESS_SECS),
+    }
+}
+
+/// The pause before the next attempt after `streak` failures in a row, in seconds.
+pub(crate) fn retry_pause(policy: &Policy, streak: u32) -> u64 {
+    backoff(
+        policy.backoff_min_secs,
+        policy.backoff_max_secs,
+        streak.saturating_sub(1),
+    )
+}
+
+/// A text as it may stand in an event: cut to 4 KiB.
+pub(crate) fn clip(text: &str) -> String {
+    const MAX_TEXT: usize = 4_096;
+    let mut end = text.len().min(MAX_TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_as_low_as_the_bound_and_the_window_allow() {
+        let block = |bound, head| checkpoint_block(L1Number(bound), L1Number(head)).map(|block| block.0);
+        assert_eq!(block(100, 120), Some(100));
+        assert_eq!(block(100, 1_000), Some(800));
+        assert_eq!(block(120, 120), None, "the head itself has no hash yet");
+        assert_eq!(block(119, 120), Some(119));
+    }
+
+    #[test]
+    fn a_replacement_clears_ten_percent_even_for_one_wei() {
+        let policy = FeePolicy {
+            min_tip: Wei(0),
+            min_base_fee: Wei(0),
+            bump_percent: 10,
+            ..FeePolicy::default()
+        };
+        let old = Fees {
+            max_fee: Wei(1),
+            tip: Wei(1),
+        };
+        let new = replacement_fees(&policy, old, Wei(0), Wei(0));
+        assert!(new.is_some_and(|new| new.tip.0 >= 2 && new.max_fee.0 >= 2));
+    }
+
+    #[test]
+    fn a_ceiling_stops_the_raising() {
+        let policy = FeePolicy {
+            max_fee: Wei(1_000),
+            limit_threshold: Wei(1_000),
+            min_tip: Wei(1),
+            min_base_fee: Wei(1),
+            ..FeePolicy::default()
+        };
+        let mut fees = Fees {
+            max_fee: Wei(500),
+            tip: Wei(10),
+        };
+        let mut raises = 0;
+        while let Some(next) = replacement_fees(&policy, fees, Wei(1), Wei(1)) {
+            assert!(next.max_fee.0 <= 1_000);
+            fees = next;
+            raises += 1;
+            assert!(raises < 20);
+        }
+        assert!(raises > 2);
+    }
+}
