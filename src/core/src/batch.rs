@@ -12,6 +12,10 @@ use prooflog_projections::state::{Illegal, State};
 
 /// Events that one batch may hold.
 pub(crate) const MAX_EVENTS: usize = 512;
+/// Bytes that one batch may hold, with room for envelopes; the log's own limit is 1 MiB.
+const MAX_BYTES: usize = 768 << 10;
+/// What an event without a long text takes, envelope included, generously.
+const EVENT_BYTES: usize = 700;
 /// Room that is kept for what a single step adds after its first event.
 pub(crate) const STEP: usize = 8;
 
@@ -44,6 +48,7 @@ pub(crate) struct Batch<'a> {
     pub(crate) state: &'a mut State,
     pub(crate) now: Micros,
     decision: Decision,
+    bytes: usize,
 }
 
 impl<'a> Batch<'a> {
@@ -59,13 +64,10 @@ impl<'a> Batch<'a> {
         self.decision
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.decision.events.is_empty()
-    }
 
     /// Whether another step fits; if not, the next input goes on.
     pub(crate) fn has_room(&mut self) -> bool {
-        let room = self.decision.events.len() + STEP <= MAX_EVENTS;
+        let room = self.decision.events.len() + STEP <= MAX_EVENTS && self.bytes <= MAX_BYTES;
         self.decision.more |= !room;
         room
     }
@@ -86,6 +88,7 @@ impl<'a> Batch<'a> {
         };
         self.state.apply(&fact)?;
         let event = fact.event;
+        self.bytes = self.bytes.saturating_add(EVENT_BYTES).saturating_add(text_bytes(&event));
         self.decision.events.push(NewEvent {
             stream,
             revision,
@@ -146,5 +149,29 @@ impl<'a> Batch<'a> {
             Purpose::Release => StreamId::Tx(slot).to_string(),
         };
         self.emit(StreamId::Tx(slot), correlation, event.into())
+    }
+}
+
+/// Bytes of the long texts in an event.
+const fn text_bytes(event: &Event) -> usize {
+    match event {
+        Event::WitnessGenFailed(e) => e.text.len(),
+        Event::Unfulfillable(e) => e.text.len(),
+        Event::LateAnswerRecorded(e) => match &e.answer {
+            prooflog_events::event::LateAnswer::Failed { text } => text.len(),
+            _ => 0,
+        },
+        Event::Parked(e) => e.text.len(),
+        Event::Invalidated(e) => e.detail.len(),
+        Event::Cancelled(e) => e.note.len(),
+        Event::ProverDegraded(e) => e.text.len(),
+        Event::DegradedModeEntered(e) => e.detail.len(),
+        Event::SubmissionRefused(e) => e.refusal.text.len(),
+        Event::SubmissionReverted(e) => e.refusal.text.len(),
+        Event::TxReverted(e) => e.refusal.text.len(),
+        Event::TxBroadcast(e) => e.text.len(),
+        Event::AggQueued(e) => e.members.len() * 9,
+        Event::OutputChecked(e) => e.nodes.len() * 100,
+        _ => 0,
     }
 }

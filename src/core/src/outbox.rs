@@ -64,6 +64,11 @@ pub struct Outbox {
     wakes: BTreeSet<(Micros, EffectKey)>,
     /// Timers up to this moment were handed to `decide`.
     timer_from: Micros,
+    /// Batches handed to the log, and those of them that are durable.
+    written: u64,
+    durable: u64,
+    /// Effects that wait for a batch to become durable.
+    blocked: BTreeSet<(u64, EffectKey)>,
 }
 
 #[derive(Debug)]
@@ -72,6 +77,8 @@ struct Owed {
     in_flight: bool,
     not_before: Micros,
     failures: u32,
+    /// Number of the batch that it follows from: it goes out when that one is durable.
+    follows: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +95,28 @@ impl Outbox {
         Self {
             pacing,
             ..Self::default()
+        }
+    }
+
+    /// The state now holds the batch of this number; what is refreshed from here on may follow from it.
+    pub const fn written(&mut self, batch: u64) {
+        self.written = batch;
+    }
+
+    /// The batch of this number and all before it are durable.
+    pub fn durable(&mut self, batch: u64) {
+        self.durable = self.durable.max(batch);
+        while let Some((follows, key)) = self.blocked.first().cloned() {
+            if follows > self.durable {
+                break;
+            }
+            self.blocked.pop_first();
+            if let Some(owed) = self.owed.get(&key)
+                && owed.effect.is_some()
+                && !owed.in_flight
+            {
+                self.wakes.insert((owed.not_before, key));
+            }
         }
     }
 
@@ -172,8 +201,12 @@ impl Outbox {
                 in_flight: false,
                 not_before: Micros(0),
                 failures: 0,
+                follows: 0,
             });
             let is_new = owed.effect.is_none();
+            if owed.effect.as_ref() != Some(&effect) {
+                owed.follows = self.written;
+            }
             owed.effect = Some(effect);
             if is_new && !owed.in_flight {
                 self.wakes.insert((owed.not_before, key.clone()));
@@ -208,6 +241,10 @@ impl Outbox {
             if let Some(owed) = self.owed.get_mut(&key)
                 && let Some(effect) = &owed.effect
             {
+                if owed.follows > self.durable {
+                    self.blocked.insert((owed.follows, key));
+                    continue;
+                }
                 owed.in_flight = true;
                 ready.push(effect.clone());
             }
