@@ -57,6 +57,7 @@ impl<'a> Batch<'a> {
             state,
             now,
             decision: Decision::default(),
+            bytes: 0,
         }
     }
 
