@@ -35,6 +35,12 @@ pub fn encode<T: Encode>(value: &T) -> Vec<u8> {
     bincode::encode_to_vec(value, CONFIG).unwrap_or_default()
 }
 
+/// Appends the bytes of `value` to `out`.
+pub fn encode_into<T: Encode>(value: &T, out: &mut Vec<u8>) {
+    // As above: a Vec grows, and writing to one does not fail.
+    let _ = bincode::encode_into_std_write(value, out, CONFIG);
+}
+
 /// The value that `bytes` say, all of them.
 ///
 /// # Errors
@@ -49,6 +55,15 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
 /// As [`decode`].
 pub fn borrow_decode<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, CodecError> {
     finish(bincode::borrow_decode_from_slice(bytes, CONFIG), bytes.len())
+}
+
+/// The value that `bytes` begin with; what follows is not looked at.
+///
+/// # Errors
+/// When they are malformed or claim more than [`MAX_DECODE`].
+pub fn borrow_decode_prefix<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, CodecError> {
+    let result = bincode::borrow_decode_from_slice(bytes, CONFIG);
+    result.map(|(value, _)| value).map_err(|error| CodecError::Malformed(error.to_string()))
 }
 
 fn finish<T>(result: Result<(T, usize), bincode::error::DecodeError>, given: usize) -> Result<T, CodecError> {

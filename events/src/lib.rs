@@ -5,8 +5,11 @@
 //! What a crash in here means: nothing; there is no state.
 
 pub mod codec;
+pub mod envelope;
 pub mod event;
 pub mod ids;
 pub mod input;
+pub mod limits;
 pub mod policy;
+pub mod port;
 pub mod values;
