@@ -1,7 +1,8 @@
 //! One event as a fold sees it: what the envelope says and the event itself.
 
-use prooflog_events::event::Event;
-use prooflog_events::ids::{Micros, Position, Revision, StreamId};
+use prooflog_events::envelope::{Content, Envelope};
+use prooflog_events::event::{Event, EventError};
+use prooflog_events::ids::{Micros, ParseIdError, Position, Revision, StreamId};
 
 /// One recorded event of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,4 +19,49 @@ pub struct Fact<'a> {
     pub correlation: &'a str,
     /// The event.
     pub event: Event,
+}
+
+/// Why a record of the engine is not a fact.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FactError {
+    /// Its event is not known here, or its bytes are damaged.
+    #[error("position {position}: {source}")]
+    Event {
+        /// Where.
+        position: Position,
+        /// What is wrong.
+        source: EventError,
+    },
+    /// It is native and stands on a stream that is none of the engine's.
+    #[error("position {position}: {source}")]
+    Stream {
+        /// Where.
+        position: Position,
+        /// What is wrong.
+        source: ParseIdError,
+    },
+}
+
+impl<'a> Fact<'a> {
+    /// The fact that a record says; `None` for what an outside writer stored, which no fold reads.
+    ///
+    /// # Errors
+    /// When it is native and is not known here; the error names the position.
+    pub fn of(envelope: &Envelope<'a>) -> Result<Option<Self>, FactError> {
+        if envelope.content != Content::Native {
+            return Ok(None);
+        }
+        let position = envelope.position;
+        let stream = envelope.stream.parse().map_err(|source| FactError::Stream { position, source })?;
+        let event = Event::decode(envelope.type_name, envelope.version, envelope.payload)
+            .map_err(|source| FactError::Event { position, source })?;
+        Ok(Some(Self {
+            position,
+            stream,
+            revision: envelope.revision,
+            time: envelope.recorded_at,
+            correlation: envelope.correlation,
+            event,
+        }))
+    }
 }

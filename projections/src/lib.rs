@@ -12,7 +12,7 @@ pub mod state;
 mod stats;
 mod timeline;
 
-pub use fact::Fact;
+pub use fact::{Fact, FactError};
 pub use map::{Map, Set};
 pub use state::{Illegal, State};
 pub use stats::{ChainStats, Stats};
