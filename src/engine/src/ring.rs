@@ -2,9 +2,9 @@
 
 use prooflog_core::{DecideError, Effect, EffectKey, NewEvent, Outbox, Outcome, Pacing, Refused, decide};
 use prooflog_events::event::EngineStarted;
-use prooflog_events::ids::{EventId, Hash32, Micros, Position, Revision, StreamId};
+use prooflog_events::ids::{EventId, Hash32, Micros, Revision, StreamId};
 use prooflog_events::input::{EngineOpened, Input};
-use prooflog_events::port::{Blob, Sequence, SequenceError};
+use prooflog_events::port::{Blob, Sequence};
 use prooflog_log::{Append, AppendError, By, CauseInput, CausedBy, Expected, Log, NewRecord, Ticket};
 use prooflog_projections::State;
 use prooflog_projections::state::Illegal;
@@ -104,7 +104,8 @@ impl<S: Sequence> Ring<S> {
             Some(self.log.submit(self.append(input, &decision.events, origin))?)
         };
         self.outbox.written(self.batches);
-        self.outbox.refresh(&mut self.state, now.max(self.state.time));
+        let now = now.max(self.state.time);
+        self.outbox.refresh(&mut self.state, now);
         Ok(Fed { batch: self.batches, events: decision.events, ticket, forget, more })
     }
 
