@@ -395,6 +395,8 @@ pub struct OutputChecked {
     pub block: L2Block,
     /// Its root.
     pub root: Hash32,
+    /// L1 block up to which the first node had derived then.
+    pub current_l1: L1Ref,
     /// What each node answered.
     pub nodes: Vec<NodeAnswer>,
 }

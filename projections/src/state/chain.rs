@@ -36,7 +36,7 @@ pub struct Chain {
     /// Health of the prover.
     pub prover: Prover,
     /// Output roots that all rollup nodes agree on, at and above the contract's latest block.
-    pub roots: Map<L2Block, Hash32>,
+    pub roots: Map<L2Block, AgreedRoot>,
     /// Number of the newest span.
     pub last_span: u64,
     /// Number of the newest aggregate.
@@ -51,6 +51,15 @@ pub struct Chain {
     pub retired: Map<UnitId, Unit>,
     /// Derived from the above, kept up to date.
     pub index: Index,
+}
+
+/// An output root that all rollup nodes agree on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct AgreedRoot {
+    /// The root.
+    pub root: Hash32,
+    /// L1 block up to which the nodes had derived then.
+    pub current_l1: L1Ref,
 }
 
 /// What the contract says.
@@ -225,7 +234,13 @@ impl Chain {
     pub fn anchor_agreed(&self) -> bool {
         self.contract
             .latest
-            .is_some_and(|latest| self.roots.get(&latest.block) == Some(&latest.root))
+            .is_some_and(|latest| self.agreed_root(latest.block) == Some(latest.root))
+    }
+
+    /// The output root of `block` that all rollup nodes agree on, where it was asked for.
+    #[must_use]
+    pub fn agreed_root(&self, block: L2Block) -> Option<Hash32> {
+        self.roots.get(&block).map(|agreed| agreed.root)
     }
 
     /// Blocks of live and complete spans.
@@ -289,7 +304,7 @@ impl Chain {
                 self.contract.advanced_at = e.at;
             }
             Event::OutputChecked(e) => {
-                self.roots.insert(e.block, e.root);
+                self.roots.insert(e.block, AgreedRoot { root: e.root, current_l1: e.current_l1 });
             }
             Event::OutputMismatched(e) => {
                 self.roots.remove(&e.block);

@@ -65,7 +65,6 @@ impl<'a> Batch<'a> {
         self.decision
     }
 
-
     /// Whether another step fits; if not, the next input goes on.
     pub(crate) fn has_room(&mut self) -> bool {
         let room = self.decision.events.len() + STEP <= MAX_EVENTS && self.bytes <= MAX_BYTES;
@@ -89,7 +88,10 @@ impl<'a> Batch<'a> {
         };
         self.state.apply(&fact)?;
         let event = fact.event;
-        self.bytes = self.bytes.saturating_add(EVENT_BYTES).saturating_add(text_bytes(&event));
+        self.bytes = self
+            .bytes
+            .saturating_add(EVENT_BYTES)
+            .saturating_add(text_bytes(&event));
         self.decision.events.push(NewEvent {
             stream,
             revision,

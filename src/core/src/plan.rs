@@ -13,7 +13,8 @@ use prooflog_projections::state::unit::{AggBody, Unit};
 use sha2::{Digest, Sha256};
 
 use crate::decide::{
-    checkpoint_bound, gap_needs_sizes, has_free_slot, is_wanted, may_send, optimistic_block, plannable_gap,
+    checkpoint_bound, gap_needs_sizes, has_free_slot, is_held, is_wanted, may_send, optimistic_block,
+    plannable_gap,
 };
 use crate::effect::{AggRequest, Effect, OutputBody, Pace, ProofRequest, TxBody};
 
@@ -232,7 +233,7 @@ fn optimistic_quote(state: &State, chain: &Chain) -> Option<Effect> {
     let purpose = Purpose::Optimistic {
         chain: chain.id,
         block,
-        root: *chain.roots.get(&block)?,
+        root: chain.agreed_root(block)?,
     };
     let signer = free_signer(state, chain)?;
     let open =
@@ -286,8 +287,8 @@ fn tx_body(chain: &Chain, purpose: &Purpose) -> Option<TxBody> {
         Purpose::Optimistic { block, root, .. } => OutputBody {
             block: *block,
             root: *root,
-            l1_block: L1Number(0),
-            l1_hash: Hash32::ZERO,
+            l1_block: chain.roots.get(block)?.current_l1.number,
+            l1_hash: chain.roots.get(block)?.current_l1.hash,
             proof: None,
             prover: chain.policy.as_ref()?.signer,
             config_name: Hash32::ZERO,
@@ -341,6 +342,7 @@ fn read_signer(state: &State, signer: &Signer) -> Effect {
 
 fn slot_effect(state: &State, slot: &Slot) -> Option<Effect> {
     match slot.phase {
+        SlotPhase::Unsigned | SlotPhase::Prepared if is_held(state, slot) => None,
         SlotPhase::Unsigned => {
             let body = body_of(state, slot.id, &slot.purpose)?;
             Some(Effect::SignTx {

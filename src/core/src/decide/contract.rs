@@ -282,13 +282,16 @@ pub(super) fn output(batch: &mut Batch<'_>, input: &OutputRead) -> Result<(), Il
     if !agrees {
         return disagree(batch, input, contract, aggs.first().copied());
     }
-    let known = chain.roots.get(&input.block).copied();
+    let known = chain.agreed_root(input.block);
     let checked = OutputChecked {
         block: input.block,
         root,
+        current_l1: input.current_l1,
         nodes: input.nodes.clone(),
     };
-    let is_wanted = contract.is_some() || Some(input.block) == optimistic_block(chain);
+    // Without a proof there is nothing but the nodes' word: each of them must have spoken.
+    let all_answered = input.nodes.iter().all(|node| node.root.is_some());
+    let is_wanted = contract.is_some() || (all_answered && Some(input.block) == optimistic_block(chain));
     if is_wanted && known != Some(root) {
         batch.chain(input.chain, checked.clone())?;
     }

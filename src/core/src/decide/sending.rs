@@ -10,11 +10,14 @@ use prooflog_events::event::{
 use prooflog_events::ids::{Hash32, L1Number, Micros, Nonce, SignerId, SlotId, UnitId, Wei};
 use prooflog_events::input::{QuoteOutcome, TxQuoted, TxSent, TxSigned};
 use prooflog_events::policy::Policy;
-use prooflog_events::values::{BroadcastOutcome, Call, Control, Fees, Purpose, Refusal, RefusalClass};
-use prooflog_projections::state::Illegal;
+use prooflog_events::values::{
+    BroadcastOutcome, Call, Control, DegradedReason, Fees, Purpose, Refusal, RefusalClass,
+};
 use prooflog_projections::state::chain::Chain;
 use prooflog_projections::state::phase::{Phase, SlotPhase};
-use prooflog_projections::state::slot::Signer;
+use prooflog_projections::state::slot::{Signer, Slot};
+use prooflog_projections::state::unit::Unit;
+use prooflog_projections::state::{Illegal, State};
 
 use super::aggregates;
 use super::contract::optimistic_block;
@@ -24,16 +27,35 @@ use crate::rules::{checkpoint_block, clip, initial_fees, replacement_fees, retry
 /// Pause after "not visible yet", in seconds: one L1 block.
 const NEXT_BLOCK_SECS: u64 = 12;
 
-/// Whether a transaction of this kind may be started for the rollup now.
+/// Whether transactions may be started for the rollup now. A full disk stops proving and not the few events that a
+/// submission takes.
 pub(crate) fn may_send(chain: &Chain) -> bool {
     !chain.is_paused(Control::Submitting)
-        && !chain.is_degraded()
+        && chain
+            .hold
+            .degraded
+            .keys()
+            .all(|reason| *reason == DegradedReason::Disk)
         && chain.anchor_agreed()
         && chain
             .contract
             .values
             .as_ref()
             .is_some_and(|values| values.approved)
+}
+
+/// Whether a slot's transaction is held back because its rollup's submitting is paused. It is not if another purpose
+/// waits behind it: a nonce is everybody's of the account.
+pub(crate) fn is_held(state: &State, slot: &Slot) -> bool {
+    let paused = chain_of(&slot.purpose)
+        .and_then(|chain| state.chains.get(&chain))
+        .is_some_and(|chain| chain.is_paused(Control::Submitting));
+    let is_last = state
+        .signers
+        .get(&slot.id.signer)
+        .and_then(|signer| signer.slots.get_max())
+        .is_some_and(|(nonce, _)| *nonce == slot.id.nonce);
+    paused && is_last
 }
 
 /// Whether the account can take another purpose: everything before it is out, and few are pending.
@@ -59,12 +81,26 @@ pub(crate) fn is_wanted(chain: &Chain, purpose: &Purpose, now: Micros) -> bool {
                 && unit
                     .agg_body()
                     .is_some_and(|agg| agg.end_root.is_some_and(|(_, at)| at >= unit.since))
+                && is_best(chain, unit)
         }),
         Purpose::Optimistic { block, root, .. } => {
-            optimistic_block(chain) == Some(*block) && chain.roots.get(block) == Some(root)
+            optimistic_block(chain) == Some(*block) && chain.agreed_root(*block) == Some(*root)
         }
         Purpose::Release => false,
     }
+}
+
+/// Of several aggregates with one start, one is submitted at a time, and the highest end first.
+fn is_best(chain: &Chain, unit: &Unit) -> bool {
+    chain
+        .aggs
+        .values()
+        .filter(|other| other.id != unit.id && other.range.start == unit.range.start)
+        .all(|other| match other.phase {
+            Phase::Submitting | Phase::Included | Phase::Confirmed => false,
+            Phase::Complete => (other.range.end, other.id) < (unit.range.end, unit.id),
+            _ => true,
+        })
 }
 
 /// A call was simulated: refuse it, or give it a nonce.

@@ -17,7 +17,7 @@ use prooflog_projections::state::Illegal;
 use prooflog_projections::state::phase::{Phase, SlotPhase};
 use prooflog_projections::state::slot::Slot;
 
-use super::sending::{after_refusal, bound_of, chain_of, fee_policy, replace};
+use super::sending::{after_refusal, bound_of, chain_of, fee_policy, is_held, replace};
 use crate::batch::Batch;
 use crate::rules::{
     TRANSFER_GAS, checkpoint_block, checkpoint_expired, clip, initial_fees, replacement_fees, retry_pause,
@@ -384,6 +384,13 @@ fn pending(batch: &mut Batch<'_>, input: &SignerRead, id: SlotId) -> Result<(), 
     };
     let (base_fee, tip) = (input.at.base_fee, input.at.tip);
     let raised = replacement_fees(&policy.fees, slot.fees, base_fee, tip);
+    if is_held(batch.state, slot) {
+        return if slot.signed.is_empty() {
+            abandon(batch, id, AbandonReason::NeverSigned)
+        } else {
+            Ok(())
+        };
+    }
     if !purpose_lives(batch, slot) {
         return release(batch, id, raised.unwrap_or(slot.fees));
     }
