@@ -8,6 +8,7 @@
 pub mod append;
 mod check;
 pub mod conformance;
+pub mod export;
 pub mod follow;
 mod group;
 mod heads;
