@@ -26,7 +26,9 @@ pub enum EnvelopeError {
     #[error("the record is empty")]
     Empty,
     /// Written by a release with another envelope.
-    #[error("the record has envelope version {0}, this release reads version {ENVELOPE_VERSION}: use a newer release")]
+    #[error(
+        "the record has envelope version {0}, this release reads version {ENVELOPE_VERSION}: use a newer release"
+    )]
     UnknownVersion(u8),
     /// The bytes are not an envelope.
     #[error("the record's bytes are damaged: {0}")]
@@ -257,7 +259,11 @@ mod tests {
             content: Content::Native,
             recorded_at: Micros(1_700_000_000_000_000),
             correlation: "span-10-1",
-            causation: Some(Causation { event_id: EventId([8; 16]), stream: "span-10-3", revision: Revision(1) }),
+            causation: Some(Causation {
+                event_id: EventId([8; 16]),
+                stream: "span-10-3",
+                revision: Revision(1),
+            }),
             actor: Actor::Operator("ann"),
             batch_first: Position(6),
             batch_len: 2,
@@ -283,7 +289,10 @@ mod tests {
     fn another_version_a_longer_record_and_an_empty_one_are_refused() {
         let mut stored = sample().encode();
         stored.push(0);
-        assert!(matches!(Envelope::decode(&stored), Err(EnvelopeError::Malformed(CodecError::Trailing { left: 1 }))));
+        assert!(matches!(
+            Envelope::decode(&stored),
+            Err(EnvelopeError::Malformed(CodecError::Trailing { left: 1 }))
+        ));
         stored[0] = 2;
         assert_eq!(Envelope::decode(&stored), Err(EnvelopeError::UnknownVersion(2)));
         assert_eq!(Envelope::decode(&[]), Err(EnvelopeError::Empty));

@@ -22,10 +22,7 @@ pub struct ParseIdError {
 
 impl ParseIdError {
     fn new(text: &str, expected: &'static str) -> Self {
-        Self {
-            text: text.chars().take(128).collect(),
-            expected,
-        }
+        Self { text: text.chars().take(128).collect(), expected }
     }
 }
 
@@ -286,11 +283,7 @@ impl Range {
     /// The blocks after `start` up to `end`; `None` where there are none.
     #[must_use]
     pub const fn new(start: L2Block, end: L2Block) -> Option<Self> {
-        if start.0 < end.0 {
-            Some(Self { start, end })
-        } else {
-            None
-        }
+        if start.0 < end.0 { Some(Self { start, end }) } else { None }
     }
 
     /// How many blocks are proven.
@@ -306,16 +299,7 @@ impl Range {
             return None;
         }
         let middle = L2Block(self.start.0 + self.blocks() / 2);
-        Some((
-            Self {
-                start: self.start,
-                end: middle,
-            },
-            Self {
-                start: middle,
-                end: self.end,
-            },
-        ))
+        Some((Self { start: self.start, end: middle }, Self { start: middle, end: self.end }))
     }
 
     /// Whether a block is shared (boundaries do not count).
@@ -457,10 +441,7 @@ impl FromStr for StreamId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parse_stream(text).ok_or_else(|| {
-            ParseIdError::new(
-                text,
-                "a stream of the engine (chain-10, span-10-7, agg-10-2, tx-1-0x…-5)",
-            )
+            ParseIdError::new(text, "a stream of the engine (chain-10, span-10-7, agg-10-2, tx-1-0x…-5)")
         })
     }
 }
@@ -472,33 +453,19 @@ fn parse_stream(text: &str) -> Option<StreamId> {
         "node" if parts.next()? == "engine" => StreamId::Node,
         "chain" => StreamId::Chain(ChainId(plain(parts.next()?)?)),
         "span" | "agg" => {
-            let kind = if category == "span" {
-                UnitKind::Span
-            } else {
-                UnitKind::Agg
-            };
+            let kind = if category == "span" { UnitKind::Span } else { UnitKind::Agg };
             let chain = ChainId(plain(parts.next()?)?);
-            StreamId::Unit(UnitId {
-                chain,
-                kind,
-                number: plain(parts.next()?)?,
-            })
+            StreamId::Unit(UnitId { chain, kind, number: plain(parts.next()?)? })
         }
         "signer" => {
             let l1 = L1ChainId(plain(parts.next()?)?);
-            StreamId::Signer(SignerId {
-                l1,
-                address: parts.next()?.strip_prefix("0x")?.parse().ok()?,
-            })
+            StreamId::Signer(SignerId { l1, address: parts.next()?.strip_prefix("0x")?.parse().ok()? })
         }
         "tx" => {
             let l1 = L1ChainId(plain(parts.next()?)?);
             let address = parts.next()?.strip_prefix("0x")?.parse().ok()?;
             let nonce = Nonce(plain(parts.next()?)?);
-            StreamId::Tx(SlotId {
-                signer: SignerId { l1, address },
-                nonce,
-            })
+            StreamId::Tx(SlotId { signer: SignerId { l1, address }, nonce })
         }
         _ => return None,
     };
@@ -515,21 +482,13 @@ impl UnitId {
     /// The span `number` of `chain`.
     #[must_use]
     pub const fn span(chain: ChainId, number: u64) -> Self {
-        Self {
-            chain,
-            kind: UnitKind::Span,
-            number,
-        }
+        Self { chain, kind: UnitKind::Span, number }
     }
 
     /// The aggregate `number` of `chain`.
     #[must_use]
     pub const fn agg(chain: ChainId, number: u64) -> Self {
-        Self {
-            chain,
-            kind: UnitKind::Agg,
-            number,
-        }
+        Self { chain, kind: UnitKind::Agg, number }
     }
 }
 
@@ -540,13 +499,8 @@ mod tests {
 
     #[test]
     fn stream_names_have_exactly_one_spelling() {
-        let slot = SlotId {
-            signer: SignerId {
-                l1: L1ChainId(1),
-                address: Address([0xab; 20]),
-            },
-            nonce: Nonce(5),
-        };
+        let slot =
+            SlotId { signer: SignerId { l1: L1ChainId(1), address: Address([0xab; 20]) }, nonce: Nonce(5) };
         let streams = [
             StreamId::Node,
             StreamId::Chain(ChainId(10)),
@@ -558,16 +512,9 @@ mod tests {
         for stream in streams {
             assert_eq!(stream.to_string().parse::<StreamId>().unwrap(), stream);
         }
-        for wrong in [
-            "span-10",
-            "span-010-7",
-            "span-10-+7",
-            "span-10-7-1",
-            "tx-1-abab-5",
-            "chain-",
-            "",
-            "node-x",
-        ] {
+        for wrong in
+            ["span-10", "span-010-7", "span-10-+7", "span-10-7-1", "tx-1-abab-5", "chain-", "", "node-x"]
+        {
             assert!(wrong.parse::<StreamId>().is_err(), "{wrong}");
         }
     }
@@ -581,13 +528,6 @@ mod tests {
             assert_eq!(low.end, high.start);
             assert!(low.blocks() > 0 && high.blocks() > 0);
         }
-        assert_eq!(
-            Range {
-                start: L2Block(4),
-                end: L2Block(5)
-            }
-            .halves(),
-            None
-        );
+        assert_eq!(Range { start: L2Block(4), end: L2Block(5) }.halves(), None);
     }
 }

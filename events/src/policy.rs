@@ -182,9 +182,8 @@ impl Policy {
             return self.max_blocks_ahead.max(least);
         }
         let by_interval = self.threshold(contract_interval).saturating_mul(10);
-        let by_capacity = u64::from(self.max_proofs_in_flight)
-            .saturating_mul(4)
-            .saturating_mul(self.span_blocks);
+        let by_capacity =
+            u64::from(self.max_proofs_in_flight).saturating_mul(4).saturating_mul(self.span_blocks);
         by_interval.max(by_capacity)
     }
 
@@ -214,16 +213,10 @@ impl Policy {
             ("fees.max_pending", u64::from(self.fees.max_pending)),
         ];
         if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
-            return Err(PolicyError {
-                key,
-                problem: "is 0, must be at least 1",
-            });
+            return Err(PolicyError { key, problem: "is 0, must be at least 1" });
         }
         if self.backoff_max_secs < self.backoff_min_secs {
-            return Err(PolicyError {
-                key: "backoff_max_secs",
-                problem: "is below backoff_min_secs",
-            });
+            return Err(PolicyError { key: "backoff_max_secs", problem: "is below backoff_min_secs" });
         }
         if self.fees.bump_percent < 10 {
             return Err(PolicyError {

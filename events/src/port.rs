@@ -218,8 +218,13 @@ pub trait SequenceRead: Send + Sync {
     ///
     /// # Errors
     /// When a record is missing or cannot be read; those before it have been shown.
-    fn scan(&self, low: Position, high: Position, direction: Direction, visit: Visit<'_>)
-    -> Result<(), SequenceError>;
+    fn scan(
+        &self,
+        low: Position,
+        high: Position,
+        direction: Direction,
+        visit: Visit<'_>,
+    ) -> Result<(), SequenceError>;
 
     /// Shows the records of one stream from revision `from` on in `direction`, none above position `bound`.
     ///

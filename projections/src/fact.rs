@@ -1,4 +1,7 @@
 //! One event as a fold sees it: what the envelope says and the event itself.
+//!
+//! Only the engine's own events are facts. What outside writers store in the same log is opaque to every fold, and
+//! passes by without a trace.
 
 use prooflog_events::envelope::{Content, Envelope};
 use prooflog_events::event::{Event, EventError};

@@ -81,17 +81,11 @@ impl Intervals {
 
     /// The ranges in order.
     pub fn iter(&self) -> impl Iterator<Item = Range> + '_ {
-        self.ends.iter().map(|(start, end)| Range {
-            start: *start,
-            end: *end,
-        })
+        self.ends.iter().map(|(start, end)| Range { start: *start, end: *end })
     }
 
     fn last_from_below(&self, below: L2Block) -> Option<(L2Block, L2Block)> {
-        self.ends
-            .range(..below)
-            .next_back()
-            .map(|(start, end)| (*start, *end))
+        self.ends.range(..below).next_back().map(|(start, end)| (*start, *end))
     }
 
     fn first_from(&self, from: L2Block) -> Option<(L2Block, L2Block)> {

@@ -67,11 +67,7 @@ impl Stats {
         self.events = self.events.saturating_add(1);
         match fact.stream {
             StreamId::Chain(chain) => self.chains.entry(chain).or_default().apply_chain(&fact.event),
-            StreamId::Unit(unit) => self
-                .chains
-                .entry(unit.chain)
-                .or_default()
-                .apply_unit(unit.kind, fact),
+            StreamId::Unit(unit) => self.chains.entry(unit.chain).or_default().apply_unit(unit.kind, fact),
             StreamId::Tx(_) => self.apply_tx(&fact.event),
             StreamId::Node | StreamId::Signer(_) => {}
         }
@@ -96,10 +92,7 @@ impl Stats {
 
 impl ChainStats {
     fn apply_chain(&mut self, event: &Event) {
-        if matches!(
-            event,
-            Event::Paused(_) | Event::Resumed(_) | Event::FlushRequested(_)
-        ) {
+        if matches!(event, Event::Paused(_) | Event::Resumed(_) | Event::FlushRequested(_)) {
             self.operator_actions += 1;
         }
     }

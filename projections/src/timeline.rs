@@ -1,4 +1,7 @@
-//! What happened, line by line, in words for people: one entry per event, filtered by what it belongs to.
+//! What happened, line by line, in words for people.
+//!
+//! One entry per event, in log order, of one correlation or of all. The words are an interface for eyes and not for
+//! programs; what needs an operator is written in capitals.
 
 use prooflog_events::event::Event;
 use prooflog_events::ids::{Micros, Position};
@@ -32,19 +35,12 @@ impl Timeline {
     /// The timeline of everything that carries `correlation`.
     #[must_use]
     pub fn of(correlation: impl Into<String>) -> Self {
-        Self {
-            correlation: Some(correlation.into()),
-            entries: Vec::new(),
-        }
+        Self { correlation: Some(correlation.into()), entries: Vec::new() }
     }
 
     /// Takes one event in.
     pub fn apply(&mut self, fact: &Fact<'_>) {
-        if self
-            .correlation
-            .as_deref()
-            .is_some_and(|wanted| wanted != fact.correlation)
-        {
+        if self.correlation.as_deref().is_some_and(|wanted| wanted != fact.correlation) {
             return;
         }
         self.entries.push(Entry {
@@ -66,10 +62,7 @@ impl Timeline {
 /// What an event says, in one line without the stream and the time.
 #[must_use]
 pub fn describe(event: &Event) -> String {
-    describe_unit(event)
-        .or_else(|| describe_tx(event))
-        .or_else(|| describe_chain(event))
-        .unwrap_or_default()
+    describe_unit(event).or_else(|| describe_tx(event)).or_else(|| describe_chain(event)).unwrap_or_default()
 }
 
 fn describe_unit(event: &Event) -> Option<String> {
@@ -81,19 +74,14 @@ fn describe_unit(event: &Event) -> Option<String> {
         Event::ProofRequested(e) => format!("attempt {}: the prover took it as {}", e.attempt, e.proof_id),
         Event::ProofAssigned(e) => format!("attempt {}: a prover works on it", e.attempt),
         Event::ProofFulfilled(e) => {
-            format!(
-                "attempt {}: proof of {} bytes after {} s",
-                e.attempt, e.proof.length, e.seconds
-            )
+            format!("attempt {}: proof of {} bytes after {} s", e.attempt, e.proof.length, e.seconds)
         }
-        Event::Unfulfillable(e) => format!(
-            "attempt {}: given up by the prover ({:?}) {}",
-            e.attempt, e.class, e.text
-        ),
-        Event::TimedOut(e) => format!(
-            "attempt {}: {:?} ended by {:?} after {} s",
-            e.attempt, e.stage, e.reason, e.after_secs
-        ),
+        Event::Unfulfillable(e) => {
+            format!("attempt {}: given up by the prover ({:?}) {}", e.attempt, e.class, e.text)
+        }
+        Event::TimedOut(e) => {
+            format!("attempt {}: {:?} ended by {:?} after {} s", e.attempt, e.stage, e.reason, e.after_secs)
+        }
         Event::ProofLost(e) => format!("attempt {}: lost by the prover ({:?})", e.attempt, e.class),
         Event::LateAnswerRecorded(e) => format!("late answer to attempt {}", e.attempt),
         Event::DuplicateSpendRecorded(e) => {
@@ -106,10 +94,9 @@ fn describe_unit(event: &Event) -> Option<String> {
         Event::Invalidated(e) => format!("of no use any more ({:?}) {}", e.reason, e.detail),
         Event::Cancelled(e) => format!("cancelled: {}", e.note),
         Event::SpanSettled(e) => format!("settled by output {}", e.output_index),
-        Event::AggSettled(e) => e.output_index.map_or_else(
-            || "settled".to_owned(),
-            |index| format!("settled as output {index}"),
-        ),
+        Event::AggSettled(e) => {
+            e.output_index.map_or_else(|| "settled".to_owned(), |index| format!("settled as output {index}"))
+        }
         Event::Restored(e) => format!("of use again, the contract is back at block {}", e.latest),
         Event::ProofPruned(e) => format!("proof bytes removed after {} s", e.kept_secs),
         Event::CheckpointStarted(e) => format!("checkpoint of L1 block {} wanted", e.block),
@@ -135,16 +122,12 @@ fn describe_tx(event: &Event) -> Option<String> {
         Event::TxBroadcast(e) => format!("version {} broadcast ({:?})", e.version, e.outcome),
         Event::TxDropped(e) => format!("version {} is in no mempool", e.version),
         Event::TxReplaced(e) => {
-            format!(
-                "version {} takes over ({:?}), max fee {} wei",
-                e.version, e.reason, e.fees.max_fee
-            )
+            format!("version {} takes over ({:?}), max fee {} wei", e.version, e.reason, e.fees.max_fee)
         }
         Event::TxIncluded(e) => format!("version {} in L1 block {}", e.version, e.block.number),
-        Event::TxReverted(e) => format!(
-            "version {} reverted in L1 block {}: {}",
-            e.version, e.block.number, e.refusal.text
-        ),
+        Event::TxReverted(e) => {
+            format!("version {} reverted in L1 block {}: {}", e.version, e.block.number, e.refusal.text)
+        }
         Event::TxReorged(e) => format!("L1 block {} is gone", e.block.number),
         Event::TxConfirmed(e) => format!("version {} confirmed", e.version),
         Event::TxAbandoned(e) => format!("slot closed ({:?})", e.reason),
@@ -180,10 +163,9 @@ fn describe_chain(event: &Event) -> Option<String> {
         Event::FinalizedMoved(e) => format!("finalized head at {}", e.block),
         Event::DegradedModeEntered(e) => format!("DEGRADED ({:?}): {}", e.reason, e.detail),
         Event::DegradedModeLeft(e) => format!("no longer degraded ({:?})", e.reason),
-        Event::ProverDegraded(e) => format!(
-            "PROVER DEGRADED ({:?}) after {} failures: {}",
-            e.class, e.failures, e.text
-        ),
+        Event::ProverDegraded(e) => {
+            format!("PROVER DEGRADED ({:?}) after {} failures: {}", e.class, e.failures, e.text)
+        }
         Event::ProverRecovered(_) => "prover answers again".to_owned(),
         Event::Paused(e) => format!("{:?} paused: {}", e.control, e.note),
         Event::Resumed(e) => format!("{:?} resumed", e.control),

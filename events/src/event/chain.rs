@@ -1,5 +1,7 @@
-//! Events of one rollup, stream `chain-<l2 chain id>`: its identity and policy, what its contract says, its heads,
-//! the modes that hold work back, and the operator's controls.
+//! Events of one rollup, stream `chain-<l2 chain id>`.
+//!
+//! Its identity and policy, what its contract says, its heads, the modes that hold work back, and the operator's
+//! controls. The first event of such a stream is [`ChainRegistered`], and [`PolicyChanged`] follows in its batch.
 
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};

@@ -204,15 +204,9 @@ impl Event {
     /// When the type or version is unknown, or the bytes are not one event and nothing else.
     pub fn decode(type_name: &str, version: u16, bytes: &[u8]) -> Result<Self, EventError> {
         let Some(event_type) = EventType::from_name(type_name) else {
-            return Err(EventError::UnknownType {
-                type_name: type_name.chars().take(256).collect(),
-            });
+            return Err(EventError::UnknownType { type_name: type_name.chars().take(256).collect() });
         };
-        let payload = |source| EventError::Payload {
-            type_name: event_type.name(),
-            version,
-            source,
-        };
+        let payload = |source| EventError::Payload { type_name: event_type.name(), version, source };
         if version == event_type.version() {
             return Self::decode_current(event_type, bytes).map_err(payload);
         }

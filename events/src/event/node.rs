@@ -1,4 +1,7 @@
 //! Events of the process that writes the log, stream `node-engine`.
+//!
+//! They mark where one run of the engine ends and the next begins: calls to the prover that are open at a start belong
+//! to a run that is over.
 
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};

@@ -20,10 +20,7 @@ pub fn find(event_type: EventType, version: u16) -> Option<Upcast> {
 }
 
 fn find_in(table: &[(EventType, u16, Upcast)], event_type: EventType, version: u16) -> Option<Upcast> {
-    table
-        .iter()
-        .find(|(kind, old, _)| *kind == event_type && *old == version)
-        .map(|(_, _, upcast)| *upcast)
+    table.iter().find(|(kind, old, _)| *kind == event_type && *old == version).map(|(_, _, upcast)| *upcast)
 }
 
 #[cfg(test)]
@@ -39,12 +36,7 @@ mod tests {
         // Version 0 of `Paused` in this test knew only the control.
         let table: &[(EventType, u16, Upcast)] = &[(EventType::Paused, 0, |bytes| {
             let control: Control = codec::decode(bytes)?;
-            Ok(Paused {
-                control,
-                by: PausedBy::Operator,
-                note: String::new(),
-            }
-            .into())
+            Ok(Paused { control, by: PausedBy::Operator, note: String::new() }.into())
         })];
         let old = codec::encode(&Control::Proving);
         let event = find_in(table, EventType::Paused, 0).unwrap()(&old).unwrap();

@@ -1,4 +1,7 @@
 //! Answers to effects: what the prover's server, the signer and the L1 said to a call that the engine made.
+//!
+//! They name what they answer (unit and attempt, slot and version), because they may come late. Bodies are not in them:
+//! proofs and signed bytes are named by hash and length.
 
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,7 @@
-//! What an operator can tell the engine; the name goes into the envelope of the events that follow.
+//! What an operator can tell the engine.
+//!
+//! The operator's name goes into the envelope of the events that follow, and the words into the events: an auditor
+//! sees who intervened, when, how and why.
 
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};

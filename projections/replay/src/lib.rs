@@ -66,7 +66,11 @@ pub fn for_each_fact<R: SequenceRead + ?Sized>(
 ///
 /// # Errors
 /// As [`for_each_fact`].
-pub fn fold_to<R: SequenceRead + ?Sized>(reader: &Reader<'_, R>, log: prooflog_events::ids::LogId, position: Position) -> Result<State, ReplayError> {
+pub fn fold_to<R: SequenceRead + ?Sized>(
+    reader: &Reader<'_, R>,
+    log: prooflog_events::ids::LogId,
+    position: Position,
+) -> Result<State, ReplayError> {
     let mut state = State::new(log);
     for_each_fact(reader, Position(1), position, &mut |fact| Ok(state.apply(fact)?))?;
     Ok(state)

@@ -1,4 +1,7 @@
 //! One rollup: its identity and policy, what the contract says, its heads, what holds work back, its units.
+//!
+//! What is asked often and follows from the units is kept in [`Index`]; it is not stored and is computed again when a
+//! snapshot is read. `absorb` answers whether an event of the rollup's own stream can be so now.
 
 use bincode::{Decode, Encode};
 use prooflog_events::event::{ChainRegistered, Event};
@@ -161,10 +164,7 @@ impl Chain {
     /// The account that sends for it.
     #[must_use]
     pub fn signer(&self) -> Option<SignerId> {
-        self.policy.as_ref().map(|policy| SignerId {
-            l1: self.registration.l1,
-            address: policy.signer,
-        })
+        self.policy.as_ref().map(|policy| SignerId { l1: self.registration.l1, address: policy.signer })
     }
 
     /// What spans are proven under now; `None` before the contract was read.
@@ -194,18 +194,13 @@ impl Chain {
     /// The contract's submission interval in blocks, at least one.
     #[must_use]
     pub fn interval(&self) -> u64 {
-        self.contract
-            .values
-            .as_ref()
-            .map_or(1, |values| values.submission_interval.max(1))
+        self.contract.values.as_ref().map_or(1, |values| values.submission_interval.max(1))
     }
 
     /// The lowest block that the contract accepts next.
     #[must_use]
     pub fn next_block(&self) -> Option<L2Block> {
-        self.contract
-            .latest
-            .map(|latest| L2Block(latest.block.0.saturating_add(self.interval())))
+        self.contract.latest.map(|latest| L2Block(latest.block.0.saturating_add(self.interval())))
     }
 
     /// Whether a kind of work is halted.
@@ -223,18 +218,13 @@ impl Chain {
     /// Whether the contract is in optimistic mode.
     #[must_use]
     pub fn is_optimistic(&self) -> bool {
-        self.contract
-            .values
-            .as_ref()
-            .is_some_and(|values| values.optimistic)
+        self.contract.values.as_ref().is_some_and(|values| values.optimistic)
     }
 
     /// Whether the rollup nodes agree with the contract on its latest output.
     #[must_use]
     pub fn anchor_agreed(&self) -> bool {
-        self.contract
-            .latest
-            .is_some_and(|latest| self.agreed_root(latest.block) == Some(latest.root))
+        self.contract.latest.is_some_and(|latest| self.agreed_root(latest.block) == Some(latest.root))
     }
 
     /// The output root of `block` that all rollup nodes agree on, where it was asked for.
@@ -265,10 +255,7 @@ impl Chain {
     /// The live span that starts at `block`.
     #[must_use]
     pub fn span_at(&self, block: L2Block) -> Option<&Unit> {
-        self.index
-            .by_start
-            .get(&block)
-            .and_then(|number| self.spans.get(number))
+        self.index.by_start.get(&block).and_then(|number| self.spans.get(number))
     }
 
     /// Takes an event of its own stream in. `false`: illegal now.
@@ -320,11 +307,7 @@ impl Chain {
                 if self.finalized.is_some_and(|head| e.block <= head.block) {
                     return false;
                 }
-                self.finalized = Some(Finalized {
-                    block: e.block,
-                    since: time,
-                    stalled: false,
-                });
+                self.finalized = Some(Finalized { block: e.block, since: time, stalled: false });
             }
             Event::FinalizedStalled(_) => match &mut self.finalized {
                 Some(head) if !head.stalled => head.stalled = true,
@@ -391,9 +374,10 @@ impl Chain {
     }
 
     fn pause_prover(&mut self, time: Micros) {
-        let (min, max) = self.policy.as_ref().map_or((10, 900), |policy| {
-            (policy.backoff_min_secs, policy.backoff_max_secs)
-        });
+        let (min, max) = self
+            .policy
+            .as_ref()
+            .map_or((10, 900), |policy| (policy.backoff_min_secs, policy.backoff_max_secs));
         self.prover.not_before = time.plus_secs(backoff(min, max, self.prover.streak));
         self.prover.streak = self.prover.streak.saturating_add(1);
     }
@@ -424,10 +408,7 @@ impl Chain {
 
     /// Spans whose start lies inside `range`, lowest first.
     pub fn spans_starting_in(&self, range: Range) -> impl Iterator<Item = &Unit> + '_ {
-        self.index
-            .by_start
-            .range(range.start..range.end)
-            .filter_map(|(_, number)| self.spans.get(number))
+        self.index.by_start.range(range.start..range.end).filter_map(|(_, number)| self.spans.get(number))
     }
 }
 

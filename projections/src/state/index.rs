@@ -141,21 +141,9 @@ impl Index {
                 self.due.insert((due, unit.id));
             }
         }
-        count(
-            &mut self.in_witness,
-            flag(before, |k| k.in_witness),
-            flag(after, |k| k.in_witness),
-        );
-        let in_flight = if unit.is_span() {
-            &mut self.spans_in_flight
-        } else {
-            &mut self.aggs_in_flight
-        };
-        count(
-            in_flight,
-            flag(before, |k| k.in_flight),
-            flag(after, |k| k.in_flight),
-        );
+        count(&mut self.in_witness, flag(before, |k| k.in_witness), flag(after, |k| k.in_witness));
+        let in_flight = if unit.is_span() { &mut self.spans_in_flight } else { &mut self.aggs_in_flight };
+        count(in_flight, flag(before, |k| k.in_flight), flag(after, |k| k.in_flight));
     }
 
     /// The contract's commitments or the policy's mode may have changed.
@@ -169,11 +157,7 @@ impl Index {
                 None => unit.commitments() != commitments,
                 Some(agg) => {
                     // The prover address is whatever was chosen when the aggregate was queued: it never goes stale.
-                    agg.terms
-                        != prooflog_events::values::AggTerms {
-                            prover: agg.terms.prover,
-                            ..terms
-                        }
+                    agg.terms != prooflog_events::values::AggTerms { prover: agg.terms.prover, ..terms }
                 }
             };
             if stale {

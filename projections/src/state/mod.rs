@@ -154,9 +154,7 @@ impl State {
         self.node_events = follow_count(self.node_events, fact.revision)?;
         if matches!(fact.event, Event::EngineStarted(_)) {
             for chain in self.chains.values().filter(|chain| chain.index.in_witness > 0) {
-                let open = chain
-                    .units()
-                    .filter(|unit| unit.phase == phase::Phase::WitnessGen);
+                let open = chain.units().filter(|unit| unit.phase == phase::Phase::WitnessGen);
                 self.stale_calls.extend(open.map(|unit| unit.id));
             }
         }
@@ -260,8 +258,8 @@ impl State {
             let slot = signer.slots.get_mut(&id.nonce).ok_or(Found::Nothing)?;
             let revision = follow(slot.revision, fact.revision)?;
             let kind = fact.event.event_type();
-            let phase = next_slot_phase(slot.phase, !slot.signed.is_empty(), kind)
-                .ok_or(Found::Phase(slot.phase.name()))?;
+            let phase =
+                next_slot_phase(slot.shape(), slot.phase, kind).ok_or(Found::Phase(slot.phase.name()))?;
             slot.absorb(&fact.event, fact.time);
             slot.revision = revision;
             slot.phase = phase;
@@ -328,10 +326,7 @@ impl State {
             StreamId::Unit(id) => self.unit_or_retired(id).map(|unit| unit.revision),
             StreamId::Tx(id) => match self.slot(id) {
                 Some(slot) => Some(slot.revision),
-                None => self
-                    .signers
-                    .get(&id.signer)
-                    .and_then(|signer| signer.closed.get(&id.nonce).copied()),
+                None => self.signers.get(&id.signer).and_then(|signer| signer.closed.get(&id.nonce).copied()),
             },
         };
         newest.map_or(Revision(0), |revision| Revision(revision.0.saturating_add(1)))
@@ -472,11 +467,7 @@ fn check_attempt(unit: &Unit, event: &Event) -> Result<(), Found> {
         Event::ProofFulfilled(_) => return Err(Found::Misplaced),
         _ => return Ok(()),
     };
-    if named == unit.attempt {
-        Ok(())
-    } else {
-        Err(Found::Misplaced)
-    }
+    if named == unit.attempt { Ok(()) } else { Err(Found::Misplaced) }
 }
 
 fn refresh_outdated(chain: &mut Chain) {
@@ -486,33 +477,19 @@ fn refresh_outdated(chain: &mut Chain) {
 }
 
 fn first(found: Revision) -> Result<(), Found> {
-    if found == Revision(0) {
-        Ok(())
-    } else {
-        Err(Found::Revision {
-            expected: Revision(0),
-            found,
-        })
-    }
+    if found == Revision(0) { Ok(()) } else { Err(Found::Revision { expected: Revision(0), found }) }
 }
 
 fn follow(newest: Revision, found: Revision) -> Result<Revision, Found> {
     let expected = Revision(newest.0.saturating_add(1));
-    if found == expected {
-        Ok(found)
-    } else {
-        Err(Found::Revision { expected, found })
-    }
+    if found == expected { Ok(found) } else { Err(Found::Revision { expected, found }) }
 }
 
 fn follow_count(events: u64, found: Revision) -> Result<u64, Found> {
     if found.0 == events {
         Ok(events.saturating_add(1))
     } else {
-        Err(Found::Revision {
-            expected: Revision(events),
-            found,
-        })
+        Err(Found::Revision { expected: Revision(events), found })
     }
 }
 

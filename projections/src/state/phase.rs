@@ -70,10 +70,7 @@ impl Phase {
     /// Whether the unit left the hot state; only its proof may be kept.
     #[must_use]
     pub const fn is_over(self) -> bool {
-        matches!(
-            self,
-            Self::Split | Self::Invalidated | Self::Cancelled | Self::Settled
-        )
+        matches!(self, Self::Split | Self::Invalidated | Self::Cancelled | Self::Settled)
     }
 
     /// Whether an attempt counts against the limits.
@@ -277,9 +274,16 @@ impl SlotPhase {
     }
 }
 
-/// The phase after `event` in `phase`; `None` if that pair is illegal. `signed` tells whether any version is signed.
+/// What of a slot, beside its phase, decides which events may follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotShape {
+    /// A version of it is signed, and may be included.
+    pub is_signed: bool,
+}
+
+/// The phase after `event` in `phase`; `None` if that pair is illegal.
 #[must_use]
-pub const fn next_slot_phase(phase: SlotPhase, signed: bool, event: EventType) -> Option<SlotPhase> {
+pub const fn next_slot_phase(shape: SlotShape, phase: SlotPhase, event: EventType) -> Option<SlotPhase> {
     use EventType as E;
     use SlotPhase as P;
     Some(match (phase, event) {
@@ -287,9 +291,9 @@ pub const fn next_slot_phase(phase: SlotPhase, signed: bool, event: EventType) -
         (P::Prepared, E::TxBroadcast) => P::Broadcast,
         (P::Broadcast, E::TxDropped) => P::Prepared,
         (P::Unsigned | P::Prepared | P::Broadcast, E::TxReplaced) => P::Unsigned,
-        (P::Unsigned, E::TxIncluded) if signed => P::Included,
+        (P::Unsigned, E::TxIncluded) if shape.is_signed => P::Included,
         (P::Prepared | P::Broadcast, E::TxIncluded) => P::Included,
-        (P::Unsigned, E::TxReverted) if signed => P::Reverted,
+        (P::Unsigned, E::TxReverted) if shape.is_signed => P::Reverted,
         (P::Prepared | P::Broadcast, E::TxReverted) => P::Reverted,
         (P::Included | P::Reverted, E::TxReorged) => P::Broadcast,
         (P::Included | P::Reverted, E::TxConfirmed) => P::Confirmed,

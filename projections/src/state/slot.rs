@@ -1,11 +1,14 @@
 //! Nonce slots and the accounts they belong to.
+//!
+//! A slot is open from its reservation until a version of ours is confirmed or none ever will be. Any signed version
+//! may be included, so all of them are remembered until then.
 
 use bincode::{Decode, Encode};
 use prooflog_events::event::Event;
 use prooflog_events::ids::{Hash32, L1Ref, Micros, Nonce, Revision, SignerId, SlotId, TxVersion};
 use prooflog_events::values::{BlobRef, BroadcastOutcome, Call, Fees, Purpose};
 
-use super::phase::SlotPhase;
+use super::phase::{SlotPhase, SlotShape};
 use crate::Map;
 
 /// Closed slots whose last revision is remembered; far deeper than any reorg that leaves the chain usable.
@@ -87,14 +90,7 @@ impl Signer {
     /// An account of which nothing is known.
     #[must_use]
     pub fn new(id: SignerId) -> Self {
-        Self {
-            id,
-            slots: Map::default(),
-            next: None,
-            closed: Map::default(),
-            events: 0,
-            low: false,
-        }
+        Self { id, slots: Map::default(), next: None, closed: Map::default(), events: 0, low: false }
     }
 
     /// Remembers where the stream of a closed slot ended.
@@ -122,24 +118,23 @@ impl Slot {
         self.signed.iter().find(|signed| signed.version == version)
     }
 
+    /// What decides which events may follow, beside the phase.
+    #[must_use]
+    pub fn shape(&self) -> SlotShape {
+        SlotShape { is_signed: !self.signed.is_empty() }
+    }
+
     /// What the included version is for.
     #[must_use]
     pub fn mined_purpose(&self) -> Option<Purpose> {
-        self.mined
-            .and_then(|mined| self.signed_version(mined.version))
-            .map(|signed| signed.purpose)
+        self.mined.and_then(|mined| self.signed_version(mined.version)).map(|signed| signed.purpose)
     }
 
     /// Takes an event in; the phase was checked and is set by the caller.
     pub(super) fn absorb(&mut self, event: &Event, time: Micros) {
         match event {
             Event::TxPrepared(e) => {
-                self.signed.push(Signed {
-                    version: e.version,
-                    purpose: e.purpose,
-                    hash: e.hash,
-                    raw: e.raw,
-                });
+                self.signed.push(Signed { version: e.version, purpose: e.purpose, hash: e.hash, raw: e.raw });
             }
             Event::TxBroadcast(e) => {
                 self.last_sent = time;
@@ -154,18 +149,10 @@ impl Slot {
                 self.since = time;
             }
             Event::TxIncluded(e) => {
-                self.mined = Some(Mined {
-                    version: e.version,
-                    hash: e.hash,
-                    block: e.block,
-                });
+                self.mined = Some(Mined { version: e.version, hash: e.hash, block: e.block });
             }
             Event::TxReverted(e) => {
-                self.mined = Some(Mined {
-                    version: e.version,
-                    hash: e.hash,
-                    block: e.block,
-                });
+                self.mined = Some(Mined { version: e.version, hash: e.hash, block: e.block });
             }
             Event::TxReorged(_) => {
                 self.mined = None;

@@ -1,8 +1,12 @@
 //! A span or an aggregate that is alive: its phase and what the next decision about it needs.
+//!
+//! Both are proven the same way and share one struct; what only one of them has is in [`Body`]. The phase itself is
+//! set by the caller, who asked [`super::phase`] first.
 
 use bincode::{Decode, Encode};
 use prooflog_events::event::{
-    AggQueued, Event, InvalidReason, LateAnswer, ProofFulfilled, SpanCreated, SpanOrigin, Stage,
+    AggQueued, Event, InvalidReason, LateAnswer, LateAnswerRecorded, ProofFulfilled, SpanCreated, SpanOrigin,
+    Stage,
 };
 use prooflog_events::ids::{
     Attempt, Hash32, L1Number, L1Ref, Micros, ProofId, Range, Revision, SlotId, UnitId, UnitKind,
@@ -176,11 +180,8 @@ impl Unit {
     /// A new span.
     #[must_use]
     pub fn span(id: UnitId, root: u64, at: Micros, created: &SpanCreated) -> Self {
-        let body = Body::Span(SpanBody {
-            origin: created.origin,
-            commitments: created.commitments,
-        });
-        Self::new(id, root, at, created.range, body, Phase::Ready)
+        let body = Body::Span(SpanBody { origin: created.origin, commitments: created.commitments });
+        Self { root, ..Self::new(id, at, created.range, body) }
     }
 
     /// A new aggregate.
@@ -196,17 +197,17 @@ impl Unit {
             fence: Attempt(1),
             output_index: None,
         });
-        Self::new(id, id.number, at, queued.range, body, Phase::Queued)
+        Self { phase: Phase::Queued, ..Self::new(id, at, queued.range, body) }
     }
 
-    fn new(id: UnitId, root: u64, at: Micros, range: Range, body: Body, phase: Phase) -> Self {
+    fn new(id: UnitId, at: Micros, range: Range, body: Body) -> Self {
         Self {
             id,
-            root,
+            root: id.number,
             revision: Revision(0),
             range,
             body,
-            phase,
+            phase: Phase::Ready,
             since: at,
             created: at,
             attempt: Attempt(1),
@@ -260,10 +261,7 @@ impl Unit {
     /// Stream of the unit first planned, which all events about it carry.
     #[must_use]
     pub fn correlation(&self) -> UnitId {
-        UnitId {
-            number: self.root,
-            ..self.id
-        }
+        UnitId { number: self.root, ..self.id }
     }
 
     /// Proofs of attempts below this one are of no use.
@@ -317,20 +315,7 @@ impl Unit {
                 self.late.extend(self.request.take());
                 self.failed(class, time);
             }
-            Event::LateAnswerRecorded(e) => {
-                self.late_recorded.push((e.attempt, LateKind::from(&e.answer)));
-                if let LateAnswer::Requested { proof_id, l1_bound } = &e.answer
-                    && e.attempt >= self.fence()
-                {
-                    self.late.push(Request {
-                        attempt: e.attempt,
-                        proof_id: proof_id.clone(),
-                        l1_bound: *l1_bound,
-                        l1_head: None,
-                        started: self.created,
-                    });
-                }
-            }
+            Event::LateAnswerRecorded(e) => self.answered_late(e),
             Event::Retried(e) => {
                 self.attempt = e.attempt;
                 self.own_failures = e.failures;
@@ -362,20 +347,12 @@ impl Unit {
         let Body::Agg(agg) = &mut self.body else { return };
         match event {
             Event::CheckpointStarted(e) => {
-                agg.checkpoint = Some(Checkpoint {
-                    block: e.block,
-                    hash: None,
-                    slot: Some(e.slot),
-                });
+                agg.checkpoint = Some(Checkpoint { block: e.block, hash: None, slot: Some(e.slot) });
                 agg.refusals = 0;
             }
             Event::Checkpointed(e) => {
                 let slot = agg.checkpoint.and_then(|point| point.slot);
-                agg.checkpoint = Some(Checkpoint {
-                    block: e.block.number,
-                    hash: Some(e.block.hash),
-                    slot,
-                });
+                agg.checkpoint = Some(Checkpoint { block: e.block.number, hash: Some(e.block.hash), slot });
             }
             Event::CheckpointLost(_) => {
                 // A proof is bound to its checkpoint: without it neither the proof nor a request is of use.
@@ -393,11 +370,7 @@ impl Unit {
                 agg.refusals = agg.refusals.saturating_add(1);
             }
             Event::SubmissionStarted(e) => {
-                agg.submission = Some(Submission {
-                    slot: e.slot,
-                    root: e.root,
-                    included: None,
-                });
+                agg.submission = Some(Submission { slot: e.slot, root: e.root, included: None });
                 agg.refusals = 0;
             }
             Event::Submitted(e) => {
@@ -421,6 +394,21 @@ impl Unit {
                 agg.output_index = None;
             }
             _ => {}
+        }
+    }
+
+    fn answered_late(&mut self, e: &LateAnswerRecorded) {
+        self.late_recorded.push((e.attempt, LateKind::from(&e.answer)));
+        if let LateAnswer::Requested { proof_id, l1_bound } = &e.answer
+            && e.attempt >= self.fence()
+        {
+            self.late.push(Request {
+                attempt: e.attempt,
+                proof_id: proof_id.clone(),
+                l1_bound: *l1_bound,
+                l1_head: None,
+                started: self.created,
+            });
         }
     }
 

@@ -53,12 +53,7 @@ pub(crate) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(state: &'a mut State, now: Micros) -> Self {
-        Self {
-            state,
-            now,
-            decision: Decision::default(),
-            bytes: 0,
-        }
+        Self { state, now, decision: Decision::default(), bytes: 0 }
     }
 
     pub(crate) fn finish(self) -> Decision {
@@ -88,16 +83,8 @@ impl<'a> Batch<'a> {
         };
         self.state.apply(&fact)?;
         let event = fact.event;
-        self.bytes = self
-            .bytes
-            .saturating_add(EVENT_BYTES)
-            .saturating_add(text_bytes(&event));
-        self.decision.events.push(NewEvent {
-            stream,
-            revision,
-            correlation,
-            event,
-        });
+        self.bytes = self.bytes.saturating_add(EVENT_BYTES).saturating_add(text_bytes(&event));
+        self.decision.events.push(NewEvent { stream, revision, correlation, event });
         Ok(())
     }
 
@@ -117,10 +104,7 @@ impl<'a> Batch<'a> {
 
     /// An event of a unit that exists; it carries the unit's correlation.
     pub(crate) fn unit(&mut self, unit: UnitId, event: impl Into<Event>) -> Result<(), Illegal> {
-        let root = self
-            .state
-            .unit_or_retired(unit)
-            .map_or(unit, |unit| unit.correlation());
+        let root = self.state.unit_or_retired(unit).map_or(unit, |unit| unit.correlation());
         self.emit(StreamId::Unit(unit), root.to_string(), event.into())
     }
 

@@ -186,10 +186,7 @@ pub struct OutputBody {
 
 /// What an effect is about. At most one call per key is under way.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(
-    missing_docs,
-    reason = "each key carries what tells effects of its kind apart"
-)]
+#[expect(missing_docs, reason = "each key carries what tells effects of its kind apart")]
 pub enum EffectKey {
     ReadNode(ChainId),
     ReadBlocks(ChainId),

@@ -33,14 +33,7 @@ pub struct Pacing {
 
 impl Default for Pacing {
     fn default() -> Self {
-        Self {
-            reads: 12,
-            polls: 12,
-            slow_polls: 300,
-            validation: 60,
-            retry_min: 1,
-            retry_max: 60,
-        }
+        Self { reads: 12, polls: 12, slow_polls: 300, validation: 60, retry_min: 1, retry_max: 60 }
     }
 }
 
@@ -92,10 +85,7 @@ impl Outbox {
     /// An empty list.
     #[must_use]
     pub fn new(pacing: Pacing) -> Self {
-        Self {
-            pacing,
-            ..Self::default()
-        }
+        Self { pacing, ..Self::default() }
     }
 
     /// The state now holds the batch of this number; what is refreshed from here on may follow from it.
@@ -149,35 +139,22 @@ impl Outbox {
         touched.chains.extend(touched.units.iter().map(|unit| unit.chain));
         if !touched.signers.is_empty() {
             let served = state.chains.values().filter(|chain| {
-                chain
-                    .signer()
-                    .is_some_and(|signer| touched.signers.contains(&signer))
+                chain.signer().is_some_and(|signer| touched.signers.contains(&signer))
                     && !chain.aggs.is_empty()
             });
             touched.chains.extend(served.map(|chain| chain.id));
         }
         touched.chains.sort_unstable();
         touched.chains.dedup();
-        touched.signers.extend(
-            touched
-                .chains
-                .iter()
-                .filter_map(|chain| state.chains.get(chain)?.signer()),
-        );
+        touched.signers.extend(touched.chains.iter().filter_map(|chain| state.chains.get(chain)?.signer()));
         touched.signers.sort_unstable();
         touched.signers.dedup();
-        touched
-            .units
-            .iter()
-            .for_each(|unit| self.refresh_unit(state, *unit));
+        touched.units.iter().for_each(|unit| self.refresh_unit(state, *unit));
         touched
             .chains
             .iter()
             .for_each(|chain| self.replace(Subject::Chain(*chain), chain_effects(state, *chain, now)));
-        touched
-            .signers
-            .iter()
-            .for_each(|id| self.replace(Subject::Signer(*id), signer_effects(state, *id)));
+        touched.signers.iter().for_each(|id| self.replace(Subject::Signer(*id), signer_effects(state, *id)));
     }
 
     fn refresh_unit(&mut self, state: &State, id: UnitId) {
@@ -258,21 +235,15 @@ impl Outbox {
             return;
         };
         owed.in_flight = false;
-        owed.failures = if outcome == Outcome::Failed {
-            owed.failures.saturating_add(1)
-        } else {
-            0
-        };
+        owed.failures = if outcome == Outcome::Failed { owed.failures.saturating_add(1) } else { 0 };
         let Some(effect) = &owed.effect else {
             self.owed.remove(key);
             return;
         };
         let pause = match outcome {
-            Outcome::Failed => backoff(
-                self.pacing.retry_min,
-                self.pacing.retry_max,
-                owed.failures.saturating_sub(1),
-            ),
+            Outcome::Failed => {
+                backoff(self.pacing.retry_min, self.pacing.retry_max, owed.failures.saturating_sub(1))
+            }
             Outcome::News | Outcome::NoNews => interval(&self.pacing, effect),
         };
         owed.not_before = now.plus_secs(pause);
@@ -306,22 +277,14 @@ impl Outbox {
 fn next_timer(state: &State, now: Micros) -> Option<Micros> {
     let timers = state.chains.values().flat_map(|chain| {
         let policy = chain.policy.as_ref();
-        let unit = chain
-            .index
-            .due
-            .range((Micros(now.0.saturating_add(1)), FIRST_UNIT)..)
-            .next()
-            .map(|(at, _)| *at);
+        let unit =
+            chain.index.due.range((Micros(now.0.saturating_add(1)), FIRST_UNIT)..).next().map(|(at, _)| *at);
         let stall = chain
             .finalized
             .filter(|head| !head.stalled)
             .and_then(|head| Some(head.since.plus_secs(policy?.stall_after_secs)));
         let prune = chain.index.retired.get_min().and_then(|(since, _)| {
-            let final_secs = chain
-                .contract
-                .values
-                .as_ref()
-                .map_or(0, |values| values.finalization_secs);
+            let final_secs = chain.contract.values.as_ref().map_or(0, |values| values.finalization_secs);
             Some(since.plus_secs(policy?.keep_proofs_secs.max(final_secs)))
         });
         [unit, stall, prune, probe_at(chain), tip_due(chain, now)]
@@ -329,17 +292,11 @@ fn next_timer(state: &State, now: Micros) -> Option<Micros> {
     timers.flatten().filter(|at| *at > now).min()
 }
 
-const FIRST_UNIT: UnitId = UnitId {
-    chain: ChainId(0),
-    kind: prooflog_events::ids::UnitKind::Agg,
-    number: 0,
-};
+const FIRST_UNIT: UnitId = UnitId { chain: ChainId(0), kind: prooflog_events::ids::UnitKind::Agg, number: 0 };
 
 fn interval(pacing: &Pacing, effect: &Effect) -> u64 {
     match effect {
-        Effect::PollProof {
-            pace: Pace::Normal, ..
-        } => pacing.polls,
+        Effect::PollProof { pace: Pace::Normal, .. } => pacing.polls,
         Effect::PollProof { pace: Pace::Slow, .. } => pacing.slow_polls,
         Effect::ValidateServer { .. } => pacing.validation,
         _ => pacing.reads,

@@ -57,42 +57,20 @@ pub fn chain_effects(state: &State, id: ChainId, now: Micros) -> Vec<Effect> {
             checkpoints: checkpoints_to_read(chain),
             canonical: l1_heads_to_check(chain),
         },
-        Effect::ValidateServer {
-            chain: id,
-            oracle: chain.oracle(),
-        },
+        Effect::ValidateServer { chain: id, oracle: chain.oracle() },
     ];
-    let anchor = chain
-        .contract
-        .latest
-        .filter(|_| !chain.anchor_agreed())
-        .map(|latest| latest.block);
+    let anchor = chain.contract.latest.filter(|_| !chain.anchor_agreed()).map(|latest| latest.block);
     let optimistic = optimistic_block(chain).filter(|block| !chain.roots.contains_key(block));
-    let ends = chain
-        .aggs
-        .values()
-        .filter(|unit| unit.agg_body().is_some_and(|agg| root_is_wanted(unit, agg)));
-    let mut outputs: Vec<L2Block> = ends
-        .map(|unit| unit.range.end)
-        .chain(anchor)
-        .chain(optimistic)
-        .collect();
+    let ends =
+        chain.aggs.values().filter(|unit| unit.agg_body().is_some_and(|agg| root_is_wanted(unit, agg)));
+    let mut outputs: Vec<L2Block> = ends.map(|unit| unit.range.end).chain(anchor).chain(optimistic).collect();
     outputs.sort_unstable();
     outputs.dedup();
-    effects.extend(
-        outputs
-            .into_iter()
-            .map(|block| Effect::ReadOutput { chain: id, block }),
-    );
+    effects.extend(outputs.into_iter().map(|block| Effect::ReadOutput { chain: id, block }));
     effects.extend(sizes_to_read(chain, now).map(|range| Effect::ReadBlocks { chain: id, range }));
     effects.extend(optimistic_quote(state, chain));
     // A submission or checkpoint of any aggregate depends on the rollup's modes: quotes belong here.
-    effects.extend(
-        chain
-            .aggs
-            .values()
-            .filter_map(|unit| quote(state, chain, unit, now)),
-    );
+    effects.extend(chain.aggs.values().filter_map(|unit| quote(state, chain, unit, now)));
     effects
 }
 
@@ -126,10 +104,7 @@ fn sizes_to_read(chain: &Chain, now: Micros) -> Option<Range> {
     if !gap_needs_sizes(chain, gap, now) {
         return None;
     }
-    Range::new(
-        gap.start,
-        L2Block(gap.end.0.min(gap.start.0.saturating_add(MAX_BLOCKS_PER_READ))),
-    )
+    Range::new(gap.start, L2Block(gap.end.0.min(gap.start.0.saturating_add(MAX_BLOCKS_PER_READ))))
 }
 
 /// What is owed to a unit.
@@ -140,11 +115,7 @@ pub fn unit_effects(state: &State, chain: &Chain, unit: &Unit) -> Vec<Effect> {
         effects.extend(proof_request(state, chain, unit).map(Effect::RequestProof));
     }
     let polls = unit.request.iter().map(|request| (request, Pace::Normal));
-    let late = unit
-        .late
-        .iter()
-        .filter(|_| unit.proof.is_none())
-        .map(|request| (request, Pace::Slow));
+    let late = unit.late.iter().filter(|_| unit.proof.is_none()).map(|request| (request, Pace::Slow));
     effects.extend(polls.chain(late).map(|(request, pace)| Effect::PollProof {
         unit: unit.id,
         attempt: request.attempt,
@@ -167,10 +138,8 @@ fn proof_request(state: &State, chain: &Chain, unit: &Unit) -> Option<ProofReque
     let commitments = unit.commitments();
     let agg = match unit.agg_body() {
         Some(agg) => {
-            let members = agg
-                .members
-                .iter()
-                .map(|member| Some(chain.spans.get(member)?.proof.as_ref()?.blob));
+            let members =
+                agg.members.iter().map(|member| Some(chain.spans.get(member)?.proof.as_ref()?.blob));
             Some(AggRequest {
                 members: members.collect::<Option<_>>()?,
                 head: agg.checkpoint?.hash?,
@@ -210,10 +179,7 @@ fn idempotency_key(state: &State, unit: &Unit) -> Hash32 {
 fn quote(state: &State, chain: &Chain, unit: &Unit, now: Micros) -> Option<Effect> {
     let agg = unit.agg_body()?;
     let purpose = match unit.phase {
-        Phase::Queued => Purpose::Checkpoint {
-            agg: unit.id,
-            block: checkpoint_bound(chain, agg),
-        },
+        Phase::Queued => Purpose::Checkpoint { agg: unit.id, block: checkpoint_bound(chain, agg) },
         Phase::Complete => Purpose::Submission { agg: unit.id },
         _ => return None,
     };
@@ -221,20 +187,12 @@ fn quote(state: &State, chain: &Chain, unit: &Unit, now: Micros) -> Option<Effec
     if !may_send(chain) || !is_wanted(chain, &purpose, now) {
         return None;
     }
-    Some(Effect::QuoteTx {
-        signer,
-        purpose,
-        body: tx_body(chain, &purpose)?,
-    })
+    Some(Effect::QuoteTx { signer, purpose, body: tx_body(chain, &purpose)? })
 }
 
 fn optimistic_quote(state: &State, chain: &Chain) -> Option<Effect> {
     let block = optimistic_block(chain)?;
-    let purpose = Purpose::Optimistic {
-        chain: chain.id,
-        block,
-        root: chain.agreed_root(block)?,
-    };
+    let purpose = Purpose::Optimistic { chain: chain.id, block, root: chain.agreed_root(block)? };
     let signer = free_signer(state, chain)?;
     let open =
         state.signers.get(&signer)?.slots.values().any(
@@ -243,11 +201,7 @@ fn optimistic_quote(state: &State, chain: &Chain) -> Option<Effect> {
     if open || !may_send(chain) {
         return None;
     }
-    Some(Effect::QuoteTx {
-        signer,
-        purpose,
-        body: tx_body(chain, &purpose)?,
-    })
+    Some(Effect::QuoteTx { signer, purpose, body: tx_body(chain, &purpose)? })
 }
 
 fn free_signer(state: &State, chain: &Chain) -> Option<SignerId> {
@@ -265,10 +219,7 @@ fn tx_body(chain: &Chain, purpose: &Purpose) -> Option<TxBody> {
     };
     let output = match purpose {
         Purpose::Checkpoint { .. } | Purpose::Release => {
-            return Some(TxBody {
-                factory: None,
-                ..body
-            });
+            return Some(TxBody { factory: None, ..body });
         }
         Purpose::Submission { agg } => {
             let unit = chain.unit(*agg)?;
@@ -294,10 +245,7 @@ fn tx_body(chain: &Chain, purpose: &Purpose) -> Option<TxBody> {
             config_name: Hash32::ZERO,
         },
     };
-    Some(TxBody {
-        output: Some(output),
-        ..body
-    })
+    Some(TxBody { output: Some(output), ..body })
 }
 
 /// What is owed to an account and its slots.
@@ -306,38 +254,22 @@ pub fn signer_effects(state: &State, id: SignerId) -> Vec<Effect> {
     let Some(signer) = state.signers.get(&id) else {
         return Vec::new();
     };
-    let mut effects: Vec<Effect> = signer
-        .slots
-        .values()
-        .filter_map(|slot| slot_effect(state, slot))
-        .collect();
+    let mut effects: Vec<Effect> =
+        signer.slots.values().filter_map(|slot| slot_effect(state, slot)).collect();
     effects.push(read_signer(state, signer));
     effects
 }
 
 fn read_signer(state: &State, signer: &Signer) -> Effect {
-    let served = state
-        .chains
-        .values()
-        .filter(|chain| chain.signer() == Some(signer.id));
-    let confirmations = served
-        .filter_map(|chain| Some(chain.policy.as_ref()?.confirmations))
-        .max()
-        .unwrap_or(0);
+    let served = state.chains.values().filter(|chain| chain.signer() == Some(signer.id));
+    let confirmations =
+        served.filter_map(|chain| Some(chain.policy.as_ref()?.confirmations)).max().unwrap_or(0);
     let txs = signer
         .slots
         .values()
-        .flat_map(|slot| {
-            slot.signed
-                .iter()
-                .map(|signed| (slot.id.nonce, signed.version, signed.hash))
-        })
+        .flat_map(|slot| slot.signed.iter().map(|signed| (slot.id.nonce, signed.version, signed.hash)))
         .collect();
-    Effect::ReadSigner {
-        signer: signer.id,
-        confirmations,
-        txs,
-    }
+    Effect::ReadSigner { signer: signer.id, confirmations, txs }
 }
 
 fn slot_effect(state: &State, slot: &Slot) -> Option<Effect> {
@@ -373,11 +305,7 @@ fn body_of(state: &State, slot: SlotId, purpose: &Purpose) -> Option<TxBody> {
         Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg } => state.chains.get(&agg.chain)?,
         Purpose::Optimistic { chain, .. } => state.chains.get(chain)?,
         Purpose::Release => {
-            return Some(TxBody {
-                oracle: slot.signer.address,
-                factory: None,
-                output: None,
-            });
+            return Some(TxBody { oracle: slot.signer.address, factory: None, output: None });
         }
     };
     tx_body(chain, purpose)

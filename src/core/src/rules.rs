@@ -48,15 +48,8 @@ pub(crate) fn checkpoint_expired(block: L1Number, head: L1Number) -> bool {
 pub fn initial_fees(policy: &FeePolicy, base_fee: Wei, tip: Wei) -> Option<Fees> {
     let base = base_fee.max(policy.min_base_fee);
     let tip = tip.max(policy.min_tip);
-    let max_fee = base
-        .0
-        .saturating_mul(2)
-        .saturating_add(tip.0)
-        .min(policy.max_fee.0);
-    (max_fee > base_fee.0).then_some(Fees {
-        max_fee: Wei(max_fee),
-        tip: Wei(tip.0.min(max_fee)),
-    })
+    let max_fee = base.0.saturating_mul(2).saturating_add(tip.0).min(policy.max_fee.0);
+    (max_fee > base_fee.0).then_some(Fees { max_fee: Wei(max_fee), tip: Wei(tip.0.min(max_fee)) })
 }
 
 /// Fees of a replacement: both raised by the policy's percentage, rounded up, and at least what a first version would
@@ -64,11 +57,7 @@ pub fn initial_fees(policy: &FeePolicy, base_fee: Wei, tip: Wei) -> Option<Fees>
 #[must_use]
 pub fn replacement_fees(policy: &FeePolicy, old: Fees, base_fee: Wei, tip: Wei) -> Option<Fees> {
     let raise = |fee: Wei| {
-        let bump = fee
-            .0
-            .saturating_mul(u128::from(policy.bump_percent))
-            .div_ceil(100)
-            .max(1);
+        let bump = fee.0.saturating_mul(u128::from(policy.bump_percent)).div_ceil(100).max(1);
         fee.0.saturating_add(bump)
     };
     let base = base_fee.max(policy.min_base_fee);
@@ -76,18 +65,13 @@ pub fn replacement_fees(policy: &FeePolicy, old: Fees, base_fee: Wei, tip: Wei) 
     let tip = raise(old.tip).max(suggested_tip.0);
     let suggested = base.0.saturating_mul(2).saturating_add(suggested_tip.0);
     let max_fee = raise(old.max_fee).max(base.0.saturating_mul(2).saturating_add(tip));
-    let limit = suggested
-        .saturating_mul(u128::from(policy.limit_multiplier))
-        .max(policy.limit_threshold.0);
+    let limit = suggested.saturating_mul(u128::from(policy.limit_multiplier)).max(policy.limit_threshold.0);
     let ceiling = limit.min(policy.max_fee.0);
     if raise(old.max_fee) > ceiling {
         return None;
     }
     let max_fee = max_fee.min(ceiling);
-    (tip <= max_fee).then_some(Fees {
-        max_fee: Wei(max_fee),
-        tip: Wei(tip),
-    })
+    (tip <= max_fee).then_some(Fees { max_fee: Wei(max_fee), tip: Wei(tip) })
 }
 
 /// When a witness call counts as timed out.
@@ -100,11 +84,7 @@ pub(crate) fn witness_deadline(policy: &Policy, now: Micros) -> Micros {
 
 /// The pause before the next attempt after `streak` failures in a row, in seconds.
 pub(crate) fn retry_pause(policy: &Policy, streak: u32) -> u64 {
-    backoff(
-        policy.backoff_min_secs,
-        policy.backoff_max_secs,
-        streak.saturating_sub(1),
-    )
+    backoff(policy.backoff_min_secs, policy.backoff_max_secs, streak.saturating_sub(1))
 }
 
 /// A text as it may stand in an event: cut to 4 KiB.
@@ -132,16 +112,9 @@ mod tests {
 
     #[test]
     fn a_replacement_clears_ten_percent_even_for_one_wei() {
-        let policy = FeePolicy {
-            min_tip: Wei(0),
-            min_base_fee: Wei(0),
-            bump_percent: 10,
-            ..FeePolicy::default()
-        };
-        let old = Fees {
-            max_fee: Wei(1),
-            tip: Wei(1),
-        };
+        let policy =
+            FeePolicy { min_tip: Wei(0), min_base_fee: Wei(0), bump_percent: 10, ..FeePolicy::default() };
+        let old = Fees { max_fee: Wei(1), tip: Wei(1) };
         let new = replacement_fees(&policy, old, Wei(0), Wei(0));
         assert!(new.is_some_and(|new| new.tip.0 >= 2 && new.max_fee.0 >= 2));
     }
@@ -155,10 +128,7 @@ mod tests {
             min_base_fee: Wei(1),
             ..FeePolicy::default()
         };
-        let mut fees = Fees {
-            max_fee: Wei(500),
-            tip: Wei(10),
-        };
+        let mut fees = Fees { max_fee: Wei(500), tip: Wei(10) };
         let mut raises = 0;
         while let Some(next) = replacement_fees(&policy, fees, Wei(1), Wei(1)) {
             assert!(next.max_fee.0 <= 1_000);

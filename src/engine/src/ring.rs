@@ -1,4 +1,8 @@
-//! The ring itself.
+//! The ring itself: decide, append, and only then act.
+//!
+//! `feed` never waits for the disk: it hands the batch over and goes on. The caller tells when a batch is durable, and
+//! effects that rest on it come out after that. Any error but a refusal means that memory may be ahead of the log: the
+//! ring must be opened again.
 
 use prooflog_core::{DecideError, Effect, EffectKey, NewEvent, Outbox, Outcome, Pacing, Refused, decide};
 use prooflog_events::event::EngineStarted;
@@ -67,7 +71,12 @@ impl<S: Sequence> Ring<S> {
     ///
     /// # Errors
     /// When the log cannot be folded or does not take the first batch.
-    pub fn open(log: Log<S>, pacing: Pacing, now: Micros, started: EngineStarted) -> Result<(Self, Fed), RingError> {
+    pub fn open(
+        log: Log<S>,
+        pacing: Pacing,
+        now: Micros,
+        started: EngineStarted,
+    ) -> Result<(Self, Fed), RingError> {
         let state = prooflog_replay::state_at_head(&log)?;
         let mut ring = Self { log, state, outbox: Outbox::new(pacing), batches: 0 };
         ring.outbox.fill(&mut ring.state, now);
@@ -123,8 +132,12 @@ impl<S: Sequence> Ring<S> {
                 expectations.push((event.stream, expected));
             }
             let kind = event.event.event_type();
-            let mut record =
-                NewRecord::native(event.stream.to_string(), kind.name(), kind.version(), event.event.encode());
+            let mut record = NewRecord::native(
+                event.stream.to_string(),
+                kind.name(),
+                kind.version(),
+                event.event.encode(),
+            );
             record.correlation.clone_from(&event.correlation);
             record.causation = if index == 0 { origin.caused_by.clone() } else { first.clone() };
             records.push(record);

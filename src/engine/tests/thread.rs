@@ -202,8 +202,14 @@ impl World {
             }
             Effect::PollProof { unit, attempt, .. } => {
                 let proof = blob(format!("proof of {unit}"));
-                let delivery =
-                    Delivery { proof, selector: None, l1_head: None, cycles: None, prover_gas: None, cost: None };
+                let delivery = Delivery {
+                    proof,
+                    selector: None,
+                    l1_head: None,
+                    cycles: None,
+                    prover_gas: None,
+                    cost: None,
+                };
                 StatusAnswered {
                     unit: *unit,
                     attempt: *attempt,
@@ -246,8 +252,13 @@ impl World {
             }
             Effect::BroadcastTx { slot, version, .. } => {
                 self.sent.push((*slot, *version, self.txs[&(*slot, *version)]));
-                TxSent { slot: *slot, version: *version, outcome: BroadcastOutcome::Accepted, text: String::new() }
-                    .into()
+                TxSent {
+                    slot: *slot,
+                    version: *version,
+                    outcome: BroadcastOutcome::Accepted,
+                    text: String::new(),
+                }
+                .into()
             }
             Effect::ReadBlocks { .. } => panic!("no gas limit is set"),
         };
@@ -267,8 +278,7 @@ fn settle(ring: &mut Ring<MemorySequence>, fed: Fed, seen: &mut Vec<Event>) {
 fn a_chain_is_planned_proven_submitted_and_confirmed() {
     let mut world = World::new();
     let log = Log::open(MemorySequence::new(LogId([3; 16]))).unwrap();
-    let started =
-        EngineStarted { release: "test".into(), behaviour: 1, format: 0, policy: Hash32::ZERO };
+    let started = EngineStarted { release: "test".into(), behaviour: 1, format: 0, policy: Hash32::ZERO };
     let mut seen = Vec::new();
     let (mut ring, fed) = Ring::open(log, Pacing::default(), world.now, started).unwrap();
     settle(&mut ring, fed, &mut seen);

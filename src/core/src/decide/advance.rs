@@ -28,9 +28,7 @@ pub(super) fn advance(batch: &mut Batch<'_>, input: &Input) -> Result<(), Illega
         }
         None => {
             let chains: Vec<ChainId> = batch.state.chains.keys().copied().collect();
-            chains
-                .into_iter()
-                .try_for_each(|chain| advance_chain(batch, chain))
+            chains.into_iter().try_for_each(|chain| advance_chain(batch, chain))
         }
     }
 }
@@ -57,13 +55,7 @@ fn chain_of(input: &Input) -> Option<ChainId> {
 
 /// Capacity that one rollup gave back may be what another of the same account waits for.
 fn share_account(batch: &mut Batch<'_>, freed_by: ChainId) -> Result<(), Illegal> {
-    let Some(account) = batch
-        .state
-        .chains
-        .get(&freed_by)
-        .and_then(account_of)
-        .map(str::to_owned)
-    else {
+    let Some(account) = batch.state.chains.get(&freed_by).and_then(account_of).map(str::to_owned) else {
         return Ok(());
     };
     let mut waiting: Vec<(Micros, ChainId)> = batch
@@ -77,26 +69,15 @@ fn share_account(batch: &mut Batch<'_>, freed_by: ChainId) -> Result<(), Illegal
         .collect();
     // Fair by the age of the oldest unsettled block.
     waiting.sort_unstable();
-    waiting
-        .into_iter()
-        .try_for_each(|(_, chain)| start_ready(batch, chain))
+    waiting.into_iter().try_for_each(|(_, chain)| start_ready(batch, chain))
 }
 
 fn account_of(chain: &Chain) -> Option<&str> {
-    chain
-        .policy
-        .as_ref()
-        .map(|policy| policy.prover_account.as_str())
-        .filter(|account| !account.is_empty())
+    chain.policy.as_ref().map(|policy| policy.prover_account.as_str()).filter(|account| !account.is_empty())
 }
 
 fn advance_chain(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
-    if batch
-        .state
-        .chains
-        .get(&id)
-        .is_none_or(|chain| chain.policy.is_none())
-    {
+    if batch.state.chains.get(&id).is_none_or(|chain| chain.policy.is_none()) {
         return Ok(());
     }
     proving::expire(batch, id)?;
@@ -119,13 +100,7 @@ fn stall(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
         return Ok(());
     };
     if !head.stalled && batch.now >= head.since.plus_secs(policy.stall_after_secs) && batch.has_room() {
-        batch.chain(
-            id,
-            FinalizedStalled {
-                block: head.block,
-                since: head.since,
-            },
-        )?;
+        batch.chain(id, FinalizedStalled { block: head.block, since: head.since })?;
     }
     Ok(())
 }
@@ -139,10 +114,7 @@ fn settle(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
         let Some(latest) = chain.contract.latest else {
             return Ok(());
         };
-        let below = Range {
-            start: L2Block(0),
-            end: latest.block,
-        };
+        let below = Range { start: L2Block(0), end: latest.block };
         let Some(span) = chain.spans_starting_in(below).next() else {
             return Ok(());
         };
@@ -152,22 +124,10 @@ fn settle(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
             return Ok(());
         }
         if end <= latest.block {
-            batch.unit(
-                span_id,
-                SpanSettled {
-                    output_index: latest.index,
-                    agg,
-                },
-            )?;
+            batch.unit(span_id, SpanSettled { output_index: latest.index, agg })?;
         } else {
             let detail = format!("the contract stands at block {}", latest.block);
-            batch.unit(
-                span_id,
-                Invalidated {
-                    reason: InvalidReason::Straddles,
-                    detail,
-                },
-            )?;
+            batch.unit(span_id, Invalidated { reason: InvalidReason::Straddles, detail })?;
         }
     }
 }
@@ -202,13 +162,7 @@ fn drop_outdated(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
             return Ok(());
         }
         let detail = "the contract accepts other commitments now".to_owned();
-        batch.unit(
-            unit,
-            Invalidated {
-                reason: InvalidReason::Commitments,
-                detail,
-            },
-        )?;
+        batch.unit(unit, Invalidated { reason: InvalidReason::Commitments, detail })?;
     }
     Ok(())
 }
@@ -243,14 +197,7 @@ fn restorable_span(
     let mut gaps_from = latest;
     // Holes are few; each is looked at once per call.
     while let Some(gap) = chain.coverage().first_gap(gaps_from, chain.finalized?.block) {
-        let from = (
-            gap.start,
-            UnitId {
-                chain: chain.id,
-                kind: UnitKind::Agg,
-                number: 0,
-            },
-        );
+        let from = (gap.start, UnitId { chain: chain.id, kind: UnitKind::Agg, number: 0 });
         let fits = chain
             .index
             .restorable
@@ -271,14 +218,7 @@ fn restorable_agg(chain: &Chain, latest: L2Block) -> Option<UnitId> {
         return None;
     }
     let terms = chain.terms()?;
-    let from = (
-        latest,
-        UnitId {
-            chain: chain.id,
-            kind: UnitKind::Agg,
-            number: 0,
-        },
-    );
+    let from = (latest, UnitId { chain: chain.id, kind: UnitKind::Agg, number: 0 });
     chain
         .index
         .restorable
@@ -287,16 +227,9 @@ fn restorable_agg(chain: &Chain, latest: L2Block) -> Option<UnitId> {
         .filter_map(|(_, id)| chain.retired.get(id))
         .filter(|unit| {
             unit.agg_body().is_some_and(|agg| {
-                agg.terms
-                    == prooflog_events::values::AggTerms {
-                        prover: agg.terms.prover,
-                        ..terms
-                    }
+                agg.terms == prooflog_events::values::AggTerms { prover: agg.terms.prover, ..terms }
                     && agg.members.iter().all(|member| {
-                        chain
-                            .spans
-                            .get(member)
-                            .is_some_and(|span| span.phase == Phase::Complete)
+                        chain.spans.get(member).is_some_and(|span| span.phase == Phase::Complete)
                     })
             }) && Some(unit.range.end) >= chain.next_block()
         })
@@ -345,27 +278,13 @@ fn may_request(chain: &Chain, now: Micros) -> bool {
 /// The unit to start next, if the limits leave room for it.
 fn next_to_start<'a>(batch: &Batch<'_>, chain: &'a Chain) -> Option<&'a Unit> {
     let policy = chain.policy.as_ref()?;
-    let in_flight = chain
-        .index
-        .spans_in_flight
-        .saturating_add(chain.index.aggs_in_flight);
+    let in_flight = chain.index.spans_in_flight.saturating_add(chain.index.aggs_in_flight);
     if chain.prover.degraded.is_some() {
         // One probe at a time, and not the unit that failed last while there is another.
         let due = |unit: &&Unit| unit.not_before <= batch.now && startable(chain, unit);
-        let candidates = || {
-            chain
-                .index
-                .ready
-                .iter()
-                .filter_map(|(_, id)| chain.unit(*id))
-                .filter(due)
-        };
+        let candidates = || chain.index.ready.iter().filter_map(|(_, id)| chain.unit(*id)).filter(due);
         let other = candidates().find(|unit| Some(unit.id) != chain.prover.last_failed);
-        return if in_flight == 0 {
-            other.or_else(|| candidates().next())
-        } else {
-            None
-        };
+        return if in_flight == 0 { other.or_else(|| candidates().next()) } else { None };
     }
     if let Some(agg) = aggregates::ready_to_start(chain, batch.now) {
         return Some(agg);
@@ -417,11 +336,7 @@ fn prune(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
         let Some(policy) = &chain.policy else {
             return Ok(());
         };
-        let final_secs = chain
-            .contract
-            .values
-            .as_ref()
-            .map_or(0, |values| values.finalization_secs);
+        let final_secs = chain.contract.values.as_ref().map_or(0, |values| values.finalization_secs);
         let kept_secs = policy.keep_proofs_secs.max(final_secs);
         let Some((since, unit_id)) = chain.index.retired.get_min().copied() else {
             return Ok(());
@@ -429,20 +344,10 @@ fn prune(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
         if batch.now < since.plus_secs(kept_secs) || !batch.has_room() {
             return Ok(());
         }
-        let Some(proof) = batch
-            .state
-            .unit_or_retired(unit_id)
-            .and_then(|unit| unit.proof.clone())
-        else {
+        let Some(proof) = batch.state.unit_or_retired(unit_id).and_then(|unit| unit.proof.clone()) else {
             return Ok(());
         };
-        batch.unit(
-            unit_id,
-            ProofPruned {
-                proof: proof.blob,
-                kept_secs,
-            },
-        )?;
+        batch.unit(unit_id, ProofPruned { proof: proof.blob, kept_secs })?;
         let still_named = batch.state.chains.values().any(|chain| {
             chain
                 .units()

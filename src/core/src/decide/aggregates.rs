@@ -31,10 +31,7 @@ pub(super) fn queue(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
     let (Some(first), Some(last)) = (members.first(), members.last()) else {
         return Ok(());
     };
-    let range = Range {
-        start: first.range.start,
-        end: last.range.end,
-    };
+    let range = Range { start: first.range.start, end: last.range.end };
     let live = chain.aggs.values().find(|agg| agg.range.start == range.start);
     let replaced = match live {
         Some(agg) if agg.phase == Phase::Queued && agg.attempt.0 == 1 && agg.range.end < range.end => {
@@ -51,23 +48,9 @@ pub(super) fn queue(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
     }
     if let Some(shorter) = replaced {
         let detail = format!("{agg} reaches block {}", range.end);
-        batch.unit(
-            shorter,
-            Invalidated {
-                reason: InvalidReason::Replaced,
-                detail,
-            },
-        )?;
+        batch.unit(shorter, Invalidated { reason: InvalidReason::Replaced, detail })?;
     }
-    batch.create(
-        agg,
-        agg,
-        AggQueued {
-            range,
-            members,
-            terms,
-        },
-    )
+    batch.create(agg, agg, AggQueued { range, members, terms })
 }
 
 fn may_queue(chain: &Chain) -> bool {
@@ -76,11 +59,7 @@ fn may_queue(chain: &Chain) -> bool {
         && !chain.is_degraded()
         && !chain.is_optimistic()
         && chain.hold.config_ok == Some(true)
-        && chain
-            .contract
-            .values
-            .as_ref()
-            .is_some_and(|values| values.approved)
+        && chain.contract.values.as_ref().is_some_and(|values| values.approved)
 }
 
 /// The complete spans from the contract's latest block on, if they are enough for a submission.
@@ -137,36 +116,25 @@ fn why_useless(chain: &Chain, unit: &Unit, latest: L2Block) -> Option<(InvalidRe
         return None;
     }
     if unit.range.start != latest {
-        let detail = format!(
-            "it starts at block {}, the contract stands at {latest}",
-            unit.range.start
-        );
+        let detail = format!("it starts at block {}, the contract stands at {latest}", unit.range.start);
         return Some((InvalidReason::Superseded, detail));
     }
     if unit.phase == Phase::Submitting {
         return None;
     }
-    let gone = agg.members.iter().find(|member| {
-        chain
-            .spans
-            .get(*member)
-            .is_none_or(|span| span.phase != Phase::Complete)
-    });
+    let gone = agg
+        .members
+        .iter()
+        .find(|member| chain.spans.get(*member).is_none_or(|span| span.phase != Phase::Complete));
     if let Some(member) = gone {
         let span = UnitId::span(chain.id, *member);
-        return Some((
-            InvalidReason::MemberGone,
-            format!("{span} is not complete any more"),
-        ));
+        return Some((InvalidReason::MemberGone, format!("{span} is not complete any more")));
     }
     let next = chain.next_block()?;
     (unit.range.end < next).then(|| {
         (
             InvalidReason::BelowNext,
-            format!(
-                "it ends at block {}, the contract accepts {next} next",
-                unit.range.end
-            ),
+            format!("it ends at block {}, the contract accepts {next} next", unit.range.end),
         )
     })
 }

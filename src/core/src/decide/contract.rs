@@ -35,23 +35,14 @@ pub(super) fn read(batch: &mut Batch<'_>, input: &ContractRead, behind_secs: u64
         return Ok(());
     };
     if chain.contract.values.as_ref() != Some(&input.values) {
-        batch.chain(
-            input.chain,
-            ContractObserved {
-                at: input.at.block,
-                values: input.values.clone(),
-            },
-        )?;
+        batch.chain(input.chain, ContractObserved { at: input.at.block, values: input.values.clone() })?;
     }
     latest(batch, input)?;
     confirmed(batch, input)?;
     match input.latest {
-        None => enter(
-            batch,
-            input.chain,
-            DegradedReason::NoAnchor,
-            "the contract holds no output to start from",
-        )?,
+        None => {
+            enter(batch, input.chain, DegradedReason::NoAnchor, "the contract holds no output to start from")?
+        }
         Some(_) => leave(batch, input.chain, DegradedReason::NoAnchor)?,
     }
     check_contract_ahead(batch, input.chain)?;
@@ -89,13 +80,7 @@ fn latest(batch: &mut Batch<'_>, input: &ContractRead) -> Result<(), Illegal> {
         return rolled_back(batch, input);
     };
     let (tx, sender) = input.latest_by.unzip();
-    let event = ContractAdvanced {
-        at: input.at.block,
-        latest,
-        tx,
-        sender,
-        ours: ours(batch, chain, tx),
-    };
+    let event = ContractAdvanced { at: input.at.block, latest, tx, sender, ours: ours(batch, chain, tx) };
     batch.chain(input.chain, event)
 }
 
@@ -119,55 +104,30 @@ fn ours(batch: &Batch<'_>, chain: &Chain, tx: Option<Hash32>) -> Option<u64> {
 }
 
 fn rolled_back(batch: &mut Batch<'_>, input: &ContractRead) -> Result<(), Illegal> {
-    let cause = if input.outputs_deleted {
-        RollbackCause::OutputsDeleted
-    } else {
-        RollbackCause::Reorg
-    };
-    let event = ContractRolledBack {
-        at: input.at.block,
-        latest: input.latest,
-        cause,
-    };
+    let cause = if input.outputs_deleted { RollbackCause::OutputsDeleted } else { RollbackCause::Reorg };
+    let event = ContractRolledBack { at: input.at.block, latest: input.latest, cause };
     batch.chain(input.chain, event)?;
     let Some(chain) = batch.state.chains.get(&input.chain) else {
         return Ok(());
     };
-    let hold = chain
-        .policy
-        .as_ref()
-        .is_some_and(|policy| policy.after_deletion == AfterDeletion::Hold);
+    let hold = chain.policy.as_ref().is_some_and(|policy| policy.after_deletion == AfterDeletion::Hold);
     if cause == RollbackCause::OutputsDeleted && hold && !chain.is_paused(Control::Submitting) {
         let note =
             "outputs were deleted: the challenger's emergency brake; resume when it is understood".to_owned();
         batch.chain(
             input.chain,
-            Paused {
-                control: Control::Submitting,
-                by: PausedBy::OutputsDeleted,
-                note,
-            },
+            Paused { control: Control::Submitting, by: PausedBy::OutputsDeleted, note },
         )?;
     }
     Ok(())
 }
 
 fn confirmed(batch: &mut Batch<'_>, input: &ContractRead) -> Result<(), Illegal> {
-    let known = batch
-        .state
-        .chains
-        .get(&input.chain)
-        .and_then(|chain| chain.contract.confirmed);
+    let known = batch.state.chains.get(&input.chain).and_then(|chain| chain.contract.confirmed);
     if known == input.confirmed {
         return Ok(());
     }
-    batch.chain(
-        input.chain,
-        ContractConfirmed {
-            at: input.confirmed_at,
-            latest: input.confirmed,
-        },
-    )
+    batch.chain(input.chain, ContractConfirmed { at: input.confirmed_at, latest: input.confirmed })
 }
 
 /// Checkpoints as the contract holds them at confirmation depth: inclusion proves nothing, this does.
@@ -188,10 +148,7 @@ fn checkpoints(batch: &mut Batch<'_>, input: &ContractRead) -> Result<(), Illega
         let found = input.checkpoint(point.block);
         match (phase, point.hash, found) {
             (Phase::Checkpointing, None, Some(hash)) => {
-                let block = prooflog_events::ids::L1Ref {
-                    number: point.block,
-                    hash,
-                };
+                let block = prooflog_events::ids::L1Ref { number: point.block, hash };
                 batch.unit(agg, Checkpointed { block })?;
             }
             (
@@ -206,10 +163,7 @@ fn checkpoints(batch: &mut Batch<'_>, input: &ContractRead) -> Result<(), Illega
             ) if found != Some(held) => {
                 batch.unit(
                     agg,
-                    CheckpointLost {
-                        block: point.block,
-                        reason: CheckpointLostReason::Reorged,
-                    },
+                    CheckpointLost { block: point.block, reason: CheckpointLostReason::Reorged },
                 )?;
             }
             _ => {}
@@ -234,10 +188,7 @@ fn non_canonical(batch: &mut Batch<'_>, input: &ContractRead) -> Result<(), Ille
             let Some(head) = span.proof.as_ref().and_then(|proof| proof.l1_head) else {
                 return false;
             };
-            input
-                .canonical
-                .iter()
-                .any(|block| block.number == head.number && block.hash != head.hash)
+            input.canonical.iter().any(|block| block.number == head.number && block.hash != head.hash)
         })
         .map(|span| span.id)
         .collect();
@@ -246,13 +197,7 @@ fn non_canonical(batch: &mut Batch<'_>, input: &ContractRead) -> Result<(), Ille
             return Ok(());
         }
         let detail = "its L1 head was reorged away".to_owned();
-        batch.unit(
-            span,
-            Invalidated {
-                reason: InvalidReason::NonCanonical,
-                detail,
-            },
-        )?;
+        batch.unit(span, Invalidated { reason: InvalidReason::NonCanonical, detail })?;
     }
     Ok(())
 }
@@ -266,11 +211,8 @@ pub(super) fn output(batch: &mut Batch<'_>, input: &OutputRead) -> Result<(), Il
     // An unreachable node is not a difference.
     let Some(root) = answers.next() else { return Ok(()) };
     let nodes_agree = answers.all(|other| other == root);
-    let contract = chain
-        .contract
-        .latest
-        .filter(|latest| latest.block == input.block)
-        .map(|latest| latest.root);
+    let contract =
+        chain.contract.latest.filter(|latest| latest.block == input.block).map(|latest| latest.root);
     let agrees = nodes_agree && contract.is_none_or(|contract| contract == root);
     let aggs: Vec<UnitId> = chain
         .aggs
@@ -283,12 +225,8 @@ pub(super) fn output(batch: &mut Batch<'_>, input: &OutputRead) -> Result<(), Il
         return disagree(batch, input, contract, aggs.first().copied());
     }
     let known = chain.agreed_root(input.block);
-    let checked = OutputChecked {
-        block: input.block,
-        root,
-        current_l1: input.current_l1,
-        nodes: input.nodes.clone(),
-    };
+    let checked =
+        OutputChecked { block: input.block, root, current_l1: input.current_l1, nodes: input.nodes.clone() };
     // Without a proof there is nothing but the nodes' word: each of them must have spoken.
     let all_answered = input.nodes.iter().all(|node| node.root.is_some());
     let is_wanted = contract.is_some() || (all_answered && Some(input.block) == optimistic_block(chain));
@@ -323,16 +261,9 @@ fn disagree(
     if already {
         return Ok(());
     }
-    let event = OutputMismatched {
-        block: input.block,
-        contract,
-        nodes: input.nodes.clone(),
-    };
-    let mut roots: Vec<String> = input
-        .nodes
-        .iter()
-        .filter_map(|node| Some(format!("{} says {}", node.node, node.root?)))
-        .collect();
+    let event = OutputMismatched { block: input.block, contract, nodes: input.nodes.clone() };
+    let mut roots: Vec<String> =
+        input.nodes.iter().filter_map(|node| Some(format!("{} says {}", node.node, node.root?))).collect();
     roots.extend(contract.map(|root| format!("the contract says {root}")));
     match agg {
         Some(agg) if contract.is_none() => batch.unit(agg, event)?,
@@ -348,36 +279,17 @@ fn root_changed(batch: &mut Batch<'_>, agg: UnitId) -> Result<(), Illegal> {
     let Some(unit) = batch.state.unit(agg) else {
         return Ok(());
     };
-    if !matches!(
-        unit.phase,
-        Phase::Queued | Phase::Checkpointing | Phase::Ready | Phase::Complete
-    ) {
+    if !matches!(unit.phase, Phase::Queued | Phase::Checkpointing | Phase::Ready | Phase::Complete) {
         return Ok(());
     }
     let last = unit.agg_body().and_then(|body| body.members.last().copied());
     let detail = format!("block {} has another output root now", unit.range.end);
-    batch.unit(
-        agg,
-        Invalidated {
-            reason: InvalidReason::RootChanged,
-            detail: detail.clone(),
-        },
-    )?;
+    batch.unit(agg, Invalidated { reason: InvalidReason::RootChanged, detail: detail.clone() })?;
     let Some(span) = last.map(|number| UnitId::span(agg.chain, number)) else {
         return Ok(());
     };
-    if batch
-        .state
-        .unit(span)
-        .is_some_and(|span| span.phase == Phase::Complete)
-    {
-        batch.unit(
-            span,
-            Invalidated {
-                reason: InvalidReason::RootChanged,
-                detail,
-            },
-        )?;
+    if batch.state.unit(span).is_some_and(|span| span.phase == Phase::Complete) {
+        batch.unit(span, Invalidated { reason: InvalidReason::RootChanged, detail })?;
     }
     Ok(())
 }

@@ -1,4 +1,7 @@
 //! The engine itself: start and end, configuration, clock, disk.
+//!
+//! Reasons for degraded mode are entered and left here, each once; while any holds, nothing that costs prover money
+//! is started.
 
 use prooflog_events::event::{
     ChainRegistered, ContractChanged, DegradedModeEntered, DegradedModeLeft, EngineStopped, PolicyChanged,
@@ -34,93 +37,44 @@ pub(super) fn end_open_calls(batch: &mut Batch<'_>) -> Result<(), Illegal> {
             maybe_paid: true,
         };
         batch.unit(id, event)?;
-        proving::after_failure(
-            batch,
-            id,
-            FailureClass::Restart,
-            "the engine was restarted during the call",
-        )?;
+        proving::after_failure(batch, id, FailureClass::Restart, "the engine was restarted during the call")?;
     }
     Ok(())
 }
 
 pub(super) fn closing(batch: &mut Batch<'_>, input: &EngineClosing) -> Result<(), Illegal> {
-    batch.node(EngineStopped {
-        reason: clip(&input.reason),
-    })
+    batch.node(EngineStopped { reason: clip(&input.reason) })
 }
 
 /// Takes a rollup on, or takes changes of its policy and oracle over; its identity cannot change.
 pub(super) fn configured(batch: &mut Batch<'_>, input: &ChainConfigured) -> Result<(), DecideError> {
-    let ChainConfigured {
-        chain,
-        registration,
-        policy,
-    } = input;
-    policy
-        .check()
-        .map_err(|error| Refused::Policy { chain: *chain, error })?;
-    let known = batch
-        .state
-        .chains
-        .get(chain)
-        .map(|known| (known.registration.clone(), known.policy.clone()));
+    let ChainConfigured { chain, registration, policy } = input;
+    policy.check().map_err(|error| Refused::Policy { chain: *chain, error })?;
+    let known = batch.state.chains.get(chain).map(|known| (known.registration.clone(), known.policy.clone()));
     let Some((recorded, in_force)) = known else {
         batch.chain(*chain, registration.clone())?;
-        batch.chain(
-            *chain,
-            PolicyChanged {
-                policy: policy.clone(),
-            },
-        )?;
+        batch.chain(*chain, PolicyChanged { policy: policy.clone() })?;
         return Ok(());
     };
     same_identity(&recorded, registration)?;
     if recorded.oracle != registration.oracle {
-        batch.chain(
-            *chain,
-            ContractChanged {
-                from: recorded.oracle,
-                to: registration.oracle,
-            },
-        )?;
+        batch.chain(*chain, ContractChanged { from: recorded.oracle, to: registration.oracle })?;
     }
     if in_force.as_ref() != Some(policy) {
-        batch.chain(
-            *chain,
-            PolicyChanged {
-                policy: policy.clone(),
-            },
-        )?;
+        batch.chain(*chain, PolicyChanged { policy: policy.clone() })?;
     }
     Ok(())
 }
 
 fn same_identity(recorded: &ChainRegistered, configured: &ChainRegistered) -> Result<(), Refused> {
     let fields = [
-        (
-            "the L1 chain id",
-            configured.l1.to_string(),
-            recorded.l1.to_string(),
-        ),
-        (
-            "the L1 genesis",
-            configured.l1_genesis.to_string(),
-            recorded.l1_genesis.to_string(),
-        ),
-        (
-            "the L2 genesis",
-            configured.l2_genesis.to_string(),
-            recorded.l2_genesis.to_string(),
-        ),
+        ("the L1 chain id", configured.l1.to_string(), recorded.l1.to_string()),
+        ("the L1 genesis", configured.l1_genesis.to_string(), recorded.l1_genesis.to_string()),
+        ("the L2 genesis", configured.l2_genesis.to_string(), recorded.l2_genesis.to_string()),
     ];
     for (field, configured, recorded) in fields {
         if configured != recorded {
-            return Err(Refused::WrongIdentity {
-                field,
-                configured,
-                recorded,
-            });
+            return Err(Refused::WrongIdentity { field, configured, recorded });
         }
     }
     Ok(())
@@ -159,30 +113,17 @@ pub(super) fn enter(
     reason: DegradedReason,
     detail: &str,
 ) -> Result<(), Illegal> {
-    let is_new = batch
-        .state
-        .chains
-        .get(&chain)
-        .is_some_and(|chain| !chain.hold.degraded.contains_key(&reason));
+    let is_new =
+        batch.state.chains.get(&chain).is_some_and(|chain| !chain.hold.degraded.contains_key(&reason));
     if is_new && batch.has_room() {
-        batch.chain(
-            chain,
-            DegradedModeEntered {
-                reason,
-                detail: clip(detail),
-            },
-        )?;
+        batch.chain(chain, DegradedModeEntered { reason, detail: clip(detail) })?;
     }
     Ok(())
 }
 
 /// Leaves degraded mode for a reason, if it holds.
 pub(super) fn leave(batch: &mut Batch<'_>, chain: ChainId, reason: DegradedReason) -> Result<(), Illegal> {
-    let holds = batch
-        .state
-        .chains
-        .get(&chain)
-        .is_some_and(|chain| chain.hold.degraded.contains_key(&reason));
+    let holds = batch.state.chains.get(&chain).is_some_and(|chain| chain.hold.degraded.contains_key(&reason));
     if holds && batch.has_room() {
         batch.chain(chain, DegradedModeLeft { reason })?;
     }

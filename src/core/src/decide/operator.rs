@@ -1,4 +1,7 @@
-//! Operator commands. Each is carried out, or refused with what can be done instead; nothing is ignored.
+//! Operator commands.
+//!
+//! Each is carried out, or refused with what can be done instead; nothing is ignored. A refusal is checked before
+//! anything is decided, so it leaves no trace.
 
 use prooflog_events::event::{
     Cancelled, FlushRequested, ParkReason, Parked, Paused, PausedBy, Resumed, Retried, Unparked,
@@ -43,13 +46,7 @@ pub(super) fn command(batch: &mut Batch<'_>, input: &OperatorCommanded) -> Resul
                 prooflog_events::event::EventType::Parked,
                 "it can be parked before or after its transaction",
             )?;
-            Ok(batch.unit(
-                unit,
-                Parked {
-                    reason: ParkReason::Operator,
-                    text: note,
-                },
-            )?)
+            Ok(batch.unit(unit, Parked { reason: ParkReason::Operator, text: note })?)
         }
         Command::Unpark { unit } => {
             let parked = live(batch, unit)?;
@@ -69,33 +66,19 @@ pub(super) fn command(batch: &mut Batch<'_>, input: &OperatorCommanded) -> Resul
 }
 
 fn drain_note(note: &str) -> String {
-    if note.is_empty() {
-        "drain".to_owned()
-    } else {
-        format!("drain: {note}")
-    }
+    if note.is_empty() { "drain".to_owned() } else { format!("drain: {note}") }
 }
 
 fn pause(batch: &mut Batch<'_>, chain: ChainId, control: Control, note: String) -> Result<(), DecideError> {
     if known(batch, chain)?.is_paused(control) {
         return Err(Refused::Already("that work is paused").into());
     }
-    Ok(batch.chain(
-        chain,
-        Paused {
-            control,
-            by: PausedBy::Operator,
-            note,
-        },
-    )?)
+    Ok(batch.chain(chain, Paused { control, by: PausedBy::Operator, note })?)
 }
 
 /// At once and with a full budget; a parked unit is unparked, a refused submission is tried again.
 fn retry(batch: &mut Batch<'_>, id: UnitId) -> Result<(), DecideError> {
-    let park_after = known(batch, id.chain)?
-        .policy
-        .as_ref()
-        .map_or(0, |policy| policy.park_after);
+    let park_after = known(batch, id.chain)?.policy.as_ref().map_or(0, |policy| policy.park_after);
     let unit = live(batch, id)?;
     let attempt = match unit.phase {
         Phase::Parked => {
@@ -106,24 +89,11 @@ fn retry(batch: &mut Batch<'_>, id: UnitId) -> Result<(), DecideError> {
         Phase::Ready | Phase::Queued | Phase::Complete => unit.attempt,
         phase => {
             let hint = "it is under way; `park` or `cancel` it first, or wait";
-            return Err(Refused::WrongPhase {
-                unit: id,
-                phase: phase.name(),
-                hint,
-            }
-            .into());
+            return Err(Refused::WrongPhase { unit: id, phase: phase.name(), hint }.into());
         }
     };
     let not_before = batch.now;
-    Ok(batch.unit(
-        id,
-        Retried {
-            attempt,
-            not_before,
-            failures: 0,
-            budget_left: park_after,
-        },
-    )?)
+    Ok(batch.unit(id, Retried { attempt, not_before, failures: 0, budget_left: park_after })?)
 }
 
 fn known<'a>(
@@ -146,10 +116,6 @@ fn require(
     let unit = live(batch, id)?;
     match prooflog_projections::state::transition(unit.shape(), unit.phase, event) {
         Some(_) => Ok(()),
-        None => Err(Refused::WrongPhase {
-            unit: id,
-            phase: unit.phase.name(),
-            hint,
-        }),
+        None => Err(Refused::WrongPhase { unit: id, phase: unit.phase.name(), hint }),
     }
 }

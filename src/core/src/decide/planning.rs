@@ -1,4 +1,7 @@
 //! Planning: finalized blocks above the contract are cut into spans, holes first.
+//!
+//! At the tip only full spans are cut, unless a short one is what a submission waits for. Nothing is planned above the
+//! finalized head, and nothing is started above the window that the contract's latest block opens.
 
 use prooflog_events::event::{FinalizedMoved, SpanCreated, SpanOrigin};
 use prooflog_events::ids::{ChainId, L2Block, Micros, Range, UnitId};
@@ -19,13 +22,7 @@ pub(super) fn heads(batch: &mut Batch<'_>, input: &NodeRead) -> Result<(), Illeg
     let moved = chain.finalized.is_none_or(|head| input.finalized > head.block);
     // Zero is what a node says right after its own restart.
     if moved && input.finalized > L2Block(0) {
-        batch.chain(
-            input.chain,
-            FinalizedMoved {
-                block: input.finalized,
-                hash: input.hash,
-            },
-        )?;
+        batch.chain(input.chain, FinalizedMoved { block: input.finalized, hash: input.hash })?;
     }
     check_contract_ahead(batch, input.chain)
 }
@@ -102,13 +99,7 @@ fn tip_may_be_cut(chain: &Chain, gap: Range, now: Micros) -> bool {
 
 /// Since when nothing but the tip is missing: the newest of the contract's move and the last proof.
 fn tip_since(chain: &Chain) -> Micros {
-    chain
-        .spans
-        .values()
-        .map(|span| span.since)
-        .max()
-        .unwrap_or_default()
-        .max(chain.contract.advanced)
+    chain.spans.values().map(|span| span.since).max().unwrap_or_default().max(chain.contract.advanced)
 }
 
 /// When a short span at the tip becomes due, if nothing else happens before.
@@ -151,10 +142,7 @@ pub(crate) fn gap_needs_sizes(chain: &Chain, gap: Range, now: Micros) -> bool {
 fn cut(chain: &Chain, gap: Range, span_blocks: u64, now: Micros) -> Option<Range> {
     let full = L2Block(gap.start.0.saturating_add(span_blocks));
     // Flush cuts exactly at the block asked for.
-    let flush_to = chain
-        .hold
-        .flush_to
-        .filter(|to| gap.start < *to && *to < full.min(gap.end));
+    let flush_to = chain.hold.flush_to.filter(|to| gap.start < *to && *to < full.min(gap.end));
     if let Some(to) = flush_to {
         return Range::new(gap.start, to);
     }
@@ -235,11 +223,5 @@ fn cut_by_gas(range: Range, blocks: &[BlockStats], limit: u64) -> Option<(Range,
     if taken == 0 || (cut_short && taken as usize == blocks.len()) {
         return None;
     }
-    Some((
-        Range {
-            start: range.start,
-            end: L2Block(range.start.0 + taken),
-        },
-        (transactions, gas),
-    ))
+    Some((Range { start: range.start, end: L2Block(range.start.0 + taken) }, (transactions, gas)))
 }

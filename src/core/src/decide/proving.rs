@@ -39,11 +39,7 @@ pub(super) fn witness(batch: &mut Batch<'_>, input: &WitnessAnswered) -> Result<
         None => L1Number(seen.0.saturating_add(L1_HEAD_MARGIN)),
     };
     match &input.answer {
-        WitnessAnswer::Requested {
-            proof_id,
-            l1_head,
-            l1_seen,
-        } if is_current => {
+        WitnessAnswer::Requested { proof_id, l1_head, l1_seen } if is_current => {
             let event = ProofRequested {
                 attempt: input.attempt,
                 proof_id: proof_id.clone(),
@@ -54,15 +50,9 @@ pub(super) fn witness(batch: &mut Batch<'_>, input: &WitnessAnswered) -> Result<
             batch.unit(input.unit, event)?;
             recover_if(batch, input.unit.chain, is_witness_class)
         }
-        WitnessAnswer::Requested {
-            proof_id,
-            l1_head,
-            l1_seen,
-        } => {
-            let answer = LateAnswer::Requested {
-                proof_id: proof_id.clone(),
-                l1_bound: margin(*l1_head, *l1_seen),
-            };
+        WitnessAnswer::Requested { proof_id, l1_head, l1_seen } => {
+            let answer =
+                LateAnswer::Requested { proof_id: proof_id.clone(), l1_bound: margin(*l1_head, *l1_seen) };
             record_late(batch, input.unit, input.attempt, answer)
         }
         WitnessAnswer::Fulfilled { delivery, l1_seen } => {
@@ -73,20 +63,13 @@ pub(super) fn witness(batch: &mut Batch<'_>, input: &WitnessAnswered) -> Result<
             let text = clip(text);
             batch.unit(
                 input.unit,
-                WitnessGenFailed {
-                    attempt: input.attempt,
-                    class: *class,
-                    text: text.clone(),
-                },
+                WitnessGenFailed { attempt: input.attempt, class: *class, text: text.clone() },
             )?;
             after_failure(batch, input.unit, *class, &text)
         }
-        WitnessAnswer::Failed { text, .. } => record_late(
-            batch,
-            input.unit,
-            input.attempt,
-            LateAnswer::Failed { text: clip(text) },
-        ),
+        WitnessAnswer::Failed { text, .. } => {
+            record_late(batch, input.unit, input.attempt, LateAnswer::Failed { text: clip(text) })
+        }
     }
 }
 
@@ -99,22 +82,13 @@ pub(super) fn status(batch: &mut Batch<'_>, input: &StatusAnswered) -> Result<()
     let is_current = in_flight && unit.attempt == input.attempt;
     let phase = unit.phase;
     match &input.answer {
-        StatusAnswer::Status {
-            fulfillment: FULFILLED,
-            delivery: Some(delivery),
-            ..
-        } => {
+        StatusAnswer::Status { fulfillment: FULFILLED, delivery: Some(delivery), .. } => {
             let Some(bound) = known_bound(unit, input.attempt) else {
                 return Ok(());
             };
             deliver(batch, input.unit, input.attempt, bound, delivery)
         }
-        StatusAnswer::Status {
-            fulfillment: UNFULFILLABLE,
-            execution,
-            text,
-            ..
-        } => {
+        StatusAnswer::Status { fulfillment: UNFULFILLABLE, execution, text, .. } => {
             let class = if *execution == UNEXECUTABLE {
                 FailureClass::Unexecutable
             } else {
@@ -134,24 +108,12 @@ pub(super) fn status(batch: &mut Batch<'_>, input: &StatusAnswered) -> Result<()
             batch.unit(input.unit, event)?;
             after_failure(batch, input.unit, class, &text)
         }
-        StatusAnswer::Status {
-            fulfillment: ASSIGNED,
-            ..
-        } if is_current && phase == Phase::Requested => batch.unit(
-            input.unit,
-            ProofAssigned {
-                attempt: input.attempt,
-            },
-        ),
+        StatusAnswer::Status { fulfillment: ASSIGNED, .. } if is_current && phase == Phase::Requested => {
+            batch.unit(input.unit, ProofAssigned { attempt: input.attempt })
+        }
         StatusAnswer::Lost { failures, class } if is_current => {
-            batch.unit(
-                input.unit,
-                ProofLost {
-                    attempt: input.attempt,
-                    class: *class,
-                    failures: *failures,
-                },
-            )?;
+            batch
+                .unit(input.unit, ProofLost { attempt: input.attempt, class: *class, failures: *failures })?;
             after_failure(batch, input.unit, *class, "the prover no longer has the request")
         }
         // Everything else is transient, or says nothing new; numbers nobody knows are never guessed at.
@@ -189,14 +151,7 @@ fn deliver(
     // Only a mock aggregate may be empty.
     let has_bytes = !delivery.proof.is_empty() || (mode == Mode::Mock && !unit.is_span());
     if !waits || !has_bytes || attempt > unit.attempt || attempt < unit.fence() {
-        return record_late(
-            batch,
-            id,
-            attempt,
-            LateAnswer::Fulfilled {
-                proof: delivery.proof,
-            },
-        );
+        return record_late(batch, id, attempt, LateAnswer::Fulfilled { proof: delivery.proof });
     }
     let newer = (unit.phase.is_in_flight() && attempt < unit.attempt).then_some(unit.attempt);
     let started = unit
@@ -219,13 +174,7 @@ fn deliver(
     };
     batch.unit(id, event)?;
     if let Some(wasted) = newer {
-        batch.unit(
-            id,
-            DuplicateSpendRecorded {
-                kept: attempt,
-                wasted,
-            },
-        )?;
+        batch.unit(id, DuplicateSpendRecorded { kept: attempt, wasted })?;
     }
     recover_if(batch, id.chain, |_| true)
 }
@@ -263,9 +212,7 @@ pub(super) fn expire(batch: &mut Batch<'_>, chain: ChainId) -> Result<(), Illega
         };
         let next = due.iter().take_while(|(at, _)| *at <= now).find_map(|(_, id)| {
             let unit = batch.state.unit(*id)?;
-            unit.phase
-                .is_in_flight()
-                .then_some((unit.id, unit.attempt, unit.phase, unit.started))
+            unit.phase.is_in_flight().then_some((unit.id, unit.attempt, unit.phase, unit.started))
         });
         let Some((id, attempt, phase, started)) = next else {
             return Ok(());
@@ -307,19 +254,10 @@ pub(super) fn after_failure(
         split(batch, id)?;
     } else if class == FailureClass::Unexecutable && members > 1 {
         let detail = format!("the program cannot run on {members} members: {text}");
-        batch.unit(
-            id,
-            Invalidated {
-                reason: InvalidReason::TooManyMembers,
-                detail,
-            },
-        )?;
+        batch.unit(id, Invalidated { reason: InvalidReason::TooManyMembers, detail })?;
     } else if (counts && failures >= policy.park_after) || paid_in_vain(unit, &policy, class) {
-        let reason = if class == FailureClass::Unexecutable {
-            ParkReason::Unsplittable
-        } else {
-            ParkReason::Budget
-        };
+        let reason =
+            if class == FailureClass::Unexecutable { ParkReason::Unsplittable } else { ParkReason::Budget };
         let text = clip(&format!("{failures} failures, the last: {class:?}: {text}"));
         batch.unit(id, Parked { reason, text })?;
     } else {
@@ -351,12 +289,7 @@ fn retry(
     let attempt = unit.attempt.next();
     batch.unit(
         id,
-        Retried {
-            attempt,
-            not_before,
-            failures,
-            budget_left: policy.park_after.saturating_sub(failures),
-        },
+        Retried { attempt, not_before, failures, budget_left: policy.park_after.saturating_sub(failures) },
     )
 }
 
@@ -381,10 +314,7 @@ fn counts_against_unit(batch: &Batch<'_>, unit: &Unit, class: FailureClass) -> b
 /// Whether failures that may each have been paid for went on for so long that an operator must look, whoever is at
 /// fault: retries without end are the one thing that nobody wants to pay for.
 fn paid_in_vain(unit: &Unit, policy: &Policy, class: FailureClass) -> bool {
-    let is_paid = matches!(
-        class,
-        FailureClass::ProvingTimeout | FailureClass::Lost | FailureClass::NoBytes
-    );
+    let is_paid = matches!(class, FailureClass::ProvingTimeout | FailureClass::Lost | FailureClass::NoBytes);
     is_paid && unit.streak >= policy.park_after.saturating_mul(2)
 }
 
@@ -410,27 +340,11 @@ fn split(batch: &mut Batch<'_>, id: UnitId) -> Result<(), Illegal> {
         return Ok(());
     };
     let (root, commitments) = (unit.correlation(), unit.commitments());
-    let numbers = (
-        chain.last_span.saturating_add(1),
-        chain.last_span.saturating_add(2),
-    );
-    batch.unit(
-        id,
-        Split {
-            low: numbers.0,
-            high: numbers.1,
-            middle: low.end,
-        },
-    )?;
+    let numbers = (chain.last_span.saturating_add(1), chain.last_span.saturating_add(2));
+    batch.unit(id, Split { low: numbers.0, high: numbers.1, middle: low.end })?;
     for (number, range) in [(numbers.0, low), (numbers.1, high)] {
         let origin = SpanOrigin::HalfOf(id.number);
-        let event = SpanCreated {
-            range,
-            origin,
-            commitments,
-            transactions: None,
-            gas: None,
-        };
+        let event = SpanCreated { range, origin, commitments, transactions: None, gas: None };
         batch.create(UnitId::span(id.chain, number), root, event)?;
     }
     Ok(())
@@ -461,14 +375,7 @@ fn degrade_if_due(
         return Ok(());
     }
     let failures = chain.prover.failures;
-    batch.chain(
-        id,
-        ProverDegraded {
-            class,
-            failures,
-            text: clip(text),
-        },
-    )
+    batch.chain(id, ProverDegraded { class, failures, text: clip(text) })
 }
 
 /// Leaves the prover's degraded mode if the class it was entered by is one that this success speaks against.
@@ -477,11 +384,7 @@ fn recover_if(
     id: ChainId,
     disproved: fn(FailureClass) -> bool,
 ) -> Result<(), Illegal> {
-    let degraded = batch
-        .state
-        .chains
-        .get(&id)
-        .and_then(|chain| chain.prover.degraded);
+    let degraded = batch.state.chains.get(&id).and_then(|chain| chain.prover.degraded);
     match degraded {
         Some((_, class)) if disproved(class) => batch.chain(id, ProverRecovered {}),
         _ => Ok(()),

@@ -31,17 +31,9 @@ const NEXT_BLOCK_SECS: u64 = 12;
 /// submission takes.
 pub(crate) fn may_send(chain: &Chain) -> bool {
     !chain.is_paused(Control::Submitting)
-        && chain
-            .hold
-            .degraded
-            .keys()
-            .all(|reason| *reason == DegradedReason::Disk)
+        && chain.hold.degraded.keys().all(|reason| *reason == DegradedReason::Disk)
         && chain.anchor_agreed()
-        && chain
-            .contract
-            .values
-            .as_ref()
-            .is_some_and(|values| values.approved)
+        && chain.contract.values.as_ref().is_some_and(|values| values.approved)
 }
 
 /// Whether a slot's transaction is held back because its rollup's submitting is paused. It is not if another purpose
@@ -61,10 +53,7 @@ pub(crate) fn is_held(state: &State, slot: &Slot) -> bool {
 /// Whether the account can take another purpose: everything before it is out, and few are pending.
 pub(crate) fn has_free_slot(signer: &Signer, max_pending: u32) -> bool {
     (signer.slots.len() as u64) < u64::from(max_pending)
-        && signer
-            .slots
-            .values()
-            .all(|slot| !matches!(slot.phase, SlotPhase::Unsigned | SlotPhase::Prepared))
+        && signer.slots.values().all(|slot| !matches!(slot.phase, SlotPhase::Unsigned | SlotPhase::Prepared))
 }
 
 /// Whether the purpose is still wanted, and nothing carries it yet.
@@ -78,9 +67,7 @@ pub(crate) fn is_wanted(chain: &Chain, purpose: &Purpose, now: Micros) -> bool {
                 && unit.not_before <= now
                 && !chain.is_optimistic()
                 && Some(unit.range.start) == chain.contract.latest.map(|latest| latest.block)
-                && unit
-                    .agg_body()
-                    .is_some_and(|agg| agg.end_root.is_some_and(|(_, at)| at >= unit.since))
+                && unit.agg_body().is_some_and(|agg| agg.end_root.is_some_and(|(_, at)| at >= unit.since))
                 && is_best(chain, unit)
         }),
         Purpose::Optimistic { block, root, .. } => {
@@ -92,15 +79,13 @@ pub(crate) fn is_wanted(chain: &Chain, purpose: &Purpose, now: Micros) -> bool {
 
 /// Of several aggregates with one start, one is submitted at a time, and the highest end first.
 fn is_best(chain: &Chain, unit: &Unit) -> bool {
-    chain
-        .aggs
-        .values()
-        .filter(|other| other.id != unit.id && other.range.start == unit.range.start)
-        .all(|other| match other.phase {
+    chain.aggs.values().filter(|other| other.id != unit.id && other.range.start == unit.range.start).all(
+        |other| match other.phase {
             Phase::Submitting | Phase::Included | Phase::Confirmed => false,
             Phase::Complete => (other.range.end, other.id) < (unit.range.end, unit.id),
             _ => true,
-        })
+        },
+    )
 }
 
 /// A call was simulated: refuse it, or give it a nonce.
@@ -122,11 +107,7 @@ pub(super) fn quoted(batch: &mut Batch<'_>, input: &TxQuoted) -> Result<(), Ille
     match &input.outcome {
         QuoteOutcome::Refused { refusal } => refused(batch, input, refusal, &policy),
         QuoteOutcome::Accepted { call, gas, root } => {
-            let quote = Quote {
-                call: *call,
-                gas: *gas,
-                root: *root,
-            };
+            let quote = Quote { call: *call, gas: *gas, root: *root };
             accepted(batch, input, signer, &policy, &quote)
         }
     }
@@ -147,30 +128,16 @@ fn refused(
     let (Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg }) = input.purpose else {
         return Ok(());
     };
-    let refusals = batch
-        .state
-        .unit(agg)
-        .and_then(|unit| unit.agg_body())
-        .map_or(0, |body| body.refusals);
+    let refusals = batch.state.unit(agg).and_then(|unit| unit.agg_body()).map_or(0, |body| body.refusals);
     let pause = match refusal.class {
         RefusalClass::NotYet | RefusalClass::Stale => NEXT_BLOCK_SECS,
         _ => retry_pause(policy, refusals.saturating_add(1)),
     };
-    let refusal = Refusal {
-        class: refusal.class,
-        text: clip(&refusal.text),
-    };
+    let refusal = Refusal { class: refusal.class, text: clip(&refusal.text) };
     let text = refusal.text.clone();
     let class = refusal.class;
     let not_before = batch.now.plus_secs(pause);
-    batch.unit(
-        agg,
-        SubmissionRefused {
-            at: input.at.block,
-            refusal,
-            not_before,
-        },
-    )?;
+    batch.unit(agg, SubmissionRefused { at: input.at.block, refusal, not_before })?;
     after_refusal(batch, agg, class, &text)
 }
 
@@ -190,25 +157,13 @@ pub(super) fn after_refusal(
     match class {
         RefusalClass::BadProof | RefusalClass::Route => {
             let text = format!("the verifier does not take its proof, which is kept: {text}");
-            batch.unit(
-                agg,
-                Parked {
-                    reason: ParkReason::ProofRefused,
-                    text,
-                },
-            )
+            batch.unit(agg, Parked { reason: ParkReason::ProofRefused, text })
         }
         RefusalClass::Checkpoint => {
             let Some(point) = unit.agg_body().and_then(|body| body.checkpoint) else {
                 return Ok(());
             };
-            batch.unit(
-                agg,
-                CheckpointLost {
-                    block: point.block,
-                    reason: CheckpointLostReason::Reorged,
-                },
-            )
+            batch.unit(agg, CheckpointLost { block: point.block, reason: CheckpointLostReason::Reorged })
         }
         _ => Ok(()),
     }
@@ -231,15 +186,10 @@ fn accepted(
         return Ok(());
     };
     let gas_limit = with_margin(quote.gas, policy);
-    let cost = u128::from(gas_limit)
-        .saturating_mul(fees.max_fee.0)
-        .saturating_add(quote.call.value.0);
+    let cost = u128::from(gas_limit).saturating_mul(fees.max_fee.0).saturating_add(quote.call.value.0);
     if input.balance.0 < cost {
         if !signer.low {
-            let event = SignerBalanceLow {
-                balance: input.balance,
-                minimum: Wei(cost),
-            };
+            let event = SignerBalanceLow { balance: input.balance, minimum: Wei(cost) };
             batch.signer(signer_id, event)?;
         }
         return Ok(());
@@ -247,34 +197,16 @@ fn accepted(
     let Some(nonce) = next_nonce(batch, signer_id, input.nonce)? else {
         return Ok(());
     };
-    let slot = SlotId {
-        signer: signer_id,
-        nonce,
-    };
+    let slot = SlotId { signer: signer_id, nonce };
     match input.purpose {
         Purpose::Checkpoint { agg, block } => {
             let bound = bound_of(batch, agg);
             batch.unit(agg, CheckpointStarted { block, bound, slot })?;
         }
-        Purpose::Submission { agg } => batch.unit(
-            agg,
-            SubmissionStarted {
-                root: quote.root,
-                slot,
-            },
-        )?,
+        Purpose::Submission { agg } => batch.unit(agg, SubmissionStarted { root: quote.root, slot })?,
         Purpose::Optimistic { .. } | Purpose::Release => {}
     }
-    batch.slot(
-        slot,
-        input.purpose,
-        TxReserved {
-            purpose: input.purpose,
-            call: quote.call,
-            fees,
-            gas_limit,
-        },
-    )
+    batch.slot(slot, input.purpose, TxReserved { purpose: input.purpose, call: quote.call, fees, gas_limit })
 }
 
 /// The nonce to give out: after everything of ours, and never below what the chain says. `None`: the endpoint lags.
@@ -319,9 +251,7 @@ pub(super) fn bound_of(batch: &Batch<'_>, agg: UnitId) -> L1Number {
 }
 
 fn with_margin(gas: u64, policy: &Policy) -> u64 {
-    let margin = gas
-        .saturating_mul(u64::from(policy.fees.gas_margin_percent))
-        .div_ceil(100);
+    let margin = gas.saturating_mul(u64::from(policy.fees.gas_margin_percent)).div_ceil(100);
     gas.saturating_add(margin).min(policy.fees.max_gas_limit.max(gas))
 }
 
@@ -345,10 +275,7 @@ pub(super) fn signed(batch: &mut Batch<'_>, input: &TxSigned) -> Result<(), Ille
     let event = TxPrepared {
         version: input.version,
         purpose: slot.purpose,
-        call: Call {
-            calldata: input.calldata,
-            ..slot.call
-        },
+        call: Call { calldata: input.calldata, ..slot.call },
         fees: slot.fees,
         gas_limit: slot.gas_limit,
         raw: input.raw,
@@ -367,23 +294,9 @@ pub(super) fn sent(batch: &mut Batch<'_>, input: &TxSent) -> Result<(), Illegal>
     }
     let (purpose, fees) = (slot.purpose, slot.fees);
     let text = clip(&input.text);
-    batch.slot(
-        input.slot,
-        purpose,
-        TxBroadcast {
-            version: input.version,
-            outcome: input.outcome,
-            text,
-        },
-    )?;
+    batch.slot(input.slot, purpose, TxBroadcast { version: input.version, outcome: input.outcome, text })?;
     if input.outcome == BroadcastOutcome::Underpriced {
-        replace(
-            batch,
-            input.slot,
-            ReplaceReason::Underpriced,
-            purpose,
-            raise_only(batch, input.slot, fees),
-        )?;
+        replace(batch, input.slot, ReplaceReason::Underpriced, purpose, raise_only(batch, input.slot, fees))?;
     }
     Ok(())
 }
@@ -398,13 +311,8 @@ fn raise_only(batch: &Batch<'_>, slot: SlotId, old: Fees) -> Option<Fees> {
 pub(super) fn fee_policy(batch: &Batch<'_>, slot: SlotId) -> Option<Policy> {
     let purpose = batch.state.slot(slot)?.purpose;
     let served = chain_of(&purpose).and_then(|chain| batch.state.chains.get(&chain));
-    let chain = served.or_else(|| {
-        batch
-            .state
-            .chains
-            .values()
-            .find(|chain| chain.signer() == Some(slot.signer))
-    })?;
+    let chain =
+        served.or_else(|| batch.state.chains.values().find(|chain| chain.signer() == Some(slot.signer)))?;
     chain.policy.clone()
 }
 
@@ -423,29 +331,12 @@ pub(super) fn replace(
     let (call, gas_limit) = match purpose {
         _ if same => (slot.call, slot.gas_limit),
         Purpose::Release => {
-            let call = Call {
-                to: id.signer.address,
-                value: Wei(0),
-                calldata: Hash32::ZERO,
-            };
+            let call = Call { to: id.signer.address, value: Wei(0), calldata: Hash32::ZERO };
             (call, crate::rules::TRANSFER_GAS)
         }
-        _ => (
-            Call {
-                calldata: Hash32::ZERO,
-                ..slot.call
-            },
-            slot.gas_limit,
-        ),
+        _ => (Call { calldata: Hash32::ZERO, ..slot.call }, slot.gas_limit),
     };
-    let event = TxReplaced {
-        version: slot.version.next(),
-        reason,
-        purpose,
-        call,
-        fees,
-        gas_limit,
-    };
+    let event = TxReplaced { version: slot.version.next(), reason, purpose, call, fees, gas_limit };
     let correlated = slot.purpose;
     batch.slot(id, correlated, event)
 }

@@ -45,11 +45,7 @@ pub(super) fn read(batch: &mut Batch<'_>, input: &SignerRead) -> Result<(), Ille
 /// A nonce below all of ours is unused at every depth (a deep reorg took its transaction): nothing of ours can be
 /// included before an empty transfer uses it up.
 fn fill_gap(batch: &mut Batch<'_>, input: &SignerRead) -> Result<(), Illegal> {
-    let lowest = batch
-        .state
-        .signers
-        .get(&input.signer)
-        .and_then(|signer| signer.slots.get_min());
+    let lowest = batch.state.signers.get(&input.signer).and_then(|signer| signer.slots.get_min());
     let Some(slot) = lowest.map(|(_, slot)| slot) else {
         return Ok(());
     };
@@ -62,21 +58,9 @@ fn fill_gap(batch: &mut Batch<'_>, input: &SignerRead) -> Result<(), Illegal> {
     let (true, true, Some(fees)) = (is_gap, is_old, fees) else {
         return Ok(());
     };
-    let gap = SlotId {
-        signer: input.signer,
-        nonce: input.nonce.head,
-    };
-    let call = Call {
-        to: input.signer.address,
-        value: Wei(0),
-        calldata: Hash32::ZERO,
-    };
-    let event = TxReserved {
-        purpose: Purpose::Release,
-        call,
-        fees,
-        gas_limit: TRANSFER_GAS,
-    };
+    let gap = SlotId { signer: input.signer, nonce: input.nonce.head };
+    let call = Call { to: input.signer.address, value: Wei(0), calldata: Hash32::ZERO };
+    let event = TxReserved { purpose: Purpose::Release, call, fees, gas_limit: TRANSFER_GAS };
     batch.slot(gap, Purpose::Release, event)
 }
 
@@ -93,39 +77,19 @@ fn balance(batch: &mut Batch<'_>, input: &SignerRead) -> Result<(), Illegal> {
         .max()
         .unwrap_or_default();
     match (signer.low, input.balance < minimum) {
-        (false, true) => batch.signer(
-            input.signer,
-            SignerBalanceLow {
-                balance: input.balance,
-                minimum,
-            },
-        ),
-        (true, false) => batch.signer(
-            input.signer,
-            SignerBalanceRestored {
-                balance: input.balance,
-            },
-        ),
+        (false, true) => batch.signer(input.signer, SignerBalanceLow { balance: input.balance, minimum }),
+        (true, false) => batch.signer(input.signer, SignerBalanceRestored { balance: input.balance }),
         _ => Ok(()),
     }
 }
 
 /// Nothing of ours is open, and the nonce is lower than we left it, at every depth: a deep reorg took ours.
 fn drift(batch: &mut Batch<'_>, input: &SignerRead) -> Result<(), Illegal> {
-    let expected = batch
-        .state
-        .signers
-        .get(&input.signer)
-        .and_then(|signer| signer.next);
+    let expected = batch.state.signers.get(&input.signer).and_then(|signer| signer.next);
     match expected {
-        Some(expected) if input.nonce.head < expected && input.nonce.head == input.nonce.confirmed => batch
-            .signer(
-                input.signer,
-                NonceDrifted {
-                    expected,
-                    found: input.nonce.head,
-                },
-            ),
+        Some(expected) if input.nonce.head < expected && input.nonce.head == input.nonce.confirmed => {
+            batch.signer(input.signer, NonceDrifted { expected, found: input.nonce.head })
+        }
         _ => Ok(()),
     }
 }
@@ -134,16 +98,11 @@ fn follow(batch: &mut Batch<'_>, input: &SignerRead, id: SlotId) -> Result<(), I
     let Some(slot) = batch.state.slot(id) else {
         return Ok(());
     };
-    let mined = input
-        .txs
+    let mined = input.txs.iter().find(|seen| seen.nonce == id.nonce && seen.included_in().is_some());
+    let asked = slot
+        .signed
         .iter()
-        .find(|seen| seen.nonce == id.nonce && seen.included_in().is_some());
-    let asked = slot.signed.iter().all(|signed| {
-        input
-            .txs
-            .iter()
-            .any(|seen| seen.nonce == id.nonce && seen.version == signed.version)
-    });
+        .all(|signed| input.txs.iter().any(|seen| seen.nonce == id.nonce && seen.version == signed.version));
     match (slot.mined, mined) {
         (Some(before), seen) if seen.and_then(TxSeen::included_in) != Some(before.block) => {
             // A read that did not ask for all versions says nothing about those it left out.
@@ -161,11 +120,7 @@ fn follow(batch: &mut Batch<'_>, input: &SignerRead, id: SlotId) -> Result<(), I
             let Some(policy) = fee_policy(batch, id) else {
                 return Ok(());
             };
-            if depth >= policy.confirmations {
-                confirm(batch, id, depth)
-            } else {
-                Ok(())
-            }
+            if depth >= policy.confirmations { confirm(batch, id, depth) } else { Ok(()) }
         }
         (None, Some(seen)) => included(batch, id, seen),
         (None, None) if asked && input.nonce.confirmed > id.nonce => {
@@ -177,64 +132,27 @@ fn follow(batch: &mut Batch<'_>, input: &SignerRead, id: SlotId) -> Result<(), I
 
 /// A version is in a block.
 fn included(batch: &mut Batch<'_>, id: SlotId, seen: &TxSeen) -> Result<(), Illegal> {
-    let Some(signed) = batch
-        .state
-        .slot(id)
-        .and_then(|slot| slot.signed_version(seen.version))
-        .copied()
+    let Some(signed) = batch.state.slot(id).and_then(|slot| slot.signed_version(seen.version)).copied()
     else {
         return Ok(());
     };
-    let TxState::Included {
-        block,
-        gas_used,
-        fee_paid,
-        reverted,
-    } = &seen.state
-    else {
+    let TxState::Included { block, gas_used, fee_paid, reverted } = &seen.state else {
         return Ok(());
     };
     let (version, hash, block) = (seen.version, signed.hash, *block);
     let (gas_used, fee_paid) = (*gas_used, *fee_paid);
     let Some(refusal) = reverted else {
-        batch.slot(
-            id,
-            signed.purpose,
-            TxIncluded {
-                version,
-                hash,
-                block,
-                gas_used,
-                fee_paid,
-            },
-        )?;
+        batch.slot(id, signed.purpose, TxIncluded { version, hash, block, gas_used, fee_paid })?;
         if let Purpose::Submission { agg } = signed.purpose
             && carries(batch, agg, id)
             && let Some(root) = submission_root(batch, agg)
         {
-            batch.unit(
-                agg,
-                Submitted {
-                    tx: hash,
-                    root,
-                    block,
-                },
-            )?;
+            batch.unit(agg, Submitted { tx: hash, root, block })?;
         }
         return Ok(());
     };
-    let refusal = Refusal {
-        class: refusal.class,
-        text: clip(&refusal.text),
-    };
-    let event = TxReverted {
-        version,
-        hash,
-        block,
-        gas_used,
-        fee_paid,
-        refusal: refusal.clone(),
-    };
+    let refusal = Refusal { class: refusal.class, text: clip(&refusal.text) };
+    let event = TxReverted { version, hash, block, gas_used, fee_paid, refusal: refusal.clone() };
     batch.slot(id, signed.purpose, event)?;
     reverted_for(batch, id, signed.purpose, hash, refusal)
 }
@@ -252,106 +170,50 @@ fn reverted_for(
             let Some(policy) = fee_policy(batch, id) else {
                 return Ok(());
             };
-            let refusals = batch
-                .state
-                .unit(agg)
-                .and_then(|unit| unit.agg_body())
-                .map_or(0, |body| body.refusals);
-            let not_before = batch
-                .now
-                .plus_secs(retry_pause(&policy, refusals.saturating_add(1)));
+            let refusals =
+                batch.state.unit(agg).and_then(|unit| unit.agg_body()).map_or(0, |body| body.refusals);
+            let not_before = batch.now.plus_secs(retry_pause(&policy, refusals.saturating_add(1)));
             let (class, text) = (refusal.class, refusal.text.clone());
-            batch.unit(
-                agg,
-                SubmissionReverted {
-                    tx,
-                    refusal,
-                    not_before,
-                },
-            )?;
+            batch.unit(agg, SubmissionReverted { tx, refusal, not_before })?;
             after_refusal(batch, agg, class, &text)
         }
-        Purpose::Checkpoint { agg, block } if carries(batch, agg, id) => batch.unit(
-            agg,
-            CheckpointLost {
-                block,
-                reason: CheckpointLostReason::Reverted,
-            },
-        ),
+        Purpose::Checkpoint { agg, block } if carries(batch, agg, id) => {
+            batch.unit(agg, CheckpointLost { block, reason: CheckpointLostReason::Reverted })
+        }
         _ => Ok(()),
     }
 }
 
 fn reorged(batch: &mut Batch<'_>, id: SlotId) -> Result<(), Illegal> {
-    let Some((mined, purpose)) = batch
-        .state
-        .slot(id)
-        .and_then(|slot| Some((slot.mined?, slot.mined_purpose()?)))
+    let Some((mined, purpose)) =
+        batch.state.slot(id).and_then(|slot| Some((slot.mined?, slot.mined_purpose()?)))
     else {
         return Ok(());
     };
-    batch.slot(
-        id,
-        purpose,
-        TxReorged {
-            version: mined.version,
-            block: mined.block,
-        },
-    )?;
+    batch.slot(id, purpose, TxReorged { version: mined.version, block: mined.block })?;
     if let Purpose::Submission { agg } = purpose
         && carries(batch, agg, id)
-        && batch
-            .state
-            .unit(agg)
-            .is_some_and(|unit| matches!(unit.phase, Phase::Included | Phase::Confirmed))
+        && batch.state.unit(agg).is_some_and(|unit| matches!(unit.phase, Phase::Included | Phase::Confirmed))
     {
-        batch.unit(
-            agg,
-            SubmissionReorged {
-                tx: mined.hash,
-                block: mined.block,
-            },
-        )?;
+        batch.unit(agg, SubmissionReorged { tx: mined.hash, block: mined.block })?;
     }
     Ok(())
 }
 
 /// Deep enough: the slot is closed.
 fn confirm(batch: &mut Batch<'_>, id: SlotId, depth: u64) -> Result<(), Illegal> {
-    let Some((mined, purpose)) = batch
-        .state
-        .slot(id)
-        .and_then(|slot| Some((slot.mined?, slot.mined_purpose()?)))
+    let Some((mined, purpose)) =
+        batch.state.slot(id).and_then(|slot| Some((slot.mined?, slot.mined_purpose()?)))
     else {
         return Ok(());
     };
-    batch.slot(
-        id,
-        purpose,
-        TxConfirmed {
-            version: mined.version,
-            block: mined.block,
-        },
-    )?;
+    batch.slot(id, purpose, TxConfirmed { version: mined.version, block: mined.block })?;
     if let Purpose::Submission { agg } = purpose
         && carries(batch, agg, id)
-        && batch
-            .state
-            .unit(agg)
-            .is_some_and(|unit| unit.phase == Phase::Included)
+        && batch.state.unit(agg).is_some_and(|unit| unit.phase == Phase::Included)
     {
-        batch.unit(
-            agg,
-            SubmissionConfirmed {
-                tx: mined.hash,
-                block: mined.block,
-                depth,
-            },
-        )?;
-        let output_index = batch
-            .state
-            .unit(agg)
-            .and_then(|unit| unit.agg_body()?.output_index);
+        batch.unit(agg, SubmissionConfirmed { tx: mined.hash, block: mined.block, depth })?;
+        let output_index = batch.state.unit(agg).and_then(|unit| unit.agg_body()?.output_index);
         batch.unit(agg, AggSettled { output_index })?;
     }
     Ok(())
@@ -366,13 +228,9 @@ fn abandon(batch: &mut Batch<'_>, id: SlotId, reason: AbandonReason) -> Result<(
         Purpose::Submission { agg } if carries(batch, agg, id) => {
             batch.unit(agg, SubmissionAbandoned { slot: id })
         }
-        Purpose::Checkpoint { agg, block } if carries(batch, agg, id) => batch.unit(
-            agg,
-            CheckpointLost {
-                block,
-                reason: CheckpointLostReason::Abandoned,
-            },
-        ),
+        Purpose::Checkpoint { agg, block } if carries(batch, agg, id) => {
+            batch.unit(agg, CheckpointLost { block, reason: CheckpointLostReason::Abandoned })
+        }
         _ => Ok(()),
     }
 }
@@ -385,11 +243,7 @@ fn pending(batch: &mut Batch<'_>, input: &SignerRead, id: SlotId) -> Result<(), 
     let (base_fee, tip) = (input.at.base_fee, input.at.tip);
     let raised = replacement_fees(&policy.fees, slot.fees, base_fee, tip);
     if is_held(batch.state, slot) {
-        return if slot.signed.is_empty() {
-            abandon(batch, id, AbandonReason::NeverSigned)
-        } else {
-            Ok(())
-        };
+        return if slot.signed.is_empty() { abandon(batch, id, AbandonReason::NeverSigned) } else { Ok(()) };
     }
     if !purpose_lives(batch, slot) {
         return release(batch, id, raised.unwrap_or(slot.fees));
@@ -401,14 +255,7 @@ fn pending(batch: &mut Batch<'_>, input: &SignerRead, id: SlotId) -> Result<(), 
         return match (fresh, raised) {
             (Some(block), Some(fees)) => {
                 let bound = bound_of(batch, agg);
-                batch.unit(
-                    agg,
-                    CheckpointStarted {
-                        block,
-                        bound,
-                        slot: id,
-                    },
-                )?;
+                batch.unit(agg, CheckpointStarted { block, bound, slot: id })?;
                 let purpose = Purpose::Checkpoint { agg, block };
                 replace(batch, id, ReplaceReason::StaleCheckpoint, purpose, Some(fees))
             }
@@ -452,27 +299,12 @@ fn release(batch: &mut Batch<'_>, id: SlotId, fees: prooflog_events::values::Fee
     let (Some(slot), Some(signer)) = (batch.state.slot(id), batch.state.signers.get(&id.signer)) else {
         return Ok(());
     };
-    let is_last = signer
-        .slots
-        .get_max()
-        .is_some_and(|(nonce, _)| *nonce == id.nonce);
+    let is_last = signer.slots.get_max().is_some_and(|(nonce, _)| *nonce == id.nonce);
     if slot.signed.is_empty() && is_last {
         let purpose = slot.purpose;
-        return batch.slot(
-            id,
-            purpose,
-            TxAbandoned {
-                reason: AbandonReason::NeverSigned,
-            },
-        );
+        return batch.slot(id, purpose, TxAbandoned { reason: AbandonReason::NeverSigned });
     }
-    replace(
-        batch,
-        id,
-        ReplaceReason::PurposeGone,
-        Purpose::Release,
-        Some(fees),
-    )
+    replace(batch, id, ReplaceReason::PurposeGone, Purpose::Release, Some(fees))
 }
 
 /// Whether what the slot carries is still wanted.

@@ -1,0 +1,37 @@
+# Sourced by tools/test, tools/demo and .ci/run: installs what a fresh Debian lacks, and says what it does.
+# Cargo itself is the one thing that it leaves to you.
+
+say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+
+as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
+
+if ! command -v cargo >/dev/null 2>&1 && [ -f "$HOME/.cargo/env" ]; then . "$HOME/.cargo/env"; fi
+if ! command -v cargo >/dev/null 2>&1; then
+  echo "cargo is missing: install Rust 1.95 or newer (rustup.rs, or your distribution's package) and run this again." >&2
+  exit 3
+fi
+
+need_packages() {
+  local missing=()
+  # RocksDB is C++ whose bindings are made by libclang.
+  command -v c++ >/dev/null 2>&1 || missing+=(g++)
+  command -v make >/dev/null 2>&1 || missing+=(make)
+  command -v git >/dev/null 2>&1 || missing+=(git)
+  ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 || missing+=(clang libclang-dev)
+  [ "${#missing[@]}" -eq 0 ] && return 0
+  say "installing ${missing[*]}"
+  as_root apt-get update -qq
+  as_root apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+# Tools that cargo builds live beside the build cache, so that they are built once per machine.
+PROOFLOG_CACHE="${PROOFLOG_CACHE:-$HOME/.cache/prooflog}"
+export PATH="$PROOFLOG_CACHE/bin:$PATH"
+
+need_cargo_tool() { # command, crate, version
+  command -v "$1" >/dev/null 2>&1 && return 0
+  say "installing $2 $3 (once)"
+  cargo install --locked --quiet --root "$PROOFLOG_CACHE" --version "$3" "$2"
+}
+
+need_packages
