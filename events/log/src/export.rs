@@ -207,7 +207,7 @@ fn parse<T: std::str::FromStr>(json: &serde_json::Value, key: &str, line: u64) -
         .ok_or_else(|| bad_line(line, format!("`{key}` is missing or wrong")))
 }
 
-fn bad_line(line: u64, what: impl ToString) -> ExportError {
+fn bad_line(line: u64, what: impl std::fmt::Display) -> ExportError {
     ExportError::Line {
         line,
         what: what.to_string(),

@@ -21,7 +21,7 @@ fn sample(batches: &[usize]) -> (Vec<String>, Head) {
                 format!("chain-{}", at % 2),
                 "Paused",
                 1,
-                vec![number as u8, at as u8],
+                format!("{number}/{at}").into_bytes(),
             )
         };
         log.append(Append::new(

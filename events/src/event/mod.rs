@@ -58,7 +58,6 @@ macro_rules! events {
         #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
         #[serde(untagged)]
         #[expect(missing_docs, reason = "each variant is the struct of its name")]
-        #[expect(clippy::large_enum_variant, reason = "events are short-lived; boxing would cost the fold")]
         pub enum Event {
             $($name($name)),*
         }

@@ -43,7 +43,6 @@ macro_rules! inputs {
         #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
         #[serde(tag = "input")]
         #[expect(missing_docs, reason = "each variant is the struct of its name")]
-        #[expect(clippy::large_enum_variant, reason = "one input is alive at a time")]
         pub enum Input {
             $($name($name)),*
         }

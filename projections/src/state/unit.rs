@@ -70,7 +70,7 @@ pub enum Body {
     /// A span.
     Span(SpanBody),
     /// An aggregate.
-    Agg(AggBody),
+    Agg(Box<AggBody>),
 }
 
 /// What only a span has.
@@ -187,7 +187,7 @@ impl Unit {
     /// A new aggregate.
     #[must_use]
     pub fn agg(id: UnitId, at: Micros, queued: AggQueued) -> Self {
-        let body = Body::Agg(AggBody {
+        let body = Body::Agg(Box::new(AggBody {
             members: queued.members,
             terms: queued.terms,
             checkpoint: None,
@@ -196,7 +196,7 @@ impl Unit {
             end_root: None,
             fence: Attempt(1),
             output_index: None,
-        });
+        }));
         Self { phase: Phase::Queued, ..Self::new(id, at, queued.range, body) }
     }
 

@@ -219,8 +219,9 @@ fn cut_by_gas(range: Range, blocks: &[BlockStats], limit: u64) -> Option<(Range,
         gas = gas.saturating_add(block.gas);
         transactions = transactions.saturating_add(u64::from(block.transactions));
     }
-    let cut_short = (taken as usize) < wanted;
-    if taken == 0 || (cut_short && taken as usize == blocks.len()) {
+    let looked_at = usize::try_from(taken).ok()?;
+    let cut_short = looked_at < wanted;
+    if taken == 0 || (cut_short && looked_at == blocks.len()) {
         return None;
     }
     Some((Range { start: range.start, end: L2Block(range.start.0 + taken) }, (transactions, gas)))
