@@ -22,7 +22,7 @@ const SLOT_OFFSETS: [u64; 2] = [0, 4_096];
 
 /// What the file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Acknowledged {
+pub(crate) enum Acknowledged {
     /// There is no file, or none of its slots is whole.
     Unknown,
     /// Everything up to here was acknowledged.
