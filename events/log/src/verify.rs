@@ -140,6 +140,8 @@ fn feed<R: SequenceRead + ?Sized>(
         // The only error is that no hasher is left, and then the pieces do not reach the head.
         let _ = jobs.send((first, piece));
     }
+    // The hashers end when they have done what is in the queue.
+    drop(jobs);
     if stopped {
         return Err(VerifyError::Stopped);
     }

@@ -92,15 +92,8 @@ impl<S: Sequence> Log<S> {
             outstanding: AtomicUsize::new(0),
             poison: OnceLock::new(),
         });
-        let stages: [(&str, fn(&Shared<S>)); 2] = [("log-sequence", Shared::sequence_loop), ("log-commit", Shared::commit_loop)];
-        let mut threads = Vec::new();
-        for (name, stage) in stages {
-            let shared = Arc::clone(&shared);
-            let thread = thread::Builder::new().name(name.to_owned()).spawn(move || stage(&shared));
-            threads.push(thread.map_err(|error| SequenceError::Unavailable {
-                what: format!("no thread for the log's writer: {error}"),
-            })?);
-        }
+        let threads =
+            vec![stage(&shared, "log-sequence", Shared::sequence_loop)?, stage(&shared, "log-commit", Shared::commit_loop)?];
         Ok(Self { shared, threads })
     }
 
@@ -108,6 +101,14 @@ impl<S: Sequence> Log<S> {
     #[must_use]
     pub fn sequence(&self) -> &S {
         &self.shared.sequence
+    }
+
+    /// Writes what was accepted, closes the log and gives the sequence back; `None` while a follower still holds it.
+    #[must_use]
+    pub fn into_sequence(self) -> Option<S> {
+        let shared = Arc::clone(&self.shared);
+        drop(self);
+        Arc::into_inner(shared).map(|shared| shared.sequence)
     }
 
     /// Identity of the log.
@@ -217,6 +218,16 @@ impl<S: Sequence> Log<S> {
     pub fn watch(&self, watcher: impl Fn(Head) + Send + Sync + 'static) {
         self.shared.tail.watch(Box::new(watcher));
     }
+}
+
+fn stage<S: Sequence>(
+    shared: &Arc<Shared<S>>,
+    name: &str,
+    run: fn(&Shared<S>),
+) -> Result<JoinHandle<()>, SequenceError> {
+    let shared = Arc::clone(shared);
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared));
+    thread.map_err(|error| SequenceError::Unavailable { what: format!("no thread for the log's writer: {error}") })
 }
 
 impl<S: Sequence> Drop for Log<S> {

@@ -1,0 +1,191 @@
+//! Reading a log that another process may be writing: one look, or following it.
+//!
+//! Neither takes the lock or changes a file of the log. What they show ends at `HEAD`: the writer's bytes reach the
+//! files before they are synced, and what is not acknowledged is not there. Where `HEAD` is missing, what is in the
+//! files must do.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use prooflog_events::ids::{Hash32, LogId, Position, Revision};
+use prooflog_events::port::{
+    Direction, Head, SequenceError, SequenceRead, Snapshot, SnapshotKey, StreamHead, StreamScan, Visit,
+};
+use rocksdb::DBRecoveryMode;
+
+use crate::error::{StoreError, reading};
+use crate::head_file::{self, Acknowledged};
+use crate::open::{passing, reaches, retry_look};
+use crate::options::Mode;
+use crate::tables::Tables;
+
+/// A log as it was at one moment, for reading. Works without write permission and on a full disk.
+pub struct ReadOnlyStore {
+    tables: Tables,
+    head: Head,
+}
+
+impl ReadOnlyStore {
+    /// Takes one look at the log in `dir`.
+    ///
+    /// # Errors
+    /// When there is none, or it no longer holds what was acknowledged.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        if !crate::dir::database(dir).join("CURRENT").is_file() && crate::dir::is_empty(dir)? {
+            return Err(StoreError::NotFound { dir: dir.to_owned() });
+        }
+        retry_look(|| {
+            // In this order: what HEAD says now is in the files that are opened after it.
+            let acknowledged = head_file::read(dir)?;
+            // A writer may be in the middle of a write; HEAD decides whether what is left is enough.
+            let tables = Tables::open(dir, Mode::Read(DBRecoveryMode::PointInTime), None)?;
+            let found = tables.newest().map_err(StoreError::sequence(dir))?;
+            reaches(&tables, found, acknowledged)?;
+            let head = match acknowledged {
+                Acknowledged::Head { head, .. } => head,
+                Acknowledged::Unknown => found,
+            };
+            Ok(Self { tables, head })
+        })
+    }
+}
+
+/// A log that another process writes, for following it.
+pub struct FollowerStore {
+    tables: Tables,
+    head: Mutex<Head>,
+    own: PathBuf,
+}
+
+/// Tells the followers of one process apart.
+static FOLLOWERS: AtomicU64 = AtomicU64::new(0);
+
+impl FollowerStore {
+    /// Follows the log in `dir`. Keeps small files of its own in the system's temporary directory while it lives.
+    ///
+    /// # Errors
+    /// When there is no log or its files cannot be read.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        if !crate::dir::database(dir).join("CURRENT").is_file() {
+            return Err(StoreError::NotFound { dir: dir.to_owned() });
+        }
+        let number = FOLLOWERS.fetch_add(1, Ordering::Relaxed);
+        let own = std::env::temp_dir().join(format!("prooflog-follow-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&own).map_err(StoreError::io("making", &own))?;
+        let opened = retry_look(|| {
+            let tables = Tables::open(dir, Mode::Follow, Some(&own))?;
+            let this = Self { head: Mutex::new(Head::empty(tables.log)), tables, own: own.clone() };
+            this.refresh().map_err(StoreError::sequence(dir))?;
+            Ok(this)
+        });
+        opened.inspect_err(|_| drop(std::fs::remove_dir_all(&own)))
+    }
+}
+
+impl Drop for FollowerStore {
+    fn drop(&mut self) {
+        // Left behind, it is a few kilobytes in the temporary directory.
+        let _ = std::fs::remove_dir_all(&self.own);
+    }
+}
+
+impl SequenceRead for FollowerStore {
+    fn log_id(&self) -> LogId {
+        self.tables.log
+    }
+
+    fn head(&self) -> Result<Head, SequenceError> {
+        Ok(*self.head.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn refresh(&self) -> Result<Head, SequenceError> {
+        let acknowledged = head_file::read(&self.tables.dir)
+            .map_err(|error| SequenceError::Unavailable { what: error.to_string() })?;
+        let caught_up = self.tables.db.try_catch_up_with_primary();
+        caught_up.map_err(|error| passing(reading(None, &error)))?;
+        let found = self.tables.newest().map_err(passing)?;
+        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let visible = match acknowledged {
+            Acknowledged::Head { head, .. } if head.position <= found.position => head,
+            _ => found,
+        };
+        if visible.position > head.position {
+            *head = visible;
+        }
+        Ok(*head)
+    }
+
+    fn scan(&self, low: Position, high: Position, direction: Direction, visit: Visit<'_>) -> Result<(), SequenceError> {
+        self.tables.scan(low, high, direction, visit).map_err(passing)
+    }
+
+    fn scan_stream(&self, scan: StreamScan<'_>, visit: Visit<'_>) -> Result<(), SequenceError> {
+        self.tables.scan_stream(scan, visit).map_err(passing)
+    }
+
+    fn stream_head(&self, stream: &str) -> Result<Option<StreamHead>, SequenceError> {
+        self.tables.stream_head(stream).map_err(passing)
+    }
+
+    fn scan_index(
+        &self,
+        visit: &mut dyn FnMut(&str, Revision, Position) -> ControlFlow<()>,
+    ) -> Result<(), SequenceError> {
+        self.tables.scan_index(visit).map_err(passing)
+    }
+
+    fn blob_len(&self, hash: Hash32) -> Result<Option<u64>, SequenceError> {
+        self.tables.blob_len(hash).map_err(passing)
+    }
+
+    fn read_blob(&self, hash: Hash32, visit: &mut dyn FnMut(&[u8])) -> Result<bool, SequenceError> {
+        self.tables.read_blob(hash, visit).map_err(passing)
+    }
+
+    fn snapshot(&self, key: &SnapshotKey, bound: Position) -> Result<Option<Snapshot>, SequenceError> {
+        self.tables.snapshot(key, bound).map_err(passing)
+    }
+}
+
+impl SequenceRead for ReadOnlyStore {
+    fn log_id(&self) -> LogId {
+        self.tables.log
+    }
+
+    fn head(&self) -> Result<Head, SequenceError> {
+        Ok(self.head)
+    }
+
+    fn scan(&self, low: Position, high: Position, direction: Direction, visit: Visit<'_>) -> Result<(), SequenceError> {
+        self.tables.scan(low, high, direction, visit)
+    }
+
+    fn scan_stream(&self, scan: StreamScan<'_>, visit: Visit<'_>) -> Result<(), SequenceError> {
+        self.tables.scan_stream(scan, visit)
+    }
+
+    fn stream_head(&self, stream: &str) -> Result<Option<StreamHead>, SequenceError> {
+        self.tables.stream_head(stream)
+    }
+
+    fn scan_index(
+        &self,
+        visit: &mut dyn FnMut(&str, Revision, Position) -> ControlFlow<()>,
+    ) -> Result<(), SequenceError> {
+        self.tables.scan_index(visit)
+    }
+
+    fn blob_len(&self, hash: Hash32) -> Result<Option<u64>, SequenceError> {
+        self.tables.blob_len(hash)
+    }
+
+    fn read_blob(&self, hash: Hash32, visit: &mut dyn FnMut(&[u8])) -> Result<bool, SequenceError> {
+        self.tables.read_blob(hash, visit)
+    }
+
+    fn snapshot(&self, key: &SnapshotKey, bound: Position) -> Result<Option<Snapshot>, SequenceError> {
+        self.tables.snapshot(key, bound)
+    }
+}
