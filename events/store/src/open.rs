@@ -192,6 +192,8 @@ fn look_with(dir: &Path, acknowledged: Acknowledged, recovery: DBRecoveryMode) -
     let tables = Tables::open(dir, Mode::Read(recovery), None)?;
     let head = tables.newest().map_err(StoreError::sequence(dir))?;
     reaches(&tables, head, acknowledged)?;
+    // Read here as well, so that damage there is met before anything is changed.
+    tables.unnamed_blobs().map_err(StoreError::sequence(dir))?;
     Ok(head)
 }
 

@@ -1,8 +1,4 @@
 //! RocksDB under the conformance suite.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-use std::ops::Deref;
-
 use prooflog_log::conformance::{Factory, LOG};
 use prooflog_store::{OpenOptions, RocksStore, open};
 
@@ -29,7 +25,7 @@ impl Factory for Rocks {
     }
 
     fn reopened(&self, sequence: RocksStore) -> RocksStore {
-        let dir = sequence.dir().deref().to_owned();
+        let dir = sequence.dir().to_owned();
         drop(sequence);
         let (store, report) = open(&dir, OpenOptions::existing().ballast(0)).unwrap();
         assert!(!report.created);
