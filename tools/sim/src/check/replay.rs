@@ -1,0 +1,42 @@
+//! Recorded inputs, decided again by today's `decide`, give the recorded events; and the fold takes every event.
+
+use prooflog_core::decide;
+use prooflog_projections::Fact;
+
+use super::{Batch, Checker};
+
+impl Checker {
+    /// Decides a batch again and folds it.
+    pub(super) fn replay(&mut self, batch: &Batch) {
+        if self.replays {
+            let mut probe = self.shadow.clone();
+            let broken = match decide(&mut probe, batch.time, &batch.input) {
+                Err(error) => Some(format!("{} is refused: {error}", batch.input.name())),
+                Ok(decision) => {
+                    let decided = decision.events.iter().map(|new| (new.stream, new.revision, &new.correlation, &new.event));
+                    let recorded = batch.events.iter().map(|old| (old.stream, old.revision, &old.correlation, &old.event));
+                    (!decided.eq(recorded)).then(|| {
+                        format!("{} leads to other events than recorded: {:?}", batch.input.name(), decision.events)
+                    })
+                }
+            };
+            if let Some(text) = broken {
+                self.violate("replay", batch.time, text);
+            }
+        }
+        for recorded in &batch.events {
+            let fact = Fact {
+                position: recorded.position,
+                stream: recorded.stream,
+                revision: recorded.revision,
+                time: batch.time,
+                correlation: &recorded.correlation,
+                event: recorded.event.clone(),
+            };
+            if let Err(illegal) = self.shadow.apply(&fact) {
+                self.violate("fold", batch.time, illegal.to_string());
+            }
+        }
+        drop(self.shadow.take_touched());
+    }
+}
