@@ -71,7 +71,12 @@ pub struct NewRecord {
 impl NewRecord {
     /// A native event without causation.
     #[must_use]
-    pub fn native(stream: impl Into<String>, type_name: impl Into<String>, version: u16, payload: Vec<u8>) -> Self {
+    pub fn native(
+        stream: impl Into<String>,
+        type_name: impl Into<String>,
+        version: u16,
+        payload: Vec<u8>,
+    ) -> Self {
         Self {
             stream: stream.into(),
             event_id: None,

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use prooflog_events::envelope::{Content, blob_hash};
 use prooflog_events::limits::{
-    BATCH_BYTES_MAX, BATCH_EVENTS_MAX, BLOB_INLINE_BYTES_MAX, EVENT_BYTES_MAX, INPUT_BYTES_MAX, LABEL_BYTES_MAX,
-    STREAM_NAME_BYTES_MAX, TYPE_NAME_BYTES_MAX,
+    BATCH_BYTES_MAX, BATCH_EVENTS_MAX, BLOB_INLINE_BYTES_MAX, EVENT_BYTES_MAX, INPUT_BYTES_MAX,
+    LABEL_BYTES_MAX, STREAM_NAME_BYTES_MAX, TYPE_NAME_BYTES_MAX,
 };
 
 use crate::append::{Append, AppendError, By, NewRecord};
@@ -22,7 +22,9 @@ pub(crate) fn check(append: &Append) -> Result<(), AppendError> {
         }
     }
     match &append.by {
-        By::Operator(label) | By::Client(label) => within("bytes of an actor's name", label.len(), LABEL_BYTES_MAX)?,
+        By::Operator(label) | By::Client(label) => {
+            within("bytes of an actor's name", label.len(), LABEL_BYTES_MAX)?
+        }
         By::Scheduler | By::Import | By::System => {}
     }
     if let Some(cause) = &append.cause {
@@ -32,7 +34,10 @@ pub(crate) fn check(append: &Append) -> Result<(), AppendError> {
     for blob in &append.blobs {
         within("bytes of a blob within a batch", blob.bytes.len(), BLOB_INLINE_BYTES_MAX)?;
         if blob_hash(&blob.bytes) != blob.hash {
-            return Err(AppendError::Invalid(format!("the bytes given as blob {} hash to something else", blob.hash)));
+            return Err(AppendError::Invalid(format!(
+                "the bytes given as blob {} hash to something else",
+                blob.hash
+            )));
         }
     }
     append.records.iter().try_for_each(check_record)

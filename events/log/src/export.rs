@@ -64,28 +64,24 @@ pub fn export<R: SequenceRead + ?Sized>(
     writeln!(out, "{header}")?;
     let mut failed = None;
     let mut written = 0_u64;
-    reader.for_each(
-        Position(1),
-        head.position,
-        &mut |position, stored| match write_record(position, stored, out) {
-            Ok(()) => {
-                written += 1;
-                ControlFlow::Continue(())
-            }
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
-        },
-    )?;
+    reader.for_each(Position(1), head.position, &mut |position, stored| match write_record(
+        position, stored, out,
+    ) {
+        Ok(()) => {
+            written += 1;
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            failed = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
     failed.map_or(Ok(written), Err)
 }
 
 fn write_record(position: Position, stored: &[u8], out: &mut dyn Write) -> Result<(), ExportError> {
-    let envelope = Envelope::decode(stored).map_err(|error| ExportError::Record {
-        position,
-        what: error.to_string(),
-    })?;
+    let envelope = Envelope::decode(stored)
+        .map_err(|error| ExportError::Record { position, what: error.to_string() })?;
     let line = serde_json::json!({
         "position": position.to_string(),
         "stream": envelope.stream,
@@ -119,10 +115,7 @@ pub fn read_header(input: &mut dyn BufRead) -> Result<Header, ExportError> {
     let head = json.get("head").cloned().unwrap_or_default();
     Ok(Header {
         log: parse(&json, "log", 1)?,
-        head: Head {
-            position: parse(&head, "position", 1)?,
-            hash: parse(&head, "hash", 1)?,
-        },
+        head: Head { position: parse(&head, "position", 1)?, hash: parse(&head, "hash", 1)? },
     })
 }
 
@@ -143,10 +136,7 @@ pub fn import<S: Sequence>(header: Header, input: &mut dyn BufRead, target: &S) 
         let what = |what: String| ExportError::Record { position, what };
         let envelope = Envelope::decode(&stored).map_err(|error| what(error.to_string()))?;
         if envelope.position != position {
-            return Err(what(format!(
-                "the record stored there says position {}",
-                envelope.position
-            )));
+            return Err(what(format!("the record stored there says position {}", envelope.position)));
         }
         if envelope.prev != next.hash {
             return Err(what(
@@ -154,9 +144,7 @@ pub fn import<S: Sequence>(header: Header, input: &mut dyn BufRead, target: &S) 
             ));
         }
         if record_hash(&stored) != hash {
-            return Err(what(
-                "its bytes do not have the hash that the line names".to_owned(),
-            ));
+            return Err(what("its bytes do not have the hash that the line names".to_owned()));
         }
         if batch.is_empty() {
             batch_end = envelope.batch_last();
@@ -164,39 +152,22 @@ pub fn import<S: Sequence>(header: Header, input: &mut dyn BufRead, target: &S) 
         batch.push(&stored);
         next = Head { position, hash };
         if position >= batch_end {
-            target.append(Commit {
-                expected: head,
-                head: next,
-                records: &batch,
-                blobs: &[],
-                named: &[],
-            })?;
+            target.append(Commit { expected: head, head: next, records: &batch, blobs: &[], named: &[] })?;
             head = next;
             batch = RecordBatch::default();
         }
     }
     if !batch.is_empty() || head != header.head {
-        let what = format!(
-            "the export ends here, its first line promises position {}",
-            header.head.position
-        );
-        return Err(ExportError::Record {
-            position: next.position,
-            what,
-        });
+        let what = format!("the export ends here, its first line promises position {}", header.head.position);
+        return Err(ExportError::Record { position: next.position, what });
     }
     Ok(head)
 }
 
 fn parse_record(line: &str, number: u64) -> Result<(Hash32, Vec<u8>), ExportError> {
     let json: serde_json::Value = serde_json::from_str(line).map_err(|error| bad_line(number, error))?;
-    let stored: &str = json
-        .get("stored")
-        .and_then(serde_json::Value::as_str)
-        .unwrap_or_default();
-    let digits = stored
-        .strip_prefix("0x")
-        .ok_or_else(|| bad_line(number, "no stored bytes"))?;
+    let stored: &str = json.get("stored").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let digits = stored.strip_prefix("0x").ok_or_else(|| bad_line(number, "no stored bytes"))?;
     let stored = hex::decode(digits).map_err(|error| bad_line(number, error))?;
     Ok((parse(&json, "hash", number)?, stored))
 }
@@ -208,10 +179,7 @@ fn parse<T: std::str::FromStr>(json: &serde_json::Value, key: &str, line: u64) -
 }
 
 fn bad_line(line: u64, what: impl std::fmt::Display) -> ExportError {
-    ExportError::Line {
-        line,
-        what: what.to_string(),
-    }
+    ExportError::Line { line, what: what.to_string() }
 }
 
 fn read_line(input: &mut dyn BufRead, number: u64) -> Result<Option<String>, ExportError> {
@@ -224,7 +192,5 @@ fn read_line(input: &mut dyn BufRead, number: u64) -> Result<Option<String>, Exp
     if read >= MAX_LINE_BYTES && line.last() != Some(&b'\n') {
         return Err(bad_line(number, "the line is longer than any record"));
     }
-    String::from_utf8(line)
-        .map(Some)
-        .map_err(|error| bad_line(number, error))
+    String::from_utf8(line).map(Some).map_err(|error| bad_line(number, error))
 }

@@ -68,7 +68,9 @@ impl Filter {
     /// Whether a record matches.
     #[must_use]
     pub fn matches(&self, record: &Peek<'_>) -> bool {
-        let any = |wanted: &[String], test: &dyn Fn(&str) -> bool| wanted.is_empty() || wanted.iter().any(|w| test(w));
+        let any = |wanted: &[String], test: &dyn Fn(&str) -> bool| {
+            wanted.is_empty() || wanted.iter().any(|w| test(w))
+        };
         any(&self.streams, &|stream| stream == record.stream)
             && any(&self.stream_prefixes, &|prefix| record.stream.starts_with(prefix))
             && any(&self.categories, &|wanted| wanted == category(record.stream))
@@ -201,7 +203,11 @@ impl<'s, R: SequenceRead + ?Sized> Reader<'s, R> {
         let mut last = None;
         let mut failure = None;
         self.sequence.scan(low, high, direction, &mut |position, stored| {
-            let matches = match if unfiltered { Ok(true) } else { peek(position, stored).map(|p| filter.matches(&p)) } {
+            let matches = match if unfiltered {
+                Ok(true)
+            } else {
+                peek(position, stored).map(|p| filter.matches(&p))
+            } {
                 Ok(matches) => matches,
                 Err(error) => {
                     failure = Some(error);
@@ -294,7 +300,9 @@ impl<'s, R: SequenceRead + ?Sized> Reader<'s, R> {
     /// When the medium cannot be read or the bytes are not what they were.
     pub fn blob(&self, hash: Hash32) -> Result<Option<Vec<u8>>, SequenceError> {
         let Some(len) = self.sequence.blob_len(hash)? else { return Ok(None) };
-        let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0).min(prooflog_events::limits::BLOB_BYTES_MAX));
+        let mut bytes = Vec::with_capacity(
+            usize::try_from(len).unwrap_or(0).min(prooflog_events::limits::BLOB_BYTES_MAX),
+        );
         if !self.sequence.read_blob(hash, &mut |piece| bytes.extend_from_slice(piece))? {
             return Ok(None);
         }

@@ -132,7 +132,12 @@ impl Sequencer {
         for expectation in &append.expectations {
             index.insert(&expectation.stream, plans.len());
             let current = self.current(sequence, &expectation.stream)?;
-            plans.push(Plan { name: &expectation.stream, expected: expectation.expected, current, records: vec![] });
+            plans.push(Plan {
+                name: &expectation.stream,
+                expected: expectation.expected,
+                current,
+                records: vec![],
+            });
         }
         for (at, record) in append.records.iter().enumerate() {
             let slot = index.get(record.stream.as_str()).copied();
@@ -141,7 +146,12 @@ impl Sequencer {
                 None => {
                     index.insert(&record.stream, plans.len());
                     let current = self.current(sequence, &record.stream)?;
-                    plans.push(Plan { name: &record.stream, expected: Expected::Any, current, records: vec![at] });
+                    plans.push(Plan {
+                        name: &record.stream,
+                        expected: Expected::Any,
+                        current,
+                        records: vec![at],
+                    });
                 }
             }
         }
@@ -190,7 +200,9 @@ impl Sequencer {
             }
         }
         match before {
-            Some((first, last)) if !fresh => Ok(Some(Appended { outcome: Outcome::Repeated, first, last, revisions })),
+            Some((first, last)) if !fresh => {
+                Ok(Some(Appended { outcome: Outcome::Repeated, first, last, revisions }))
+            }
             // Some of the ids are there and some are not: this is not the append that wrote them.
             Some(_) => Err(plans.iter().find(|plan| !plan.records.is_empty()).map_or_else(
                 || AppendError::Invalid("an append without streams".to_owned()),
@@ -256,7 +268,8 @@ impl Sequencer {
             match (id.and_then(|id| self.window.get(id, &name)), found) {
                 (Some(known), None) => found = Some((known.revision, known.position, known.position)),
                 (Some(known), Some((last, low, high))) => {
-                    found = Some((last.max(known.revision), low.min(known.position), high.max(known.position)));
+                    found =
+                        Some((last.max(known.revision), low.min(known.position), high.max(known.position)));
                 }
                 (None, None) if nth == 0 => return Ok(Seen::Fresh),
                 (None, _) => return Err(conflict(plan)),
@@ -305,17 +318,18 @@ impl Sequencer {
         let digests = &self.window;
         sequence
             .scan_stream(scan, &mut |position, stored| {
-                found = Envelope::decode(stored).map_err(|error| undecodable(position, &error)).map(|event| {
-                    let content = digests.digest(ContentOf {
-                        type_name: event.type_name,
-                        version: event.version,
-                        kind: event.content,
-                        metadata: event.metadata,
-                        payload: event.payload,
+                found =
+                    Envelope::decode(stored).map_err(|error| undecodable(position, &error)).map(|event| {
+                        let content = digests.digest(ContentOf {
+                            type_name: event.type_name,
+                            version: event.version,
+                            kind: event.content,
+                            metadata: event.metadata,
+                            payload: event.payload,
+                        });
+                        let here = event.revision == revision && event.event_id == id;
+                        here.then_some(Known { revision, position, content })
                     });
-                    let here = event.revision == revision && event.event_id == id;
-                    here.then_some(Known { revision, position, content })
-                });
                 ControlFlow::Break(())
             })
             .map_err(AppendError::Read)?;
@@ -341,7 +355,8 @@ impl Sequencer {
             let revision = plan.current.map_or(Revision(0), |current| Revision(current.0.saturating_add(1)));
             plan.current = Some(revision);
             let position = self.head.position.next();
-            let event_id = record.event_id.unwrap_or_else(|| native_event_id(self.log, &record.stream, revision));
+            let event_id =
+                record.event_id.unwrap_or_else(|| native_event_id(self.log, &record.stream, revision));
             let envelope = Envelope {
                 position,
                 stream: &record.stream,

@@ -85,7 +85,12 @@ impl Tail {
         let positions = from.0..;
         drop(inner);
         let indexes = skip..run.len().min(skip.saturating_add(limit));
-        Some(positions.zip(indexes).map(|(position, index)| Record::new(&run, index, Position(position))).collect())
+        Some(
+            positions
+                .zip(indexes)
+                .map(|(position, index)| Record::new(&run, index, Position(position)))
+                .collect(),
+        )
     }
 
     /// Waits until the head is at or above `position`, nothing more comes, or the time is up; the head then.

@@ -205,7 +205,11 @@ fn follows(before: &Link, link: &Link, prev: Hash32) -> Result<(), VerifyError> 
     }
     let next_batch = before.batch_last == before.position && link.batch_first == link.position;
     let same_batch = (before.batch_first, before.batch_last) == (link.batch_first, link.batch_last);
-    if next_batch || same_batch { Ok(()) } else { Err(bad(link.position, "its batch does not fit the record before")) }
+    if next_batch || same_batch {
+        Ok(())
+    } else {
+        Err(bad(link.position, "its batch does not fit the record before"))
+    }
 }
 
 /// Checks that the pieces join each other, begin at the log's id and, if `complete`, end at the head.
@@ -232,7 +236,10 @@ fn join<R: SequenceRead + ?Sized>(
     }
     let reached = before.map_or(genesis, |last| Head { position: last.position, hash: last.hash });
     if complete && reached != head {
-        return Err(bad(head.position, format!("the head is {}, the walk ends at {}", head.hash, reached.hash)));
+        return Err(bad(
+            head.position,
+            format!("the head is {}, the walk ends at {}", head.hash, reached.hash),
+        ));
     }
     if complete && before.is_some_and(|last| last.batch_last != last.position) {
         return Err(bad(head.position, "the last batch is not whole"));
@@ -247,7 +254,11 @@ struct Index {
     sum: u64,
 }
 
-fn walk_index<R: SequenceRead + ?Sized>(sequence: &R, head: Head, keys: &RandomState) -> Result<Index, VerifyError> {
+fn walk_index<R: SequenceRead + ?Sized>(
+    sequence: &R,
+    head: Head,
+    keys: &RandomState,
+) -> Result<Index, VerifyError> {
     let mut index = Index::default();
     let mut stream = String::new();
     let mut before: Option<(Revision, Position)> = None;
@@ -262,7 +273,8 @@ fn walk_index<R: SequenceRead + ?Sized>(sequence: &R, head: Head, keys: &RandomS
         let expected = before.map_or(Revision(0), |(revision, _)| Revision(revision.0.saturating_add(1)));
         let rises = before.is_none_or(|(_, last)| last < position);
         if revision != expected || !rises || position == Position::ZERO {
-            let what = format!("the index of stream `{name}` has revision {revision} there, expected {expected}");
+            let what =
+                format!("the index of stream `{name}` has revision {revision} there, expected {expected}");
             failure = Some(bad(position, what));
             return ControlFlow::Break(());
         }

@@ -92,8 +92,10 @@ impl<S: Sequence> Log<S> {
             outstanding: AtomicUsize::new(0),
             poison: OnceLock::new(),
         });
-        let threads =
-            vec![stage(&shared, "log-sequence", Shared::sequence_loop)?, stage(&shared, "log-commit", Shared::commit_loop)?];
+        let threads = vec![
+            stage(&shared, "log-sequence", Shared::sequence_loop)?,
+            stage(&shared, "log-commit", Shared::commit_loop)?,
+        ];
         Ok(Self { shared, threads })
     }
 
@@ -170,7 +172,11 @@ impl<S: Sequence> Log<S> {
     /// When it is too large or the medium refuses.
     pub fn put_blob(&self, bytes: Vec<u8>) -> Result<Hash32, AppendError> {
         if bytes.len() > BLOB_BYTES_MAX {
-            return Err(AppendError::TooLarge { what: "bytes of a blob", size: bytes.len(), max: BLOB_BYTES_MAX });
+            return Err(AppendError::TooLarge {
+                what: "bytes of a blob",
+                size: bytes.len(),
+                max: BLOB_BYTES_MAX,
+            });
         }
         self.shared.refuse_poisoned()?;
         let blob = Blob { hash: blob_hash(&bytes), bytes };
@@ -227,7 +233,9 @@ fn stage<S: Sequence>(
 ) -> Result<JoinHandle<()>, SequenceError> {
     let shared = Arc::clone(shared);
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared));
-    thread.map_err(|error| SequenceError::Unavailable { what: format!("no thread for the log's writer: {error}") })
+    thread.map_err(|error| SequenceError::Unavailable {
+        what: format!("no thread for the log's writer: {error}"),
+    })
 }
 
 impl<S: Sequence> Drop for Log<S> {

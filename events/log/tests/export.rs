@@ -17,30 +17,14 @@ fn sample(batches: &[usize]) -> (Vec<String>, Head) {
     let log = Log::open(MemorySequence::new(LOG)).unwrap();
     for (number, size) in batches.iter().enumerate() {
         let record = |at: usize| {
-            NewRecord::native(
-                format!("chain-{}", at % 2),
-                "Paused",
-                1,
-                format!("{number}/{at}").into_bytes(),
-            )
+            NewRecord::native(format!("chain-{}", at % 2), "Paused", 1, format!("{number}/{at}").into_bytes())
         };
-        log.append(Append::new(
-            By::Scheduler,
-            Micros(number as u64),
-            (0..*size).map(record).collect(),
-        ))
-        .unwrap();
+        log.append(Append::new(By::Scheduler, Micros(number as u64), (0..*size).map(record).collect()))
+            .unwrap();
     }
     let mut out = Vec::new();
     export(&log.reader(), LOG, &mut out).unwrap();
-    (
-        String::from_utf8(out)
-            .unwrap()
-            .lines()
-            .map(str::to_owned)
-            .collect(),
-        log.head(),
-    )
+    (String::from_utf8(out).unwrap().lines().map(str::to_owned).collect(), log.head())
 }
 
 fn read(lines: &[String]) -> (MemorySequence, Result<Head, ExportError>) {
@@ -59,10 +43,7 @@ fn an_import_has_the_same_head_and_exports_to_the_same_lines() {
     let log = Log::open(target).unwrap();
     let mut again = Vec::new();
     export(&log.reader(), LOG, &mut again).unwrap();
-    assert_eq!(
-        String::from_utf8(again).unwrap().lines().collect::<Vec<_>>(),
-        lines
-    );
+    assert_eq!(String::from_utf8(again).unwrap().lines().collect::<Vec<_>>(), lines);
 }
 
 #[test]
@@ -81,12 +62,7 @@ fn a_dropped_a_swapped_and_a_missing_last_record_are_named() {
         assert!(target.head().unwrap().position < Position(position));
     }
     let (_, result) = read(&without(4));
-    assert!(
-        result
-            .unwrap_err()
-            .to_string()
-            .contains(&head.position.to_string())
-    );
+    assert!(result.unwrap_err().to_string().contains(&head.position.to_string()));
 }
 
 proptest! {

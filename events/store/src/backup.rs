@@ -91,7 +91,12 @@ fn begin(target: &Path) -> Result<PathBuf, StoreError> {
     Ok(partial)
 }
 
-fn finish(partial: &Path, target: &Path, log: prooflog_events::ids::LogId, head: Head) -> Result<(), StoreError> {
+fn finish(
+    partial: &Path,
+    target: &Path,
+    log: prooflog_events::ids::LogId,
+    head: Head,
+) -> Result<(), StoreError> {
     let mut file = HeadFile::open(partial, log)?;
     let written = file.write(head).and_then(|()| file.write(head)).and_then(|()| file.sync());
     written.map_err(StoreError::io("writing", &head_file::path(partial)))?;

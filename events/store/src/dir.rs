@@ -109,7 +109,8 @@ fn reserve(mut file: File, bytes: u64) -> std::io::Result<()> {
 /// # Errors
 /// When the file system does not say.
 pub fn free_space(dir: &Path) -> Result<u64, StoreError> {
-    let stat = rustix::fs::statvfs(dir).map_err(|error| StoreError::io("asking for free space", dir)(error.into()))?;
+    let stat = rustix::fs::statvfs(dir)
+        .map_err(|error| StoreError::io("asking for free space", dir)(error.into()))?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 

@@ -127,9 +127,10 @@ impl StoreError {
             Self::Held { .. } | Self::NoSpace { .. } | Self::Io { .. } | Self::Refused { .. } => {
                 ErrorKind::Unavailable
             }
-            Self::BelowHead { .. } | Self::Damaged { .. } | Self::UnknownFormat { .. } | Self::CopyDiffers { .. } => {
-                ErrorKind::Damaged
-            }
+            Self::BelowHead { .. }
+            | Self::Damaged { .. }
+            | Self::UnknownFormat { .. }
+            | Self::CopyDiffers { .. } => ErrorKind::Damaged,
         }
     }
 
@@ -197,7 +198,9 @@ pub(crate) fn class(error: &rocksdb::Error) -> Class {
 pub(crate) fn reading(position: Option<Position>, error: &rocksdb::Error) -> SequenceError {
     match class(error) {
         Class::Damaged => SequenceError::Damaged { position, what: error.to_string() },
-        Class::Full | Class::Other => SequenceError::Unavailable { what: format!("reading the log: {error}") },
+        Class::Full | Class::Other => {
+            SequenceError::Unavailable { what: format!("reading the log: {error}") }
+        }
     }
 }
 

@@ -92,9 +92,15 @@ pub enum OpenNote {
 impl std::fmt::Display for OpenNote {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NoHeadFile => f.write_str("there is no readable HEAD file: a loss at the end would go unnoticed"),
-            Self::TornTail { what } => write!(f, "a torn, unacknowledged write at the end was dropped ({what})"),
-            Self::BallastReleased => f.write_str("the disk is full: the ballast was given up, free some room"),
+            Self::NoHeadFile => {
+                f.write_str("there is no readable HEAD file: a loss at the end would go unnoticed")
+            }
+            Self::TornTail { what } => {
+                write!(f, "a torn, unacknowledged write at the end was dropped ({what})")
+            }
+            Self::BallastReleased => {
+                f.write_str("the disk is full: the ballast was given up, free some room")
+            }
             Self::NoBallast { why } => write!(f, "no ballast could be set aside: {why}"),
             Self::OrphanBlobs { count } => write!(f, "{count} blobs that nothing names were removed"),
         }
@@ -122,7 +128,12 @@ pub fn open(dir: &Path, options: OpenOptions) -> Result<(RocksStore, OpenReport)
     }
 }
 
-fn create(dir: &Path, log: LogId, lock: Lock, options: OpenOptions) -> Result<(RocksStore, OpenReport), StoreError> {
+fn create(
+    dir: &Path,
+    log: LogId,
+    lock: Lock,
+    options: OpenOptions,
+) -> Result<(RocksStore, OpenReport), StoreError> {
     let mut tables = Tables::open(dir, Mode::Create, None)?;
     tables.log = log;
     let meta = tables.family(keys::META).map_err(StoreError::sequence(dir))?;
@@ -201,16 +212,25 @@ fn look_with(dir: &Path, acknowledged: Acknowledged, recovery: DBRecoveryMode) -
 pub(crate) fn reaches(tables: &Tables, found: Head, acknowledged: Acknowledged) -> Result<(), StoreError> {
     let Acknowledged::Head { log, head } = acknowledged else { return Ok(()) };
     let dir = tables.dir.clone();
-    let damaged = |position: Position, what: String| StoreError::Damaged { dir: dir.clone(), position: Some(position), what };
+    let damaged = |position: Position, what: String| StoreError::Damaged {
+        dir: dir.clone(),
+        position: Some(position),
+        what,
+    };
     if log != tables.log {
-        return Err(damaged(head.position, format!("HEAD belongs to log {log}, the database to log {}", tables.log)));
+        return Err(damaged(
+            head.position,
+            format!("HEAD belongs to log {log}, the database to log {}", tables.log),
+        ));
     }
     if found.position < head.position {
         return Err(StoreError::BelowHead { dir, found: found.position, expected: head.position });
     }
     match tables.hash_at(head.position).map_err(StoreError::sequence(&tables.dir))? {
         Some(hash) if hash == head.hash => Ok(()),
-        Some(hash) => Err(damaged(head.position, format!("acknowledged was {}, it hashes to {hash}", head.hash))),
+        Some(hash) => {
+            Err(damaged(head.position, format!("acknowledged was {}, it hashes to {hash}", head.hash)))
+        }
         None => Err(damaged(head.position, "the record is not there".to_owned())),
     }
 }
@@ -250,7 +270,9 @@ pub(crate) fn retry_look<T>(mut look: impl FnMut() -> Result<T, StoreError>) -> 
     let mut last = look();
     for _ in 1..LOOKS_MAX {
         match &last {
-            Err(StoreError::Damaged { what, position: None, .. }) if what.contains("No such file") => last = look(),
+            Err(StoreError::Damaged { what, position: None, .. }) if what.contains("No such file") => {
+                last = look()
+            }
             _ => break,
         }
     }
@@ -261,7 +283,9 @@ pub(crate) fn retry_look<T>(mut look: impl FnMut() -> Result<T, StoreError>) -> 
 pub(crate) fn passing(error: SequenceError) -> SequenceError {
     match error {
         SequenceError::Damaged { position: None, what } if what.contains("No such file") => {
-            SequenceError::Unavailable { what: format!("the writer replaced files meanwhile, try again: {what}") }
+            SequenceError::Unavailable {
+                what: format!("the writer replaced files meanwhile, try again: {what}"),
+            }
         }
         other => other,
     }

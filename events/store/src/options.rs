@@ -118,7 +118,11 @@ fn streams(cache: &Cache) -> Options {
     let mut o = Options::default();
     // "Does this stream exist" is asked for every new stream, and the answer is almost always no: a filter over stream
     // names alone is a tenth of one over all keys.
-    o.set_prefix_extractor(SliceTransform::create("prooflog.stream", keys::stream_of, Some(keys::has_stream)));
+    o.set_prefix_extractor(SliceTransform::create(
+        "prooflog.stream",
+        keys::stream_of,
+        Some(keys::has_stream),
+    ));
     o.set_memtable_prefix_bloom_ratio(0.05);
     let mut t = table(cache, 8 << 10);
     t.set_bloom_filter(10.0, false);

@@ -122,7 +122,13 @@ impl SequenceRead for FollowerStore {
         Ok(*head)
     }
 
-    fn scan(&self, low: Position, high: Position, direction: Direction, visit: Visit<'_>) -> Result<(), SequenceError> {
+    fn scan(
+        &self,
+        low: Position,
+        high: Position,
+        direction: Direction,
+        visit: Visit<'_>,
+    ) -> Result<(), SequenceError> {
         self.tables.scan(low, high, direction, visit).map_err(passing)
     }
 
@@ -163,7 +169,13 @@ impl SequenceRead for ReadOnlyStore {
         Ok(self.head)
     }
 
-    fn scan(&self, low: Position, high: Position, direction: Direction, visit: Visit<'_>) -> Result<(), SequenceError> {
+    fn scan(
+        &self,
+        low: Position,
+        high: Position,
+        direction: Direction,
+        visit: Visit<'_>,
+    ) -> Result<(), SequenceError> {
         self.tables.scan(low, high, direction, visit)
     }
 

@@ -81,7 +81,10 @@ impl RocksStore {
 
     fn refuse_failed(&self) -> Result<(), SequenceError> {
         if self.failed.load(Ordering::Acquire) {
-            let what = format!("the log in {} must be opened again: an earlier write failed", self.tables.dir.display());
+            let what = format!(
+                "the log in {} must be opened again: an earlier write failed",
+                self.tables.dir.display()
+            );
             return Err(SequenceError::Unavailable { what });
         }
         Ok(())
@@ -105,7 +108,8 @@ impl RocksStore {
         let mut position = commit.expected.position;
         for stored in commit.records.iter() {
             position = position.next();
-            let peek = Peek::decode(stored).map_err(|error| SequenceError::damaged(position, error.to_string()))?;
+            let peek =
+                Peek::decode(stored).map_err(|error| SequenceError::damaged(position, error.to_string()))?;
             batch.put_cf(records, keys::record(position), stored);
             batch.put_cf(streams, keys::stream(peek.stream, peek.revision), position.0.to_be_bytes());
         }
@@ -159,7 +163,13 @@ impl SequenceRead for RocksStore {
         Ok(self.current())
     }
 
-    fn scan(&self, low: Position, high: Position, direction: Direction, visit: Visit<'_>) -> Result<(), SequenceError> {
+    fn scan(
+        &self,
+        low: Position,
+        high: Position,
+        direction: Direction,
+        visit: Visit<'_>,
+    ) -> Result<(), SequenceError> {
         self.tables.scan(low, high, direction, visit)
     }
 
@@ -240,7 +250,8 @@ impl Sequence for RocksStore {
     fn put_snapshot(&self, key: &SnapshotKey, snapshot: &Snapshot) -> Result<(), SequenceError> {
         self.refuse_failed()?;
         if snapshot.bytes.len() > SNAPSHOT_BYTES_MAX {
-            let what = format!("a snapshot of {} bytes is larger than {SNAPSHOT_BYTES_MAX}", snapshot.bytes.len());
+            let what =
+                format!("a snapshot of {} bytes is larger than {SNAPSHOT_BYTES_MAX}", snapshot.bytes.len());
             return Err(SequenceError::Unavailable { what });
         }
         let family = self.tables.family(keys::SNAPSHOTS)?;

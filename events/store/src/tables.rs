@@ -41,8 +41,12 @@ impl Tables {
         let options = options::database(mode);
         let families = options::families();
         let opened = match (mode, follower) {
-            (Mode::Follow, Some(own)) => DB::open_cf_descriptors_as_secondary(&options, &path, &own.to_path_buf(), families),
-            (Mode::Read(_) | Mode::Follow, _) => DB::open_cf_descriptors_read_only(&options, &path, families, false),
+            (Mode::Follow, Some(own)) => {
+                DB::open_cf_descriptors_as_secondary(&options, &path, &own.to_path_buf(), families)
+            }
+            (Mode::Read(_) | Mode::Follow, _) => {
+                DB::open_cf_descriptors_read_only(&options, &path, families, false)
+            }
             (Mode::Create | Mode::Write(_), _) => DB::open_cf_descriptors(&options, &path, families),
         };
         let db = opened.map_err(|error| StoreError::rocks(dir, &error))?;
@@ -54,13 +58,18 @@ impl Tables {
     }
 
     fn identity(&self) -> Result<LogId, StoreError> {
-        let damaged = |what: &str| StoreError::Damaged { dir: self.dir.clone(), position: None, what: what.to_owned() };
+        let damaged =
+            |what: &str| StoreError::Damaged { dir: self.dir.clone(), position: None, what: what.to_owned() };
         let get = |key: &[u8]| -> Result<Option<Vec<u8>>, StoreError> {
             let meta = self.family(keys::META).map_err(StoreError::sequence(&self.dir))?;
             self.db.get_cf(meta, key).map_err(|error| StoreError::rocks(&self.dir, &error))
         };
         let format = get(keys::META_FORMAT)?.ok_or_else(|| damaged("it does not say its format"))?;
-        let found = format.as_slice().try_into().map(u32::from_be_bytes).map_err(|_| damaged("its format is no number"))?;
+        let found = format
+            .as_slice()
+            .try_into()
+            .map(u32::from_be_bytes)
+            .map_err(|_| damaged("its format is no number"))?;
         if found != FORMAT {
             return Err(StoreError::UnknownFormat { dir: self.dir.clone(), found, known: FORMAT });
         }
@@ -69,7 +78,8 @@ impl Tables {
     }
 
     pub(crate) fn family(&self, name: &str) -> Result<&ColumnFamily, SequenceError> {
-        let missing = || SequenceError::Damaged { position: None, what: format!("column family `{name}` is missing") };
+        let missing =
+            || SequenceError::Damaged { position: None, what: format!("column family `{name}` is missing") };
         self.db.cf_handle(name).ok_or_else(missing)
     }
 
@@ -85,11 +95,16 @@ impl Tables {
             iterator.status().map_err(|error| reading(None, &error))?;
             return Ok(Head::empty(self.log));
         };
-        let damaged = || SequenceError::Damaged { position: None, what: "a record's key is not a position".to_owned() };
+        let damaged =
+            || SequenceError::Damaged { position: None, what: "a record's key is not a position".to_owned() };
         let position = keys::number(key).map(Position).ok_or_else(damaged)?;
-        let peek = Peek::decode(stored).map_err(|error| SequenceError::damaged(position, error.to_string()))?;
+        let peek =
+            Peek::decode(stored).map_err(|error| SequenceError::damaged(position, error.to_string()))?;
         if peek.position != position {
-            return Err(SequenceError::damaged(position, format!("it says that it is record {}", peek.position)));
+            return Err(SequenceError::damaged(
+                position,
+                format!("it says that it is record {}", peek.position),
+            ));
         }
         Ok(Head { position, hash: record_hash(stored) })
     }
@@ -179,7 +194,8 @@ impl Tables {
             };
             let Some((revision, position)) = index_entry(scan.stream, key, value)? else { return Ok(()) };
             if before.is_some_and(|before| before.0.abs_diff(revision.0) != 1) {
-                let what = format!("the index of stream `{}` has a gap before revision {revision}", scan.stream);
+                let what =
+                    format!("the index of stream `{}` has a gap before revision {revision}", scan.stream);
                 return Err(SequenceError::damaged(position, what));
             }
             before = Some(revision);
@@ -209,7 +225,10 @@ impl Tables {
         let flow = self.visit_one(position, &mut |position, stored| match Peek::decode(stored) {
             Ok(peek) if peek.stream == stream && peek.revision == revision => visit(position, stored),
             Ok(peek) => {
-                wrong = Some(format!("the index leads there for {stream} {revision}, it is {} {}", peek.stream, peek.revision));
+                wrong = Some(format!(
+                    "the index leads there for {stream} {revision}, it is {} {}",
+                    peek.stream, peek.revision
+                ));
                 ControlFlow::Break(())
             }
             Err(error) => {
@@ -261,7 +280,11 @@ impl Tables {
         keys::number(&value).map(Some).ok_or_else(|| blob_damaged(hash, "its length is malformed"))
     }
 
-    pub(crate) fn read_blob(&self, hash: Hash32, visit: &mut dyn FnMut(&[u8])) -> Result<bool, SequenceError> {
+    pub(crate) fn read_blob(
+        &self,
+        hash: Hash32,
+        visit: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool, SequenceError> {
         let Some(len) = self.blob_len(hash)? else { return Ok(false) };
         let family = self.family(keys::BLOBS)?;
         let mut left = len;
@@ -272,7 +295,9 @@ impl Tables {
             let piece = self.db.get_pinned_cf(family, keys::piece(hash, index));
             let piece = piece.map_err(|error| reading(None, &error))?;
             let piece = piece.ok_or_else(|| blob_damaged(hash, "a piece of it is missing"))?;
-            left = left.checked_sub(piece.len() as u64).ok_or_else(|| blob_damaged(hash, "it is longer than it says"))?;
+            left = left
+                .checked_sub(piece.len() as u64)
+                .ok_or_else(|| blob_damaged(hash, "it is longer than it says"))?;
             visit(&piece);
         }
         Ok(true)
@@ -291,7 +316,11 @@ impl Tables {
         Ok(found)
     }
 
-    pub(crate) fn snapshot(&self, key: &SnapshotKey, bound: Position) -> Result<Option<Snapshot>, SequenceError> {
+    pub(crate) fn snapshot(
+        &self,
+        key: &SnapshotKey,
+        bound: Position,
+    ) -> Result<Option<Snapshot>, SequenceError> {
         let family = self.family(keys::SNAPSHOTS)?;
         let prefix = keys::snapshot_prefix(key);
         let mut bound = Some(bound);
@@ -302,7 +331,8 @@ impl Tables {
                 iterator.status().map_err(|error| reading(None, &error))?;
                 return Ok(None);
             };
-            let position = found.strip_prefix(prefix.as_slice()).and_then(|rest| rest.get(..8)).and_then(keys::number);
+            let position =
+                found.strip_prefix(prefix.as_slice()).and_then(|rest| rest.get(..8)).and_then(keys::number);
             let Some(position) = position.map(Position) else { return Ok(None) };
             let mut get = |part| {
                 let part = self.db.get_cf(family, keys::snapshot_part(key, position, part));
@@ -319,7 +349,11 @@ impl Tables {
 }
 
 /// Revision and position of an index entry; `None` if it belongs to another stream.
-fn index_entry(stream: &str, key: &[u8], value: &[u8]) -> Result<Option<(Revision, Position)>, SequenceError> {
+fn index_entry(
+    stream: &str,
+    key: &[u8],
+    value: &[u8],
+) -> Result<Option<(Revision, Position)>, SequenceError> {
     let damaged = || SequenceError::Damaged {
         position: None,
         what: format!("an entry in the index of stream `{stream}` is malformed"),

@@ -31,7 +31,10 @@ pub fn a_batch_over_several_streams_happens_as_a_whole<F: Factory>(factory: &F) 
     // One expectation that does not hold, and nothing of the batch is there.
     let refused = log.append(batch(records).expect("c", Expected::NoStream)).unwrap_err();
     let current = Some(at(0));
-    assert_eq!(refused, AppendError::Conflict { stream: "c".to_owned(), expected: Expected::NoStream, current });
+    assert_eq!(
+        refused,
+        AppendError::Conflict { stream: "c".to_owned(), expected: Expected::NoStream, current }
+    );
     assert_eq!(log.head().position, Position(4));
 
     let all = everything(&log.reader());
@@ -51,7 +54,8 @@ pub fn a_batch_over_several_streams_happens_as_a_whole<F: Factory>(factory: &F) 
 pub fn each_expectation_holds_or_names_both_revisions<F: Factory>(factory: &F) {
     let log = Log::open(factory.fresh()).unwrap();
     let append = |expected| log.append(batch(vec![event("s", "x")]).expect("s", expected));
-    let conflict = |expected, current| Err(AppendError::Conflict { stream: "s".to_owned(), expected, current });
+    let conflict =
+        |expected, current| Err(AppendError::Conflict { stream: "s".to_owned(), expected, current });
     assert_eq!(append(Expected::Exists), conflict(Expected::Exists, None));
     assert_eq!(append(Expected::Exact(at(0))), conflict(Expected::Exact(at(0)), None));
     assert!(append(Expected::NoStream).is_ok());
@@ -59,10 +63,16 @@ pub fn each_expectation_holds_or_names_both_revisions<F: Factory>(factory: &F) {
     assert!(append(Expected::Any).is_ok());
     assert!(append(Expected::Exact(at(2))).is_ok());
     assert_eq!(append(Expected::Exact(at(9))), conflict(Expected::Exact(at(9)), Some(at(3))));
-    assert_eq!(log.append(batch(vec![]).expect("s", Expected::Exact(at(3)))).unwrap().outcome, Outcome::Empty);
+    assert_eq!(
+        log.append(batch(vec![]).expect("s", Expected::Exact(at(3)))).unwrap().outcome,
+        Outcome::Empty
+    );
     let empty = log.append(batch(vec![]).expect("s", Expected::Exact(at(2))));
     assert_eq!(empty, conflict(Expected::Exact(at(2)), Some(at(3))));
-    assert_eq!(log.append(batch(vec![]).expect("none", Expected::Any)).unwrap().revisions, [("none".to_owned(), None)]);
+    assert_eq!(
+        log.append(batch(vec![]).expect("none", Expected::Any)).unwrap().revisions,
+        [("none".to_owned(), None)]
+    );
     assert_eq!(log.head().position, Position(4));
 }
 
@@ -119,7 +129,8 @@ pub fn times_never_go_back_and_a_batch_has_one<F: Factory>(factory: &F) {
     let sequence = reopen(factory, log);
     let log = Log::open(sequence).unwrap();
     append(&log, 10);
-    let times = everything(&log.reader()).iter().map(|r| r.envelope().unwrap().recorded_at.0).collect::<Vec<_>>();
+    let times =
+        everything(&log.reader()).iter().map(|r| r.envelope().unwrap().recorded_at.0).collect::<Vec<_>>();
     assert_eq!(times, [50, 50, 50, 50, 60, 60, 60, 60]);
 }
 
@@ -142,7 +153,8 @@ pub fn positions_revisions_and_hashes_are_gapless_under_many_writers<F: Factory>
                 let own = format!("own-{writer}");
                 for n in 0..APPENDS {
                     let payload = format!("{writer}/{n}");
-                    let expected = n.checked_sub(1).map_or(Expected::NoStream, |last| Expected::Exact(at(last)));
+                    let expected =
+                        n.checked_sub(1).map_or(Expected::NoStream, |last| Expected::Exact(at(last)));
                     let records = vec![event(&own, &payload), event("shared-1", &payload)];
                     let answer = log.append(batch(records).expect(&own, expected)).unwrap();
                     let first = log.reader().record(answer.first).unwrap().unwrap();
@@ -187,7 +199,8 @@ pub fn answers_come_in_the_order_of_the_appends<F: Factory>(factory: &F) {
         let answers = Arc::clone(&answers);
         let expected = n.checked_sub(1).map_or(Expected::NoStream, |last| Expected::Exact(at(last)));
         let append = batch(vec![event("s", &n.to_string())]).expect("s", expected);
-        log.submit_with(append, move |answer| answers.lock().unwrap().send(answer.unwrap().last.0).unwrap()).unwrap();
+        log.submit_with(append, move |answer| answers.lock().unwrap().send(answer.unwrap().last.0).unwrap())
+            .unwrap();
     }
     // Behind all of them, on a state that only the queue knows.
     let last = log.append(batch(vec![event("s", "last")]).expect("s", Expected::Exact(at(99)))).unwrap();

@@ -22,9 +22,11 @@ fn two(expected: Expected) -> Append {
 pub fn repeating_gives_the_first_answer_again<F: Factory>(factory: &F) {
     let log = Log::open(factory.fresh()).unwrap();
     let first = log.append(two(Expected::NoStream)).unwrap();
-    let second = log.append(batch(vec![foreign("s", 3, "1"), foreign("t", 4, "2")]).expect("s", Expected::Exact(at(1))));
+    let second = log
+        .append(batch(vec![foreign("s", 3, "1"), foreign("t", 4, "2")]).expect("s", Expected::Exact(at(1))));
     let second = second.unwrap();
-    let again = [Expected::NoStream, Expected::Any, Expected::Exists].map(|expected| log.append(two(expected)).unwrap());
+    let again = [Expected::NoStream, Expected::Any, Expected::Exists]
+        .map(|expected| log.append(two(expected)).unwrap());
     assert!(again.iter().all(|answer| *answer == repeated(&first)), "{again:?}");
     let both = batch(vec![foreign("s", 3, "1"), foreign("t", 4, "2")]);
     // An expectation on a stream that is not written held then, and is not asked again.
@@ -78,7 +80,10 @@ pub fn some_known_ids_are_a_conflict<F: Factory>(factory: &F) {
         (&[2], Expected::NoStream),
     ] {
         let refused = append(ids, expected);
-        assert!(matches!(refused, Err(AppendError::Conflict { current, .. }) if current == Some(at(1))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(AppendError::Conflict { current, .. }) if current == Some(at(1))),
+            "{refused:?}"
+        );
     }
     // The beginning of what was written, from where it was written, is there.
     assert_eq!(append(&[1], Expected::NoStream).unwrap().outcome, Outcome::Repeated);
@@ -125,8 +130,9 @@ pub fn an_id_beyond_the_window_is_found_by_its_revision<F: Factory>(factory: &F)
     let log = Log::open(factory.fresh()).unwrap();
     let first = log.append(two(Expected::NoStream)).unwrap();
     let filler = vec![event("filler", ""); BATCH_EVENTS_MAX];
-    let tickets: Vec<_> =
-        (0..=IDEMPOTENCE_WINDOW / BATCH_EVENTS_MAX).map(|_| log.submit(batch(filler.clone())).unwrap()).collect();
+    let tickets: Vec<_> = (0..=IDEMPOTENCE_WINDOW / BATCH_EVENTS_MAX)
+        .map(|_| log.submit(batch(filler.clone())).unwrap())
+        .collect();
     tickets.into_iter().for_each(|ticket| drop(ticket.wait().unwrap()));
     assert_eq!(log.append(two(Expected::NoStream)).unwrap(), repeated(&first));
     let other = batch(vec![foreign("s", 1, "other")]).expect("s", Expected::NoStream);

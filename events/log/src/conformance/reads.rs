@@ -20,7 +20,8 @@ fn sample<F: Factory>(factory: &F) -> Log<F::Sequence> {
     for n in 0..4 {
         let mut other = event("tx-1", &n.to_string());
         other.type_name = "Other".to_owned();
-        log.append(batch(vec![event("span-1", &n.to_string()), other, event("span-2", &n.to_string())])).unwrap();
+        log.append(batch(vec![event("span-1", &n.to_string()), other, event("span-2", &n.to_string())]))
+            .unwrap();
     }
     log
 }
@@ -45,7 +46,11 @@ pub fn all_directions_limits_and_filters<F: Factory>(factory: &F) {
     assert_eq!(positions(1, Forward, &Filter::stream("span-2"), 10), (vec![3, 6, 9, 12], None));
     assert_eq!(positions(1, Forward, &Filter::category("span"), 5), (vec![1, 3, 4, 6, 7], Some(8)));
     assert_eq!(positions(12, Backward, &Filter::type_prefix("Oth"), 2), (vec![11, 8], Some(7)));
-    let none = Filter { categories: vec!["tx".to_owned()], type_prefixes: vec!["Tested".to_owned()], ..Filter::all() };
+    let none = Filter {
+        categories: vec!["tx".to_owned()],
+        type_prefixes: vec!["Tested".to_owned()],
+        ..Filter::all()
+    };
     assert_eq!(positions(1, Forward, &none, 2), (vec![], None));
     let either = Filter { stream_prefixes: vec!["tx-".to_owned(), "span-1".to_owned()], ..Filter::all() };
     assert_eq!(positions(1, Forward, &either, 100).0, [1, 2, 4, 5, 7, 8, 10, 11]);
@@ -109,7 +114,10 @@ pub fn following_hands_over_without_gap_or_duplicate<F: Factory>(factory: &F) {
                     while follower.next_position() <= Position(last) {
                         let limit = 1 + seen.len() % 7;
                         let followed = follower.wait(limit, Duration::from_secs(60)).unwrap();
-                        assert!(followed.through >= from || followed.records.is_empty(), "nothing came for a minute");
+                        assert!(
+                            followed.through >= from || followed.records.is_empty(),
+                            "nothing came for a minute"
+                        );
                         seen.extend(followed.records);
                     }
                     (from, filter, seen)
@@ -172,8 +180,11 @@ pub fn foreign_events_come_back_as_given<F: Factory>(factory: &F) {
         let mut record = NewRecord::foreign("$$odd stream", event_id(n as u64), *type_name, content, payload);
         record.metadata = [&b""[..], b"\x00\xff not json", b"{\"$correlationId\":\"x\"}"][n % 3].to_vec();
         record.correlation = format!("corr-{n}");
-        record.causation =
-            (n > 0).then(|| CausedBy { event_id: event_id(0), stream: "$$odd stream".to_owned(), revision: at(0) });
+        record.causation = (n > 0).then(|| CausedBy {
+            event_id: event_id(0),
+            stream: "$$odd stream".to_owned(),
+            revision: at(0),
+        });
         given.push(record);
     }
     let by = By::Client("käthe".to_owned());
@@ -227,7 +238,11 @@ pub fn random_batches<F: Factory>(factory: &F, seed: u64) {
         let e = record.envelope().unwrap();
         let revision = revisions.entry(&given.stream).or_default();
         assert_eq!((e.stream, e.revision.0), (given.stream.as_str(), *revision), "seed {seed}");
-        assert_eq!((e.payload, e.metadata), (given.payload.as_slice(), given.metadata.as_slice()), "seed {seed}");
+        assert_eq!(
+            (e.payload, e.metadata),
+            (given.payload.as_slice(), given.metadata.as_slice()),
+            "seed {seed}"
+        );
         let id = given.event_id.unwrap_or_else(|| native_event_id(LOG, &given.stream, at(*revision)));
         assert_eq!(e.event_id, id, "seed {seed}");
         *revision += 1;

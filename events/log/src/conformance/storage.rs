@@ -58,7 +58,13 @@ impl<S: SequenceRead> SequenceRead for Wrapped<S> {
         self.inner.head()
     }
 
-    fn scan(&self, low: Position, high: Position, direction: Direction, visit: Visit<'_>) -> Result<(), SequenceError> {
+    fn scan(
+        &self,
+        low: Position,
+        high: Position,
+        direction: Direction,
+        visit: Visit<'_>,
+    ) -> Result<(), SequenceError> {
         self.inner.scan(low, high, direction, visit)
     }
 
@@ -125,7 +131,8 @@ pub fn blobs_are_kept_by_name<F: Factory>(factory: &F) {
     let log = Log::open(factory.fresh()).unwrap();
     let mut numbers = Numbers::new(3);
     let sizes = [0, 1, BLOB_PIECE_BYTES - 1, BLOB_PIECE_BYTES, 3 * BLOB_PIECE_BYTES + 17];
-    let blobs: Vec<Vec<u8>> = sizes.iter().map(|size| vec![numbers.below(256).to_le_bytes()[0]; *size]).collect();
+    let blobs: Vec<Vec<u8>> =
+        sizes.iter().map(|size| vec![numbers.below(256).to_le_bytes()[0]; *size]).collect();
     let mut named = batch(vec![event("s", "names them")]);
     for bytes in &blobs {
         named.named.push(log.put_blob(bytes.clone()).unwrap());
@@ -174,7 +181,8 @@ pub fn the_newest_fitting_snapshot_is_found<F: Factory>(factory: &F) {
         log.append(batch(vec![event("s", "")])).unwrap();
     }
     let head = log.head();
-    let key = |name: &str, print| SnapshotKey { projection: name.to_owned(), fingerprint: Hash32([print; 32]) };
+    let key =
+        |name: &str, print| SnapshotKey { projection: name.to_owned(), fingerprint: Hash32([print; 32]) };
     let put = |key: &SnapshotKey, position, bytes: Vec<u8>| {
         log.put_snapshot(key, &Snapshot { position: Position(position), bytes }).unwrap();
     };
@@ -183,7 +191,9 @@ pub fn the_newest_fitting_snapshot_is_found<F: Factory>(factory: &F) {
     put(&key("state", 1), 20, large.clone());
     put(&key("state", 2), 30, Vec::new());
     put(&key("stat", 1), 5, b"other".to_vec());
-    let get = |key: &SnapshotKey, bound| log.reader().snapshot(key, Position(bound)).unwrap().map(|s| (s.position.0, s.bytes));
+    let get = |key: &SnapshotKey, bound| {
+        log.reader().snapshot(key, Position(bound)).unwrap().map(|s| (s.position.0, s.bytes))
+    };
     assert_eq!(get(&key("state", 1), 9), None);
     assert_eq!(get(&key("state", 1), 10), Some((10, b"ten".to_vec())));
     assert_eq!(get(&key("state", 1), 19), Some((10, b"ten".to_vec())));

@@ -58,7 +58,10 @@ fn nothing_is_overwritten_and_nothing_half_is_left() {
     assert!(!dirs.path().join("backup.partial").exists());
     assert!(matches!(log.sequence().backup(&target), Err(StoreError::NotEmpty { .. })));
     assert!(matches!(restore(&target, &target), Err(StoreError::NotEmpty { .. })));
-    assert!(matches!(restore(&dirs.path().join("none"), &dirs.path().join("x")), Err(StoreError::NotFound { .. })));
+    assert!(matches!(
+        restore(&dirs.path().join("none"), &dirs.path().join("x")),
+        Err(StoreError::NotFound { .. })
+    ));
 }
 
 #[test]

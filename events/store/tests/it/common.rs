@@ -162,7 +162,11 @@ pub(crate) fn part_dir() -> Option<std::path::PathBuf> {
 pub(crate) fn varied(dir: &Path) -> Log<RocksStore> {
     let log = create(dir);
     for n in 0..40_u8 {
-        log.append(batch(vec![event(&format!("s-{}", n % 5), &"old".repeat(usize::from(n))), event("t", "u")])).unwrap();
+        log.append(batch(vec![
+            event(&format!("s-{}", n % 5), &"old".repeat(usize::from(n))),
+            event("t", "u"),
+        ]))
+        .unwrap();
     }
     let append = with_blob(&log, "blobs", vec![0xb1; 300_000]);
     log.append(append).unwrap();
@@ -170,7 +174,11 @@ pub(crate) fn varied(dir: &Path) -> Log<RocksStore> {
     drop(log);
     let log = reopen(dir);
     for n in 0..40_u8 {
-        log.append(batch(vec![event(&format!("s-{}", n % 5), &"new".repeat(usize::from(n))), event("t", "v")])).unwrap();
+        log.append(batch(vec![
+            event(&format!("s-{}", n % 5), &"new".repeat(usize::from(n))),
+            event("t", "v"),
+        ]))
+        .unwrap();
     }
     let append = with_blob(&log, "blobs", vec![0xb2; 300_000]);
     log.append(append).unwrap();

@@ -20,7 +20,9 @@ fn nth(stream: &str, revision: u64) -> Append {
     let expected = revision.checked_sub(1).map_or(Expected::NoStream, |last| Expected::Exact(Revision(last)));
     // In a stream without a definite revision only an id of its own makes an event repeatable.
     let mut shared = foreign("shared", revision, stream);
-    shared.event_id = shared.event_id.map(|id| EventId(blob_hash(&[&id.0, stream.as_bytes()].concat()).0[..16].try_into().unwrap()));
+    shared.event_id = shared
+        .event_id
+        .map(|id| EventId(blob_hash(&[&id.0, stream.as_bytes()].concat()).0[..16].try_into().unwrap()));
     let records = vec![event(stream, &format!("a{revision}")), shared, event(stream, "b")];
     batch(records).expect(stream, expected)
 }
@@ -46,7 +48,11 @@ fn part_appends_until_killed() {
                     let hash = log.reader().record(answer.last).unwrap().unwrap().hash();
                     say(&format!("{writer} {revision} {} {hash}", answer.last));
                     if n % 8 == writer {
-                        let append = with_blob(log, "blobs", format!("{writer}{revision}").repeat(100_000).into_bytes());
+                        let append = with_blob(
+                            log,
+                            "blobs",
+                            format!("{writer}{revision}").repeat(100_000).into_bytes(),
+                        );
                         log.append(append).unwrap();
                     }
                 }
@@ -102,7 +108,10 @@ fn kill_again_and_again(seed: u64) {
         torn += usize::from(!report.notes.is_empty());
         check(&Log::open(store).unwrap(), &heard, &format!("seed {seed} round {round}"));
     }
-    assert!(acknowledged as u64 > ROUNDS, "only {acknowledged} appends were acknowledged: nothing was tested");
+    assert!(
+        acknowledged as u64 > ROUNDS,
+        "only {acknowledged} appends were acknowledged: nothing was tested"
+    );
     println_note(&format!("seed {seed}: {acknowledged} acknowledged, {torn} opens with something to mend"));
 }
 

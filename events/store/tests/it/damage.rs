@@ -50,7 +50,9 @@ fn flip_bits(files: &BTreeMap<String, Vec<u8>>, name: &str, whole: &Content, pla
         damaged.get_mut(name).unwrap()[byte] ^= 1 << numbers.below(8);
         write_files(&dir, &damaged);
         match outcome(&dir) {
-            Ok(content) => assert!(content == *whole, "{name}: byte {byte} was changed and something else is read"),
+            Ok(content) => {
+                assert!(content == *whole, "{name}: byte {byte} was changed and something else is read")
+            }
             Err(_) => noticed += 1,
         }
     }
@@ -134,7 +136,8 @@ fn damage_in_cold_records_is_reported_with_its_position() {
     }
     drop(log);
     let mut files = files(dir.path());
-    let largest = files.iter().filter(|(name, _)| name.ends_with(".sst")).max_by_key(|(_, bytes)| bytes.len());
+    let largest =
+        files.iter().filter(|(name, _)| name.ends_with(".sst")).max_by_key(|(_, bytes)| bytes.len());
     let name = largest.unwrap().0.clone();
     let bytes = files.get_mut(&name).unwrap();
     let middle = bytes.len() / 2;

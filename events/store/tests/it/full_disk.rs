@@ -53,7 +53,9 @@ fn fill(log: &Log<prooflog_store::RocksStore>) -> (u64, AppendError) {
 fn a_full_disk_loses_nothing_and_room_mends_it() {
     let dirs = tempfile::tempdir().unwrap();
     let Some(disk) = SmallDisk::mount(dirs.path(), 24) else {
-        return skipped("no right to mount a small file system; the file size limit below covers failed writes");
+        return skipped(
+            "no right to mount a small file system; the file size limit below covers failed writes",
+        );
     };
     let dir = disk.0.join("log");
     let ballast = 8 << 20;

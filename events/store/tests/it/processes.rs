@@ -18,7 +18,11 @@ fn part_appends_and_says_so() {
     for n in 0.. {
         // Large enough that files are replaced under the readers now and then.
         let body = "x".repeat(if n % 25 == 0 { 900_000 } else { 100 });
-        say(&log.append(batch(vec![event("s", &body), event("t", &n.to_string())])).unwrap().last.to_string());
+        say(&log
+            .append(batch(vec![event("s", &body), event("t", &n.to_string())]))
+            .unwrap()
+            .last
+            .to_string());
     }
 }
 
@@ -35,7 +39,10 @@ fn a_second_opener_is_told_who_holds_the_log() {
     let held = try_open(&dir).unwrap();
     // Within one process as well.
     let error = try_open(&dir).unwrap_err();
-    assert!(matches!(&error, StoreError::Held { holder, .. } if *holder == Some(std::process::id())), "{error}");
+    assert!(
+        matches!(&error, StoreError::Held { holder, .. } if *holder == Some(std::process::id())),
+        "{error}"
+    );
     drop(held);
     assert!(try_open(&dir).is_ok());
 }
