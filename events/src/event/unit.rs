@@ -365,6 +365,8 @@ pub struct CheckpointStarted {
 pub struct Checkpointed {
     /// The block and its hash.
     pub block: L1Ref,
+    /// The block at confirmation depth at which it was read.
+    pub at: L1Ref,
 }
 
 /// The checkpoint is not there, or of no use.

@@ -6,7 +6,7 @@
 use bincode::{Decode, Encode};
 use prooflog_events::event::{ChainRegistered, Event};
 use prooflog_events::ids::{
-    Address, ChainId, Hash32, L1Ref, L2Block, Micros, Range, Revision, SignerId, UnitId, UnitKind,
+    Address, ChainId, Hash32, L1Number, L1Ref, L2Block, Micros, Range, Revision, SignerId, UnitId, UnitKind,
 };
 use prooflog_events::policy::Policy;
 use prooflog_events::values::{
@@ -50,6 +50,9 @@ pub struct Chain {
     pub spans: Map<u64, Unit>,
     /// Aggregates that are alive.
     pub aggs: Map<u64, Unit>,
+    /// Calls for a proof of these blocks that the server may still be at although nobody waits for their answer any
+    /// more, until when: a second one for the same blocks would delete the files of the first.
+    pub open_calls: Map<(L2Block, L2Block), Micros>,
     /// Units that are over and still hold a proof.
     pub retired: Map<UnitId, Unit>,
     /// Derived from the above, kept up to date.
@@ -78,6 +81,8 @@ pub struct Contract {
     pub advanced: Micros,
     /// The L1 block at which it was seen: a read of a lower block is stale.
     pub advanced_at: L1Ref,
+    /// The highest block at confirmation depth that anything was decided on: a read of a lower one is stale too.
+    pub confirmed_at: L1Number,
 }
 
 /// The finalized L2 head.
@@ -142,6 +147,7 @@ impl Chain {
             member_cap: 0,
             spans: Map::default(),
             aggs: Map::default(),
+            open_calls: Map::default(),
             retired: Map::default(),
             index: Index::default(),
         }
@@ -153,6 +159,26 @@ impl Chain {
         match id.kind {
             UnitKind::Span => self.spans.get(&id.number),
             UnitKind::Agg => self.aggs.get(&id.number),
+        }
+    }
+
+    /// Until when the server may be at a call for these blocks that nobody waits for.
+    #[must_use]
+    pub fn called_until(&self, range: Range) -> Option<Micros> {
+        self.open_calls.get(&(range.start, range.end)).copied()
+    }
+
+    /// A call for `range` that began at `started` lost the one who waited for it.
+    pub(super) fn leave_call(&mut self, range: Range, started: Micros, now: Micros) {
+        let Some(limit) = self.policy.as_ref().map(|policy| policy.witness_timeout_secs) else { return };
+        let over: Vec<_> =
+            self.open_calls.iter().filter(|(_, until)| **until <= now).map(|(key, _)| *key).collect();
+        for key in over {
+            self.open_calls.remove(&key);
+        }
+        let until = started.plus_secs(limit);
+        if until > now {
+            self.open_calls.insert((range.start, range.end), until);
         }
     }
 
@@ -284,7 +310,10 @@ impl Chain {
                     self.hold.flush_to = None;
                 }
             }
-            Event::ContractConfirmed(e) => self.contract.confirmed = e.latest,
+            Event::ContractConfirmed(e) => {
+                self.contract.confirmed = e.latest;
+                self.contract.confirmed_at = self.contract.confirmed_at.max(e.at.number);
+            }
             Event::ContractRolledBack(e) => {
                 self.contract.latest = e.latest;
                 self.contract.advanced = time;
@@ -466,6 +495,7 @@ chain_fields!(
     member_cap,
     spans,
     aggs,
+    open_calls,
     retired
 );
 

@@ -404,16 +404,30 @@ fn change_unit(chain: &mut Chain, id: UnitId, fact: &Fact<'_>) -> Result<(), Fou
         .ok_or(Found::Phase(unit.phase.name()))?;
     check_attempt(unit, &fact.event)?;
     let before = Keys::of(unit);
+    let left = (unit.phase == phase::Phase::WitnessGen && !answers_call(&fact.event, unit.attempt))
+        .then_some((unit.range, unit.started));
     unit.absorb(&fact.event, fact.time);
     unit.revision = revision;
     if unit.phase != phase {
         unit.phase = phase;
         unit.since = fact.time;
     }
+    if let Event::Checkpointed(e) = &fact.event {
+        chain.contract.confirmed_at = chain.contract.confirmed_at.max(e.at.number);
+    }
     if !phase.is_over() {
         chain.index.update(unit, before);
+    }
+    if let Some((range, started)) = left {
+        chain.leave_call(range, started, fact.time);
+    }
+    if !phase.is_over() {
         return Ok(());
     }
+    let units = match id.kind {
+        UnitKind::Span => &mut chain.spans,
+        UnitKind::Agg => &mut chain.aggs,
+    };
     if let Some(unit) = units.remove(&id.number) {
         chain.index.remove(&unit, before);
         if let Event::Invalidated(e) = &fact.event
@@ -451,6 +465,17 @@ fn change_retired(chain: &mut Chain, mut unit: Unit, fact: &Fact<'_>) -> Result<
     };
     refresh_outdated(chain);
     Ok(())
+}
+
+/// Whether an event ends the call under way because the server answered it, or leaves the unit where it is.
+fn answers_call(event: &Event, attempt: prooflog_events::ids::Attempt) -> bool {
+    use prooflog_events::values::FailureClass;
+    match event {
+        Event::ProofRequested(_) | Event::LateAnswerRecorded(_) | Event::DuplicateSpendRecorded(_) => true,
+        Event::ProofFulfilled(e) => e.attempt == attempt,
+        Event::WitnessGenFailed(e) => e.class != FailureClass::Dropped,
+        _ => false,
+    }
 }
 
 /// An event of an attempt must name the one under way; a proof may come from any that was made.

@@ -287,7 +287,8 @@ fn next_timer(state: &State, now: Micros) -> Option<Micros> {
             let final_secs = chain.contract.values.as_ref().map_or(0, |values| values.finalization_secs);
             Some(since.plus_secs(policy?.keep_proofs_secs.max(final_secs)))
         });
-        [unit, stall, prune, probe_at(chain), tip_due(chain, now)]
+        let calls = chain.open_calls.values().copied().filter(|until| *until > now).min();
+        [unit, calls, stall, prune, probe_at(chain), tip_due(chain, now)]
     });
     timers.flatten().filter(|at| *at > now).min()
 }

@@ -13,8 +13,8 @@ use prooflog_projections::state::unit::{AggBody, Unit};
 use sha2::{Digest, Sha256};
 
 use crate::decide::{
-    checkpoint_bound, gap_needs_sizes, has_free_slot, is_held, is_wanted, may_send, optimistic_block,
-    plannable_gap,
+    checkpoint_bound, gap_needs_sizes, has_free_slot, is_carried, is_held, is_wanted, may_send,
+    optimistic_block, plannable_gap,
 };
 use crate::effect::{AggRequest, Effect, OutputBody, Pace, ProofRequest, TxBody};
 
@@ -183,7 +183,7 @@ fn quote(state: &State, chain: &Chain, unit: &Unit, now: Micros) -> Option<Effec
         Phase::Complete => Purpose::Submission { agg: unit.id },
         _ => return None,
     };
-    let signer = free_signer(state, chain)?;
+    let signer = free_signer(state, chain, &purpose)?;
     if !may_send(chain) || !is_wanted(chain, &purpose, now) {
         return None;
     }
@@ -193,21 +193,19 @@ fn quote(state: &State, chain: &Chain, unit: &Unit, now: Micros) -> Option<Effec
 fn optimistic_quote(state: &State, chain: &Chain) -> Option<Effect> {
     let block = optimistic_block(chain)?;
     let purpose = Purpose::Optimistic { chain: chain.id, block, root: chain.agreed_root(block)? };
-    let signer = free_signer(state, chain)?;
-    let open =
-        state.signers.get(&signer)?.slots.values().any(
-            |slot| matches!(slot.purpose, Purpose::Optimistic { chain: other, .. } if other == chain.id),
-        );
-    if open || !may_send(chain) {
+    let signer = free_signer(state, chain, &purpose)?;
+    if !may_send(chain) {
         return None;
     }
     Some(Effect::QuoteTx { signer, purpose, body: tx_body(chain, &purpose)? })
 }
 
-fn free_signer(state: &State, chain: &Chain) -> Option<SignerId> {
+fn free_signer(state: &State, chain: &Chain, purpose: &Purpose) -> Option<SignerId> {
     let id = chain.signer()?;
     let signer = state.signers.get(&id)?;
-    has_free_slot(signer, chain.policy.as_ref()?.fees.max_pending).then_some(id)
+    let is_free =
+        has_free_slot(signer, chain.policy.as_ref()?.fees.max_pending) && !is_carried(signer, purpose);
+    is_free.then_some(id)
 }
 
 /// What goes into a call, beside its purpose.

@@ -281,10 +281,12 @@ fn next_to_start<'a>(batch: &Batch<'_>, chain: &'a Chain) -> Option<&'a Unit> {
     let in_flight = chain.index.spans_in_flight.saturating_add(chain.index.aggs_in_flight);
     if chain.prover.degraded.is_some() {
         // One probe at a time, and not the unit that failed last while there is another.
-        let due = |unit: &&Unit| unit.not_before <= batch.now && startable(chain, unit);
+        let due = |unit: &&Unit| startable(chain, unit, batch.now);
         let candidates = || chain.index.ready.iter().filter_map(|(_, id)| chain.unit(*id)).filter(due);
         let other = candidates().find(|unit| Some(unit.id) != chain.prover.last_failed);
-        return if in_flight == 0 { other.or_else(|| candidates().next()) } else { None };
+        let probe = other.or_else(|| candidates().next())?;
+        let has_room = in_flight == 0 && (!probe.is_span() || account_has_room(batch, chain));
+        return has_room.then_some(probe);
     }
     if let Some(agg) = aggregates::ready_to_start(chain, batch.now) {
         return Some(agg);
@@ -301,15 +303,19 @@ fn next_to_start<'a>(batch: &Batch<'_>, chain: &'a Chain) -> Option<&'a Unit> {
         .iter()
         .filter(|(_, id)| id.kind == UnitKind::Span)
         .filter_map(|(_, id)| chain.unit(*id))
-        .find(|unit| unit.not_before <= batch.now && startable(chain, unit))
+        .find(|unit| startable(chain, unit, batch.now))
 }
 
-/// Whether a ready unit may start: an aggregate once its end is agreed, a span inside the window above the contract.
-fn startable(chain: &Chain, unit: &Unit) -> bool {
-    match unit.id.kind {
-        UnitKind::Agg => aggregates::may_start(chain, unit),
-        UnitKind::Span => planning::window_end(chain).is_some_and(|end| unit.range.start < end),
-    }
+/// Whether a ready unit may start now: an aggregate once its end is agreed, a span inside the window above the contract;
+/// neither while the server may be at an older call for the same blocks.
+fn startable(chain: &Chain, unit: &Unit, now: Micros) -> bool {
+    let is_free = chain.called_until(unit.range).is_none_or(|until| until <= now);
+    is_free
+        && unit.not_before <= now
+        && match unit.id.kind {
+            UnitKind::Agg => aggregates::may_start(chain, unit),
+            UnitKind::Span => planning::window_end(chain).is_some_and(|end| unit.range.start < end),
+        }
 }
 
 fn account_has_room(batch: &Batch<'_>, chain: &Chain) -> bool {

@@ -153,11 +153,9 @@ pub(super) fn ready_to_start(chain: &Chain, now: Micros) -> Option<&Unit> {
     if chain.index.aggs_in_flight > 0 {
         return None;
     }
-    chain
-        .aggs
-        .values()
-        .filter(|unit| unit.phase == Phase::Ready && unit.not_before <= now)
-        .find(|unit| may_start(chain, unit))
+    chain.aggs.values().filter(|unit| unit.phase == Phase::Ready && unit.not_before <= now).find(|unit| {
+        may_start(chain, unit) && chain.called_until(unit.range).is_none_or(|until| until <= now)
+    })
 }
 
 /// Whether a checkpointed aggregate may be requested: the contract is where it starts, and its end is agreed.

@@ -27,7 +27,9 @@ pub(super) fn read(batch: &mut Batch<'_>, input: &ContractRead, behind_secs: u64
         return Ok(());
     };
     // An endpoint that lags behind what was seen already would look like a rollback.
-    if chain.oracle() != input.oracle || input.at.block.number < chain.contract.advanced_at.number {
+    let is_stale = input.at.block.number < chain.contract.advanced_at.number
+        || input.confirmed_at.number < chain.contract.confirmed_at;
+    if chain.oracle() != input.oracle || is_stale {
         return Ok(());
     }
     check_clock(batch, input, behind_secs)?;
@@ -149,7 +151,7 @@ fn checkpoints(batch: &mut Batch<'_>, input: &ContractRead) -> Result<(), Illega
         match (phase, point.hash, found) {
             (Phase::Checkpointing, None, Some(hash)) => {
                 let block = prooflog_events::ids::L1Ref { number: point.block, hash };
-                batch.unit(agg, Checkpointed { block })?;
+                batch.unit(agg, Checkpointed { block, at: input.confirmed_at })?;
             }
             (
                 Phase::Ready

@@ -18,7 +18,7 @@ pub(crate) use aggregates::checkpoint_bound;
 pub(crate) use contract::optimistic_block;
 pub(crate) use planning::{gap_needs_sizes, plannable_gap, tip_due};
 pub(crate) use proving::probe_at;
-pub(crate) use sending::{has_free_slot, is_held, is_wanted, may_send};
+pub(crate) use sending::{has_free_slot, is_carried, is_held, is_wanted, may_send};
 
 use prooflog_events::ids::Micros;
 use prooflog_events::input::Input;

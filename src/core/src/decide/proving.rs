@@ -252,9 +252,14 @@ pub(super) fn after_failure(
     let members = unit.agg_body().map_or(0, |agg| agg.members.len());
     if divisible && (class == FailureClass::Unexecutable || (counts && failures >= policy.split_after)) {
         split(batch, id)?;
-    } else if class == FailureClass::Unexecutable && members > 1 {
+    } else if class == FailureClass::Unexecutable && members > 1 && shorter_would_do(batch, unit) {
         let detail = format!("the program cannot run on {members} members: {text}");
         batch.unit(id, Invalidated { reason: InvalidReason::TooManyMembers, detail })?;
+    } else if class == FailureClass::Unexecutable && members > 1 {
+        let text = clip(&format!(
+            "{members} members are too many, and fewer do not reach the contract's next block: {text}"
+        ));
+        batch.unit(id, Parked { reason: ParkReason::Unsplittable, text })?;
     } else if (counts && failures >= policy.park_after) || paid_in_vain(unit, &policy, class) {
         let reason =
             if class == FailureClass::Unexecutable { ParkReason::Unsplittable } else { ParkReason::Budget };
@@ -264,6 +269,17 @@ pub(super) fn after_failure(
         retry(batch, id, class, counts, &policy)?;
     }
     degrade_if_due(batch, id.chain, class, text)
+}
+
+/// Whether an aggregate with fewer members would still end at a block that the contract accepts.
+fn shorter_would_do(batch: &Batch<'_>, unit: &Unit) -> bool {
+    let shorter = || {
+        let chain = batch.state.chains.get(&unit.id.chain)?;
+        let members = &unit.agg_body()?.members;
+        let last_but_one = members.get(members.len().checked_sub(2)?)?;
+        Some(chain.spans.get(last_but_one)?.range.end >= chain.next_block()?)
+    };
+    shorter().unwrap_or(false)
 }
 
 fn retry(

@@ -77,6 +77,21 @@ pub(crate) fn is_wanted(chain: &Chain, purpose: &Purpose, now: Micros) -> bool {
     }
 }
 
+/// Whether an open slot carries a purpose of the same kind and unit, or once did: until it is closed, any version that
+/// was signed for it may still be included, even one that reverted, after a reorg.
+pub(crate) fn is_carried(signer: &Signer, purpose: &Purpose) -> bool {
+    let same = |other: &Purpose| match (purpose, other) {
+        (Purpose::Checkpoint { agg, .. }, Purpose::Checkpoint { agg: other, .. })
+        | (Purpose::Submission { agg }, Purpose::Submission { agg: other }) => agg == other,
+        (Purpose::Optimistic { chain, .. }, Purpose::Optimistic { chain: other, .. }) => chain == other,
+        _ => false,
+    };
+    signer
+        .slots
+        .values()
+        .any(|slot| same(&slot.purpose) || slot.signed.iter().any(|signed| same(&signed.purpose)))
+}
+
 /// Of several aggregates with one start, one is submitted at a time, and the highest end first.
 fn is_best(chain: &Chain, unit: &Unit) -> bool {
     chain.aggs.values().filter(|other| other.id != unit.id && other.range.start == unit.range.start).all(
@@ -179,7 +194,8 @@ fn accepted(
     let Some(signer) = batch.state.signers.get(&signer_id) else {
         return Ok(());
     };
-    if !has_free_slot(signer, policy.fees.max_pending) || !checkpoint_is_right(batch, input) {
+    let is_free = has_free_slot(signer, policy.fees.max_pending) && !is_carried(signer, &input.purpose);
+    if !is_free || !checkpoint_is_right(batch, input) {
         return Ok(());
     }
     let Some(fees) = initial_fees(&policy.fees, input.at.base_fee, input.at.tip) else {
