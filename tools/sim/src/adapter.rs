@@ -47,12 +47,20 @@ pub type ReadBlob<'a> = &'a dyn Fn(Hash32) -> Option<Vec<u8>>;
 
 impl Adapter {
     /// Makes the call of an effect.
-    pub fn perform(&mut self, world: &mut World, effect: &Effect, read: ReadBlob<'_>, lost: LostRule) -> Reply {
+    pub fn perform(
+        &mut self,
+        world: &mut World,
+        effect: &Effect,
+        read: ReadBlob<'_>,
+        lost: LostRule,
+    ) -> Reply {
         match effect {
             Effect::ReadNode { chain } => world.read_node(*chain),
             Effect::ReadBlocks { chain, range } => world.read_blocks(*chain, *range),
             Effect::ReadOutput { chain, block } => world.read_output(*chain, *block),
-            Effect::ReadSigner { signer, confirmations, txs } => world.read_signer(*signer, *confirmations, txs),
+            Effect::ReadSigner { signer, confirmations, txs } => {
+                world.read_signer(*signer, *confirmations, txs)
+            }
             Effect::ValidateServer { chain, .. } => {
                 let reply = world.validate(*chain);
                 if matches!(reply, Reply::At(_, Answer::Input(..))) {
@@ -111,7 +119,8 @@ impl Adapter {
                     trouble.since = now;
                 }
                 trouble.failures = trouble.failures.saturating_add(1);
-                let others = self.answered.get(&key.0.chain).is_some_and(|answered| *answered > trouble.since);
+                let others =
+                    self.answered.get(&key.0.chain).is_some_and(|answered| *answered > trouble.since);
                 let long = now.secs_since(trouble.since) >= lost.grace_secs;
                 if trouble.failures < lost.after || !long || !others {
                     return Reply::At(at, Answer::Failed);

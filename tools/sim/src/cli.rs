@@ -101,7 +101,13 @@ fn print_report(report: &Report, scenario: &str) {
     let figures = report.figures;
     println!(
         "seed {} ({scenario}): {} s of virtual time, {} inputs, {} batches, {} calls, {} crashes, state {}",
-        report.seed, figures.seconds, figures.inputs, figures.batches, figures.calls, figures.crashes, report.digest
+        report.seed,
+        figures.seconds,
+        figures.inputs,
+        figures.batches,
+        figures.calls,
+        figures.crashes,
+        report.digest
     );
     for violation in &report.violations {
         println!("{violation}");

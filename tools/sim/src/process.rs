@@ -3,9 +3,7 @@
 //! The copy is the same few lines over the same `decide`, `Outbox` and `Log`; it exists so that deliberate bugs can be
 //! put between them without a hook in production code, and it appends on its own thread, which is faster.
 
-use prooflog_core::{
-    Decision, DecideError, Effect, EffectKey, NewEvent, Outbox, Outcome, Pacing, decide,
-};
+use prooflog_core::{DecideError, Decision, Effect, EffectKey, NewEvent, Outbox, Outcome, Pacing, decide};
 use prooflog_engine::{Origin, Ring, RingError};
 use prooflog_events::event::EngineStarted;
 use prooflog_events::ids::{Hash32, Micros, Position, Revision, StreamId};
@@ -84,7 +82,8 @@ impl<S: Sequence> Process<S> {
     /// As [`Process::feed`].
     pub fn open(log: Log<S>, opening: Opening) -> Result<(Self, Fed), FeedError> {
         if opening.real {
-            let (ring, fed) = Ring::open(log, opening.pacing, opening.now, opening.started).map_err(failed)?;
+            let (ring, fed) =
+                Ring::open(log, opening.pacing, opening.now, opening.started).map_err(failed)?;
             let fed = settle(&ring, fed)?;
             return Ok((Self::Real(ring), fed));
         }
@@ -206,8 +205,10 @@ pub fn fold<S: Sequence>(log: &Log<S>, snapshot: Option<(Position, Vec<u8>)>) ->
         None => (Position::ZERO, State::new(log.id())),
     };
     let reader = log.reader();
-    prooflog_replay::for_each_fact(&reader, at.next(), log.head().position, &mut |fact| Ok(state.apply(fact)?))
-        .map_err(|error| error.to_string())?;
+    prooflog_replay::for_each_fact(&reader, at.next(), log.head().position, &mut |fact| {
+        Ok(state.apply(fact)?)
+    })
+    .map_err(|error| error.to_string())?;
     Ok(state)
 }
 
@@ -288,8 +289,12 @@ impl<S: Sequence> CopiedRing<S> {
                 expectations.push((event.stream, expected));
             }
             let kind = event.event.event_type();
-            let mut record =
-                NewRecord::native(event.stream.to_string(), kind.name(), kind.version(), event.event.encode());
+            let mut record = NewRecord::native(
+                event.stream.to_string(),
+                kind.name(),
+                kind.version(),
+                event.event.encode(),
+            );
             record.correlation.clone_from(&event.correlation);
             records.push(record);
         }

@@ -132,8 +132,8 @@ const KINDS: [Kind; 9] = [
 
 /// Names that [`Scenario::named`] knows.
 pub const NAMES: [&str; 12] = [
-    "random", "friendly", "crashes", "prover", "reorgs", "fees", "contract", "keys", "nodes", "operator", "disk",
-    "finality",
+    "random", "friendly", "crashes", "prover", "reorgs", "fees", "contract", "keys", "nodes", "operator",
+    "disk", "finality",
 ];
 
 /// One rollup of a run.
@@ -230,7 +230,7 @@ impl Scenario {
         if self.chains.len() > 1 && rng.chance(400) {
             for chain in &mut self.chains {
                 chain.policy.prover_account = "shared".to_owned();
-                chain.policy.account_in_flight = 6;
+                chain.policy.account_in_flight = 12;
             }
         }
     }
@@ -322,8 +322,9 @@ fn weather(rng: &mut Rng, kinds: &[Kind]) -> Weather {
 /// One rollup with limits that make a few hours eventful.
 fn chain(rng: &mut Rng, id: u64, name: &str) -> ChainPlan {
     let finality = name == "finality";
-    let span_blocks = if finality { 300 } else { rng.pick(&[20, 40, 60]).unwrap_or(40) };
+    let span_blocks = if finality { 300 } else { rng.pick(&[30, 40, 60]).unwrap_or(40) };
     let witness_limit_secs = rng.pick(&[120, 240, 600]).unwrap_or(240);
+    let interval = rng.pick(&[0, 50, 120, 240]).unwrap_or(120);
     let mode = if rng.chance(120) && name == "random" { Mode::Mock } else { Mode::Real };
     let policy = Policy {
         mode,
@@ -332,7 +333,7 @@ fn chain(rng: &mut Rng, id: u64, name: &str) -> ChainPlan {
         max_span_age_secs: 600,
         max_members: 16,
         max_witness_in_flight: 2 + u32::from(rng.chance(500)) * 3,
-        max_proofs_in_flight: rng.pick(&[3, 6, 12]).unwrap_or(6),
+        max_proofs_in_flight: rng.pick(&[6, 9, 14]).unwrap_or(6),
         witness_timeout_secs: witness_limit_secs,
         proving_timeout_secs: 1_200,
         submission_blocks: rng.pick(&[0, 100, 200]).unwrap_or(0),
@@ -350,16 +351,16 @@ fn chain(rng: &mut Rng, id: u64, name: &str) -> ChainPlan {
     let profile = Profile {
         honours_keys: rng.chance(500),
         witness_secs: (10, 60 * slow),
-        proving_secs: (30, 300 * slow),
+        proving_secs: (30, 200 * slow),
         max_weight: span_blocks * 10,
-        max_members: if rng.chance(150) { 4 } else { 64 },
+        max_members: if interval == 0 && rng.chance(300) { 6 } else { 512 },
         witness_limit_secs,
     };
     ChainPlan {
         id: ChainId(id),
         policy,
         profile,
-        interval: rng.pick(&[0, 50, 120, 240]).unwrap_or(120),
+        interval,
         backlog: if finality { 20_000 } else { rng.between(0, 600) },
         step_secs: rng.pick(&[30, 384]).unwrap_or(384),
         heavy_one_in: if rng.chance(400) { 200 } else { 0 },

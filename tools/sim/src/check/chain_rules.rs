@@ -31,9 +31,11 @@ impl Checker {
                 rule("finalized", e.block > truth, || format!("block {} is not final, {truth} is", e.block))
             }
             Event::ContractAdvanced(e) => {
-                let held = world.l1.block(e.at.number.0).filter(|block| block.at == e.at).and_then(|block| {
-                    Some(block.ledger.oracles.get(world.oracles.get(&id)?)?.latest())
-                });
+                let held = world
+                    .l1
+                    .block(e.at.number.0)
+                    .filter(|block| block.at == e.at)
+                    .and_then(|block| Some(block.ledger.oracles.get(world.oracles.get(&id)?)?.latest()));
                 rule("truth", held.is_some_and(|held| held != Some(e.latest)), || {
                     format!("the contract of {id} held {held:?} at {} and not {:?}", e.at, e.latest)
                 })
@@ -127,7 +129,9 @@ fn one_set_of_commitments(chain: &ModelChain) -> Broken {
     let stale = chain
         .live()
         .find(|unit| unit.commitments != now && !matches!(unit.stage, Stage::Included | Stage::Confirmed))?;
-    rule("commitments", true, || format!("{} is alive under commitments that the contract does not accept", stale.id))
+    rule("commitments", true, || {
+        format!("{} is alive under commitments that the contract does not accept", stale.id)
+    })
 }
 
 fn one_aggregate_per_start(chain: &ModelChain) -> Broken {
@@ -136,7 +140,9 @@ fn one_aggregate_per_start(chain: &ModelChain) -> Broken {
         .live()
         .filter(|unit| unit.id.kind == UnitKind::Agg)
         .find(|unit| !starts.insert(unit.range.start))?;
-    rule("aggregate", true, || format!("{} is the second live aggregate from {}", twice.id, twice.range.start))
+    rule("aggregate", true, || {
+        format!("{} is the second live aggregate from {}", twice.id, twice.range.start)
+    })
 }
 
 fn no_unit_is_left_failed(chain: &ModelChain) -> Broken {
@@ -171,8 +177,15 @@ pub(super) fn contract_followed(before: &State, input: &Input, after: &State) ->
         return None;
     }
     if chain.contract.latest != read.latest {
-        return Some(format!("the contract holds {:?}, the engine believes {:?}", read.latest, chain.contract.latest));
+        return Some(format!(
+            "the contract holds {:?}, the engine believes {:?}",
+            read.latest, chain.contract.latest
+        ));
     }
-    (chain.contract.values.as_ref() != Some(&read.values))
-        .then(|| format!("the contract's values are {:?}, the engine believes {:?}", read.values, chain.contract.values))
+    (chain.contract.values.as_ref() != Some(&read.values)).then(|| {
+        format!(
+            "the contract's values are {:?}, the engine believes {:?}",
+            read.values, chain.contract.values
+        )
+    })
 }

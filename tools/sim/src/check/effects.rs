@@ -17,7 +17,8 @@ impl Checker {
         match effect {
             Effect::RequestProof(request) => {
                 let unit = self.model.unit(request.unit);
-                let intent = unit.is_some_and(|unit| unit.stage == Stage::Witness && unit.attempt == request.attempt);
+                let intent =
+                    unit.is_some_and(|unit| unit.stage == Stage::Witness && unit.attempt == request.attempt);
                 (!intent).then(|| format!("{} attempt {} is requested", request.unit, request.attempt))
             }
             Effect::SignTx { slot, version, purpose, .. } => {
@@ -34,7 +35,8 @@ impl Checker {
             }
             Effect::PollProof { unit, attempt, proof_id, .. } => {
                 let known = self.model.unit(*unit).and_then(|unit| unit.ids.get(attempt));
-                (known != Some(proof_id)).then(|| format!("{unit} attempt {attempt} is asked for as {proof_id}"))
+                (known != Some(proof_id))
+                    .then(|| format!("{unit} attempt {attempt} is asked for as {proof_id}"))
             }
             Effect::ReadNode { .. }
             | Effect::ReadBlocks { .. }

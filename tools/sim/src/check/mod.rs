@@ -160,7 +160,11 @@ impl Checker {
         }
         let found = log.reader().record(position).ok().flatten().map(|record| record.hash());
         if found != Some(hash) {
-            self.violate("acknowledged", now, format!("what was acknowledged at {position} is not there any more"));
+            self.violate(
+                "acknowledged",
+                now,
+                format!("what was acknowledged at {position} is not there any more"),
+            );
         }
     }
 

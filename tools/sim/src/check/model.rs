@@ -170,6 +170,8 @@ pub struct ModelSlot {
     pub signed: BTreeMap<TxVersion, ModelVersion>,
     /// The included version.
     pub included: Option<TxVersion>,
+    /// It failed there.
+    pub reverted: bool,
     /// Over.
     pub closed: bool,
 }
@@ -190,7 +192,11 @@ impl ModelChain {
     #[must_use]
     pub fn commitments(&self) -> Option<Commitments> {
         let (values, policy) = (self.values.as_ref()?, self.policy.as_ref()?);
-        Some(Commitments { mode: policy.mode, range_vkey: values.range_vkey, rollup_config: values.rollup_config })
+        Some(Commitments {
+            mode: policy.mode,
+            range_vkey: values.range_vkey,
+            rollup_config: values.rollup_config,
+        })
     }
 
     /// The contract's interval.
@@ -231,6 +237,11 @@ impl Model {
         match recorded.stream {
             StreamId::Node => Ok(()),
             StreamId::Chain(chain) => {
+                if matches!(recorded.event, Event::ContractRolledBack(_)) {
+                    // What the contract gave back may be submitted again.
+                    let ours = |agg: &UnitId| agg.chain == chain;
+                    self.included.retain(|purpose, _| !matches!(purpose, Purpose::Submission { agg } if ours(agg)));
+                }
                 take_chain(self.chains.entry(chain).or_default(), time, &recorded.event);
                 Ok(())
             }
@@ -279,6 +290,7 @@ impl Model {
                 version: TxVersion(1),
                 signed: BTreeMap::new(),
                 included: None,
+                reverted: false,
                 closed: false,
             };
             self.slots.insert(id, slot);
@@ -296,9 +308,9 @@ impl Model {
                     self.included.insert(version.purpose, id);
                 }
             }
-            Event::TxReverted(e) => slot.included = Some(e.version),
+            Event::TxReverted(e) => (slot.included, slot.reverted) = (Some(e.version), true),
             Event::TxReorged(e) => {
-                slot.included = None;
+                (slot.included, slot.reverted) = (None, false);
                 if let Some(version) = slot.signed.get(&e.version)
                     && self.included.get(&version.purpose) == Some(&id)
                 {
@@ -315,7 +327,9 @@ impl Model {
 fn new_unit(id: UnitId, event: &Event) -> Option<ModelUnit> {
     let (range, members, commitments, terms, stage) = match event {
         Event::SpanCreated(e) => (e.range, Vec::new(), e.commitments, None, Stage::Waiting),
-        Event::AggQueued(e) => (e.range, e.members.clone(), e.terms.commitments, Some(e.terms), Stage::Queued),
+        Event::AggQueued(e) => {
+            (e.range, e.members.clone(), e.terms.commitments, Some(e.terms), Stage::Queued)
+        }
         _ => return None,
     };
     Some(ModelUnit {
@@ -422,7 +436,8 @@ fn ended(unit: &mut ModelUnit, time: Micros, event: &Event) {
 fn submitted(unit: &mut ModelUnit, event: &Event) {
     match event {
         Event::CheckpointStarted(e) => {
-            (unit.checkpoint, unit.stage, unit.refused) = (Some((e.block, None)), Stage::Checkpointing, false);
+            (unit.checkpoint, unit.stage, unit.refused) =
+                (Some((e.block, None)), Stage::Checkpointing, false);
         }
         Event::Checkpointed(e) => {
             (unit.checkpoint, unit.stage) = (Some((e.block.number, Some(e.block.hash))), Stage::Waiting);

@@ -41,10 +41,18 @@ pub struct Batch {
 }
 
 /// The batches from `first` to `last`, which are a batch's first and a batch's last position.
-pub(super) fn batches<S: Sequence>(log: &Log<S>, first: Position, last: Position) -> Result<Vec<Batch>, String> {
+pub(super) fn batches<S: Sequence>(
+    log: &Log<S>,
+    first: Position,
+    last: Position,
+) -> Result<Vec<Batch>, String> {
     let mut batches = Vec::new();
     let mut failure = None;
-    let read = log.reader().for_each(first, last, &mut |position, stored| match take(&mut batches, position, stored) {
+    let read = log.reader().for_each(first, last, &mut |position, stored| match take(
+        &mut batches,
+        position,
+        stored,
+    ) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => {
             failure = Some(format!("position {position}: {error}"));
@@ -67,7 +75,8 @@ fn take(batches: &mut Vec<Batch>, position: Position, stored: &[u8]) -> Result<(
         hash: record_hash(stored),
     };
     if let Some(cause) = envelope.cause {
-        let input = Input::decode(cause.name, cause.version, cause.bytes).map_err(|error| error.to_string())?;
+        let input =
+            Input::decode(cause.name, cause.version, cause.bytes).map_err(|error| error.to_string())?;
         let by_operator = matches!(envelope.actor, Actor::Operator(_));
         batches.push(Batch { time: envelope.recorded_at, input, by_operator, events: vec![recorded] });
         return Ok(());

@@ -13,10 +13,20 @@ impl Checker {
             let broken = match decide(&mut probe, batch.time, &batch.input) {
                 Err(error) => Some(format!("{} is refused: {error}", batch.input.name())),
                 Ok(decision) => {
-                    let decided = decision.events.iter().map(|new| (new.stream, new.revision, &new.correlation, &new.event));
-                    let recorded = batch.events.iter().map(|old| (old.stream, old.revision, &old.correlation, &old.event));
+                    let decided = decision
+                        .events
+                        .iter()
+                        .map(|new| (new.stream, new.revision, &new.correlation, &new.event));
+                    let recorded = batch
+                        .events
+                        .iter()
+                        .map(|old| (old.stream, old.revision, &old.correlation, &old.event));
                     (!decided.eq(recorded)).then(|| {
-                        format!("{} leads to other events than recorded: {:?}", batch.input.name(), decision.events)
+                        format!(
+                            "{} leads to other events than recorded: {:?}",
+                            batch.input.name(),
+                            decision.events
+                        )
                     })
                 }
             };

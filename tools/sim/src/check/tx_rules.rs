@@ -20,16 +20,19 @@ impl Checker {
                 rule("one purpose per nonce", open, || format!("{id} is reserved again while it is open"))
                     .or_else(|| self.carried_elsewhere(id, e.purpose))
             }
-            Event::TxReplaced(e) => replaced(id, slot?, e.purpose).or_else(|| self.carried_elsewhere(id, e.purpose)),
+            Event::TxReplaced(e) => {
+                replaced(id, slot?, e.purpose).or_else(|| self.carried_elsewhere(id, e.purpose))
+            }
             Event::TxIncluded(e) => {
                 let purpose = slot?.signed.get(&e.version)?.purpose;
                 let other = self.model.included.get(&purpose).filter(|other| **other != id);
                 let twice = purpose != Purpose::Release && other.is_some();
-                rule("purpose once", twice, || format!("{purpose:?} is included in {id} and in {other:?}")).or_else(|| {
-                    rule("truth", !world.l1.was_mined(e.hash, e.block), || {
-                        format!("{id} is included in {}, which never held it", e.block)
+                rule("purpose once", twice, || format!("{purpose:?} is included in {id} and in {other:?}"))
+                    .or_else(|| {
+                        rule("truth", !world.l1.was_mined(e.hash, e.block), || {
+                            format!("{id} is included in {}, which never held it", e.block)
+                        })
                     })
-                })
             }
             _ => None,
         }
@@ -40,8 +43,12 @@ impl Checker {
         if purpose == Purpose::Release {
             return None;
         }
-        let open = self.model.slots.range(lowest(id)..).take_while(|(other, _)| other.signer.l1 == id.signer.l1);
-        let other = open.filter(|(other, slot)| **other != id && !slot.closed && slot.purpose == purpose).map(|(other, _)| *other).next()?;
+        let open =
+            self.model.slots.range(lowest(id)..).take_while(|(other, _)| other.signer.l1 == id.signer.l1);
+        let other = open
+            .filter(|(other, slot)| **other != id && !slot.closed && !slot.reverted && slot.purpose == purpose)
+            .map(|(other, _)| *other)
+            .next()?;
         rule("purpose once", true, || format!("{purpose:?} is in flight in {id} and in {other}"))
     }
 }
@@ -58,5 +65,7 @@ fn replaced(id: SlotId, slot: &ModelSlot, purpose: Purpose) -> Broken {
         (Purpose::Checkpoint { agg: before, .. }, Purpose::Checkpoint { agg, .. }) => before == agg,
         (before, now) => before == now,
     };
-    rule("one purpose per nonce", !fits, || format!("{id} was for {:?} and is for {purpose:?} now", slot.purpose))
+    rule("one purpose per nonce", !fits, || {
+        format!("{id} was for {:?} and is for {purpose:?} now", slot.purpose)
+    })
 }

@@ -1,12 +1,12 @@
 //! Rules about spans and aggregates, each looked at before its event is taken in.
 
 use prooflog_events::event::{
-    AggQueued, CheckpointStarted, Event, InvalidReason, ProofFulfilled, ProofPruned, Retried, SpanCreated, SpanOrigin,
-    SubmissionConfirmed, Unfulfillable, WitnessGenStarted,
+    AggQueued, CheckpointStarted, Event, InvalidReason, ProofFulfilled, ProofPruned, Retried, SpanCreated,
+    SpanOrigin, SubmissionConfirmed, Unfulfillable, WitnessGenStarted,
 };
 use prooflog_events::ids::{Attempt, L1Number, Range, StreamId, UnitId, UnitKind};
 use prooflog_events::input::Input;
-use prooflog_events::values::{Control, FailureClass};
+use prooflog_events::values::{Control, DegradedReason, FailureClass};
 
 use super::{Batch, Checker, ModelChain, ModelUnit, Recorded, Stage};
 use crate::world::{Verdict, World, blob_ref};
@@ -33,9 +33,9 @@ impl Checker {
         }
         let unit = chain.units.get(&id)?;
         match &recorded.event {
-            Event::WitnessGenStarted(e) => {
-                started(batch, chain, unit, e).or_else(|| self.limits(chain, unit)).or_else(|| bought_before(chain, unit))
-            }
+            Event::WitnessGenStarted(e) => started(batch, chain, unit, e)
+                .or_else(|| self.limits(chain, unit))
+                .or_else(|| bought_before(chain, unit)),
             Event::Retried(e) => retried(batch, chain, unit, e),
             Event::ProofRequested(e) => requested(unit, e.attempt, &e.proof_id, world),
             Event::ProofFulfilled(e) => fulfilled(unit, e, world),
@@ -77,11 +77,15 @@ impl Checker {
             .chains
             .values()
             .filter(|other| {
-                let account = |chain: &ModelChain| chain.policy.as_ref().map(|policy| policy.prover_account.clone());
+                let account =
+                    |chain: &ModelChain| chain.policy.as_ref().map(|policy| policy.prover_account.clone());
                 !policy.prover_account.is_empty() && account(other).as_ref() == Some(&policy.prover_account)
             })
             .map(|other| {
-                other.live().filter(|unit| unit.id.kind == UnitKind::Span && unit.stage.is_in_flight()).count() as u64
+                other
+                    .live()
+                    .filter(|unit| unit.id.kind == UnitKind::Span && unit.stage.is_in_flight())
+                    .count() as u64
             })
             .sum();
         let over_witness = witnesses >= u64::from(policy.max_witness_in_flight);
@@ -126,9 +130,12 @@ fn span_created(chain: &ModelChain, id: UnitId, e: &SpanCreated, world: &World) 
         })
         .or_else(|| {
             let fits = parent.is_some_and(|parent| {
-                parent.stage == Stage::Split && (parent.range.start == e.range.start || parent.range.end == e.range.end)
+                parent.stage == Stage::Split
+                    && (parent.range.start == e.range.start || parent.range.end == e.range.end)
             });
-            rule("halves", is_half && !fits, || format!("{id} {} is no half of {:?}", e.range, parent.map(|p| p.range)))
+            rule("halves", is_half && !fits, || {
+                format!("{id} {} is no half of {:?}", e.range, parent.map(|p| p.range))
+            })
         })
 }
 
@@ -139,7 +146,9 @@ fn agg_queued(chain: &ModelChain, id: UnitId, e: &AggQueued) -> Broken {
     for member in &e.members {
         match chain.units.get(&UnitId::span(id.chain, *member)) {
             None => trouble = Some(format!("member {member} is unknown")),
-            Some(span) if span.stage != Stage::Proven => trouble = Some(format!("member {member} is {:?}", span.stage)),
+            Some(span) if span.stage != Stage::Proven => {
+                trouble = Some(format!("member {member} is {:?}", span.stage))
+            }
             Some(span) if span.range.start != at => {
                 trouble = Some(format!("member {member} starts at {} and not at {at}", span.range.start));
             }
@@ -178,7 +187,10 @@ fn started(batch: &Batch, chain: &ModelChain, unit: &ModelUnit, e: &WitnessGenSt
         || chain.values.as_ref().is_some_and(|values| values.optimistic);
     let expected = unit.next_attempt.0 == 0 || e.attempt == unit.next_attempt;
     rule("one attempt", unit.stage != Stage::Waiting || e.attempt <= unit.attempt || !expected, || {
-        format!("{id} starts attempt {} while it is {:?} after attempt {}", e.attempt, unit.stage, unit.attempt)
+        format!(
+            "{id} starts attempt {} while it is {:?} after attempt {}",
+            e.attempt, unit.stage, unit.attempt
+        )
     })
     .or_else(|| rule("held back", held, || format!("{id} starts although work is held back")))
     .or_else(|| {
@@ -188,7 +200,9 @@ fn started(batch: &Batch, chain: &ModelChain, unit: &ModelUnit, e: &WitnessGenSt
     })
     .or_else(|| {
         let now = chain.commitments();
-        rule("commitments", now != Some(unit.commitments), || format!("{id} starts under {:?}, now is {now:?}", unit.commitments))
+        rule("commitments", now != Some(unit.commitments), || {
+            format!("{id} starts under {:?}, now is {now:?}", unit.commitments)
+        })
     })
     .or_else(|| agg_started(chain, unit))
 }
@@ -216,7 +230,13 @@ fn agg_started(chain: &ModelChain, unit: &ModelUnit) -> Broken {
 /// The highest bound on the L1 heads of an aggregate's members.
 fn bound(chain: &ModelChain, unit: &ModelUnit) -> L1Number {
     let member = |number: &u64| chain.units.get(&UnitId::span(unit.id.chain, *number));
-    unit.members.iter().filter_map(member).filter_map(|span| span.proof).map(|proof| proof.bound).max().unwrap_or_default()
+    unit.members
+        .iter()
+        .filter_map(member)
+        .filter_map(|span| span.proof)
+        .map(|proof| proof.bound)
+        .max()
+        .unwrap_or_default()
 }
 
 /// A proof that is held and still fits is never bought again.
@@ -225,7 +245,9 @@ fn bought_before(chain: &ModelChain, unit: &ModelUnit) -> Broken {
         chain.units.get(id).is_some_and(|other| {
             let usable = match other.invalid {
                 None => other.stage == Stage::Settled,
-                Some(InvalidReason::Straddles | InvalidReason::Commitments | InvalidReason::Superseded) => true,
+                Some(InvalidReason::Straddles | InvalidReason::Commitments | InvalidReason::Superseded) => {
+                    true
+                }
                 Some(_) => false,
             };
             other.id.kind == UnitKind::Span && usable && other.commitments == unit.commitments
@@ -233,7 +255,9 @@ fn bought_before(chain: &ModelChain, unit: &ModelUnit) -> Broken {
     };
     let kept = chain.kept.get(&unit.range)?;
     let held = kept.iter().find(same).filter(|_| unit.id.kind == UnitKind::Span)?;
-    rule("usable proof", true, || format!("{} {} is bought although {held} holds its proof", unit.id, unit.range))
+    rule("usable proof", true, || {
+        format!("{} {} is bought although {held} holds its proof", unit.id, unit.range)
+    })
 }
 
 fn retried(batch: &Batch, chain: &ModelChain, unit: &ModelUnit, e: &Retried) -> Broken {
@@ -251,7 +275,10 @@ fn retried(batch: &Batch, chain: &ModelChain, unit: &ModelUnit, e: &Retried) -> 
     })
     .or_else(|| {
         rule("budget", unit.stage == Stage::Failed && unit.certain >= policy.park_after, || {
-            format!("{id} is retried after {} failures of its own, {} are allowed", unit.certain, policy.park_after)
+            format!(
+                "{id} is retried after {} failures of its own, {} are allowed",
+                unit.certain, policy.park_after
+            )
         })
     })
     .or_else(|| {
@@ -262,11 +289,20 @@ fn retried(batch: &Batch, chain: &ModelChain, unit: &ModelUnit, e: &Retried) -> 
     })
 }
 
-fn requested(unit: &ModelUnit, attempt: Attempt, id: &prooflog_events::ids::ProofId, world: &World) -> Broken {
+fn requested(
+    unit: &ModelUnit,
+    attempt: Attempt,
+    id: &prooflog_events::ids::ProofId,
+    world: &World,
+) -> Broken {
     let job = world.provers.get(&unit.id.chain).and_then(|prover| prover.job(id));
     let ours = job.is_some_and(|job| job.unit == unit.id && job.attempt <= attempt);
     rule("truth", !ours || unit.attempt != attempt, || {
-        format!("{} attempt {attempt} has the id {id}, which the prover gave to {:?}", unit.id, job.map(|job| (job.unit, job.attempt)))
+        format!(
+            "{} attempt {attempt} has the id {id}, which the prover gave to {:?}",
+            unit.id,
+            job.map(|job| (job.unit, job.attempt))
+        )
     })
 }
 
@@ -277,10 +313,11 @@ fn fulfilled(unit: &ModelUnit, e: &ProofFulfilled, world: &World) -> Broken {
             && job.attempt <= e.attempt
             && matches!(&job.verdict, Verdict::Proof { bytes, .. } if blob_ref(bytes) == e.proof)
     });
-    rule("truth", !made, || format!("{} attempt {} has a proof that nobody made for it", unit.id, e.attempt)).or_else(|| {
-        let exact = e.l1_head.is_some_and(|head| head.number > e.l1_bound);
-        rule("checkpoint", exact, || format!("{} has a bound below its L1 head", unit.id))
-    })
+    rule("truth", !made, || format!("{} attempt {} has a proof that nobody made for it", unit.id, e.attempt))
+        .or_else(|| {
+            let exact = e.l1_head.is_some_and(|head| head.number > e.l1_bound);
+            rule("checkpoint", exact, || format!("{} has a bound below its L1 head", unit.id))
+        })
 }
 
 fn unfulfillable(unit: &ModelUnit, e: &Unfulfillable, world: &World) -> Broken {
@@ -310,7 +347,9 @@ fn checkpoint_started(chain: &ModelChain, unit: &ModelUnit, e: &CheckpointStarte
         format!("{} checkpoints {}, a member's L1 head may be {bound}", unit.id, e.block)
     })
     .or_else(|| {
-        rule("checkpoint", e.block.0 >= world.l1.height(), || format!("{} checkpoints the head or above", unit.id))
+        rule("checkpoint", e.block.0 >= world.l1.height(), || {
+            format!("{} checkpoints the head or above", unit.id)
+        })
     })
     .or_else(|| held_sending(chain, unit))
 }
@@ -320,7 +359,11 @@ fn submission_started(chain: &ModelChain, unit: &ModelUnit) -> Broken {
     rule("aggregate", latest != Some(unit.range.start), || {
         format!("{} is submitted from {}, the contract stands at {latest:?}", unit.id, unit.range.start)
     })
-    .or_else(|| rule("aggregate", unit.stage != Stage::Proven, || format!("{} is submitted while {:?}", unit.id, unit.stage)))
+    .or_else(|| {
+        rule("aggregate", unit.stage != Stage::Proven, || {
+            format!("{} is submitted while {:?}", unit.id, unit.stage)
+        })
+    })
     .or_else(|| {
         rule("aggregate", chain.next_block().is_none_or(|next| unit.range.end < next), || {
             format!("{} is submitted below the block that is accepted next", unit.id)
@@ -331,7 +374,7 @@ fn submission_started(chain: &ModelChain, unit: &ModelUnit) -> Broken {
 
 fn held_sending(chain: &ModelChain, unit: &ModelUnit) -> Broken {
     let held = chain.paused.contains(&Control::Submitting)
-        || !chain.degraded.is_empty()
+        || chain.degraded.iter().any(|reason| *reason != DegradedReason::Disk)
         || chain.values.as_ref().is_some_and(|values| !values.approved || values.optimistic);
     rule("held back", held, || format!("{} sends although that is held back", unit.id))
 }
@@ -354,7 +397,11 @@ pub(super) fn halves_cover(chain: &ModelChain, parent: UnitId, low: u64, high: u
     let whole: Option<Range> = chain.units.get(&parent).map(|unit| unit.range);
     let covered = match (whole, range(low), range(high)) {
         (Some(whole), Some(low), Some(high)) => {
-            low.start == whole.start && low.end == high.start && high.end == whole.end && low.blocks() > 0 && high.blocks() > 0
+            low.start == whole.start
+                && low.end == high.start
+                && high.end == whole.end
+                && low.blocks() > 0
+                && high.blocks() > 0
         }
         _ => false,
     };

@@ -88,20 +88,27 @@ impl<M: Medium> Sim<'_, M> {
     }
 
     fn incident_of_contract(&mut self, incident: Incident) {
-        let address = |sim: &Self, chain: ChainId| sim.world.oracles.get(&chain).copied().unwrap_or(Address([0; 20]));
+        let address =
+            |sim: &Self, chain: ChainId| sim.world.oracles.get(&chain).copied().unwrap_or(Address([0; 20]));
         match incident {
             Incident::ForeignOutput(chain, blocks) => {
-                let Some(latest) = self.world.oracle(chain).and_then(crate::world::Oracle::latest) else { return };
+                let Some(latest) = self.world.oracle(chain).and_then(crate::world::Oracle::latest) else {
+                    return;
+                };
                 let final_head = self.world.rollups.get(&chain).map_or(L2Block(0), |rollup| rollup.finalized);
                 let block = L2Block(latest.block.0 + blocks).min(final_head);
                 self.deed(Deed::ForeignOutput(address(self, chain), block));
             }
             Incident::Delete(chain, count) => self.deed(Deed::Delete(address(self, chain), count)),
             Incident::Interval(chain, blocks) => self.deed(Deed::Interval(address(self, chain), blocks)),
-            Incident::Factory(chain) => self.deed(Deed::Factory(address(self, chain), Some(Address([0xfa; 20])))),
+            Incident::Factory(chain) => {
+                self.deed(Deed::Factory(address(self, chain), Some(Address([0xfa; 20]))))
+            }
             Incident::NewKeys(chain, secs) => {
                 let (range, agg) = (mix(&[self.now.0, 1]), mix(&[self.now.0, 2]));
-                let Some(config) = self.world.oracle(chain).map(|oracle| oracle.values.rollup_config) else { return };
+                let Some(config) = self.world.oracle(chain).map(|oracle| oracle.values.rollup_config) else {
+                    return;
+                };
                 self.deed(Deed::Commitments(address(self, chain), range, config, agg));
                 self.later(secs, Incident::ServerKeys(chain));
             }

@@ -24,7 +24,7 @@ use prooflog_log::Fault;
 
 use crate::adapter::{Adapter, LostRule};
 use crate::check::{Checker, Violation};
-use crate::process::{FeedError, Fed, Process};
+use crate::process::{Fed, FeedError, Process};
 use crate::rng::Rng;
 use crate::sabotage::Sabotage;
 use crate::scenario::{Incident, Scenario};
@@ -130,7 +130,8 @@ pub struct Sim<'w, M: Medium> {
     targets: BTreeMap<ChainId, L2Block>,
     deadline: Option<Micros>,
     done: bool,
-    idle_from: Option<u64>,
+    /// Hours of standing still, and the batches before the last of them.
+    idle_from: Option<(u64, u64)>,
     figures: Figures,
     trace: VecDeque<String>,
     watch: Option<Watch<'w>>,
@@ -164,9 +165,11 @@ impl<M: Medium> Sim<'_, M> {
             self.final_checks();
         }
         let digest = self.process.as_ref().map_or(Hash32::ZERO, |process| process.state().digest());
-        let latest = self.world.oracles.keys().filter_map(|chain| {
-            Some((*chain, self.world.oracle(*chain)?.latest()?.block))
-        });
+        let latest = self
+            .world
+            .oracles
+            .keys()
+            .filter_map(|chain| Some((*chain, self.world.oracle(*chain)?.latest()?.block)));
         Report {
             seed: self.plan.seed,
             figures: self.figures,
@@ -205,7 +208,9 @@ impl<M: Medium> Sim<'_, M> {
                 self.after_block();
             }
             What::Incident(incident) => self.incident(incident),
-            What::Heard { epoch, batch, last, forget } if epoch == self.epoch => self.hear(batch, last, &forget),
+            What::Heard { epoch, batch, last, forget } if epoch == self.epoch => {
+                self.hear(batch, last, &forget)
+            }
             What::Answer { epoch, key, answer } if epoch == self.epoch => self.answered(&key, answer),
             What::Witness { epoch, key, chain, witness, breaks } => {
                 let answer = self.world.finish_witness(chain, witness, breaks);
@@ -262,7 +267,13 @@ impl<M: Medium> Sim<'_, M> {
         let lost = self.lost_rule(effect);
         let reply = self.adapter.perform(&mut self.world, effect, &read, lost);
         let (epoch, key) = (self.epoch, effect.key());
-        if !matches!(key, EffectKey::ReadNode(_) | EffectKey::ReadContract(_) | EffectKey::ReadSigner(_) | EffectKey::ValidateServer(_)) {
+        if !matches!(
+            key,
+            EffectKey::ReadNode(_)
+                | EffectKey::ReadContract(_)
+                | EffectKey::ReadSigner(_)
+                | EffectKey::ValidateServer(_)
+        ) {
             self.note(|| format!("call {key:?}"));
         }
         match reply {
@@ -348,10 +359,10 @@ impl<M: Medium> Sim<'_, M> {
             },
             Some(_) => CrashPoint::None,
             None if self.deadline.is_some() => CrashPoint::None,
-            None if self.rng.below(10_000) < u64::from(self.plan.crash_per_append) => {
-                self.rng.pick(&[CrashPoint::Before, CrashPoint::Unreported, CrashPoint::Unheard, CrashPoint::Heard])
-                    .unwrap_or(CrashPoint::None)
-            }
+            None if self.rng.below(10_000) < u64::from(self.plan.crash_per_append) => self
+                .rng
+                .pick(&[CrashPoint::Before, CrashPoint::Unreported, CrashPoint::Unheard, CrashPoint::Heard])
+                .unwrap_or(CrashPoint::None),
             None => CrashPoint::None,
         };
         let fault = match point {
@@ -370,8 +381,11 @@ impl<M: Medium> Sim<'_, M> {
         self.figures.batches += 1;
         self.figures.appends += 1;
         if self.options.trace > 0 {
-            let events: Vec<String> =
-                fed.events.iter().map(|event| format!("\n             {} {:?}", event.stream, event.event)).collect();
+            let events: Vec<String> = fed
+                .events
+                .iter()
+                .map(|event| format!("\n             {} {:?}", event.stream, event.event))
+                .collect();
             self.note(|| format!("{} {input:?} => up to {last}{}", input.name(), events.concat()));
         }
         let (batch, forget) = (fed.batch, fed.forget);
@@ -445,7 +459,9 @@ enum CrashPoint {
 /// Runs a scenario in memory.
 #[must_use]
 pub fn run_seed(plan: Scenario, options: Options) -> Report {
-    let log = prooflog_events::ids::LogId(crate::rng::mix(&[0x106, plan.seed]).0.first_chunk().copied().unwrap_or([7; 16]));
+    let log = prooflog_events::ids::LogId(
+        crate::rng::mix(&[0x106, plan.seed]).0.first_chunk().copied().unwrap_or([7; 16]),
+    );
     let seed = plan.seed;
     match Sim::new(plan, Memory(log), options, None) {
         Ok(sim) => sim.run(),

@@ -18,7 +18,9 @@ const VISIT_SECS: u64 = 300;
 /// Seconds in which nothing may happen once nothing changes.
 const IDLE_SECS: u64 = 3_600;
 /// Batches in those seconds at most: stalls are noted, proofs pruned, modes left.
-const IDLE_BATCHES: u64 = 60;
+const IDLE_BATCHES: u64 = 40;
+/// Hours after which all work must have come to its end.
+const IDLE_TRIES: u64 = 12;
 
 impl<M: Medium> Sim<'_, M> {
     /// The faults stop.
@@ -28,7 +30,11 @@ impl<M: Medium> Sim<'_, M> {
         self.deadline = Some(self.now.plus_secs(self.plan.quiet_secs));
         let chains: Vec<_> = self.world.oracles.iter().map(|(chain, oracle)| (*chain, *oracle)).collect();
         for (chain, oracle) in chains {
-            for deed in [Deed::Optimistic(oracle, false), Deed::Approved(oracle, true), Deed::RouteBroken(oracle, false)] {
+            for deed in [
+                Deed::Optimistic(oracle, false),
+                Deed::Approved(oracle, true),
+                Deed::RouteBroken(oracle, false),
+            ] {
                 self.world.l1.pending.push(deed);
             }
             if let Some(rollup) = self.world.rollups.get(&chain) {
@@ -68,7 +74,9 @@ impl<M: Medium> Sim<'_, M> {
             for (unit, hopeless, members) in parked {
                 if hopeless && unit.kind == UnitKind::Agg {
                     commands.push(Command::Cancel { unit });
-                    commands.extend(members.iter().map(|span| Command::Cancel { unit: UnitId::span(chain, *span) }));
+                    commands.extend(
+                        members.iter().map(|span| Command::Cancel { unit: UnitId::span(chain, *span) }),
+                    );
                 } else {
                     commands.push(Command::Unpark { unit });
                 }
@@ -83,7 +91,8 @@ impl<M: Medium> Sim<'_, M> {
 
     /// Feeds an operator's command.
     pub(super) fn command(&mut self, command: Command) {
-        let input: Input = OperatorCommanded { name: "ann".to_owned(), command, note: "simulated".to_owned() }.into();
+        let input: Input =
+            OperatorCommanded { name: "ann".to_owned(), command, note: "simulated".to_owned() }.into();
         self.feed(&input, Origin { operator: Some("ann".to_owned()), ..Origin::default() });
     }
 
@@ -132,32 +141,30 @@ impl<M: Medium> Sim<'_, M> {
 
     /// The rollups' heads stand still for so long that all work ends.
     fn stand_still(&mut self) {
-        let settle = self.now.plus_secs(2 * IDLE_SECS);
         for rollup in self.world.rollups.values_mut() {
-            rollup.stalled_until = settle.plus_secs(10 * IDLE_SECS);
+            rollup.stalled_until = self.now.plus_secs((IDLE_TRIES + 2) * IDLE_SECS);
         }
         self.queue.retain(|_, what| !matches!(what, What::Heal));
-        self.idle_from = Some(u64::MAX);
-        self.at(settle, What::Idle);
+        self.idle_from = Some((0, self.figures.batches));
+        let end = self.now.plus_secs(IDLE_SECS);
+        self.at(end, What::Idle);
     }
 
-    /// Twice: before and after the time in which nothing may happen.
+    /// Every hour of standing still: one of them must have been quiet.
     pub(super) fn idle(&mut self) {
-        match self.idle_from {
-            Some(u64::MAX) => {
-                self.idle_from = Some(self.figures.batches);
-                let end = self.now.plus_secs(IDLE_SECS);
-                self.at(end, What::Idle);
-            }
-            Some(before) => {
-                let batches = self.figures.batches.saturating_sub(before);
-                if batches > IDLE_BATCHES {
-                    self.violate("busy loop", format!("{batches} batches in an hour in which nothing changed"));
-                }
-                self.done = true;
-            }
-            None => {}
+        let Some((tries, before)) = self.idle_from else { return };
+        let batches = self.figures.batches.saturating_sub(before);
+        if batches <= IDLE_BATCHES {
+            self.done = true;
+            return;
         }
+        if tries >= IDLE_TRIES {
+            let text = format!("{batches} batches in an hour, {tries} hours after everything stood still");
+            return self.violate("busy loop", text);
+        }
+        self.idle_from = Some((tries + 1, self.figures.batches));
+        let end = self.now.plus_secs(IDLE_SECS);
+        self.at(end, What::Idle);
     }
 
     /// The fold from the empty log, the chain of hashes, and what is owed, at the end.
@@ -168,7 +175,11 @@ impl<M: Medium> Sim<'_, M> {
         match fold(log, None) {
             Ok(state) if state.digest() == digest => {}
             Ok(_) => {
-                return self.checker.violate("fold", self.now, "the final state is not the fold of the log".to_owned());
+                return self.checker.violate(
+                    "fold",
+                    self.now,
+                    "the final state is not the fold of the log".to_owned(),
+                );
             }
             Err(error) => return self.checker.violate("fold", self.now, error),
         }

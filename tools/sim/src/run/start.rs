@@ -49,7 +49,8 @@ fn keys(chain: ChainId, generation: u64) -> (Commitments, Hash32) {
 fn contract(plan: &ChainPlan, genesis: Micros) -> Oracle {
     let (commitments, agg_vkey) = keys(plan.id, 0);
     let root = output_root(plan.id, FIRST_OUTPUT);
-    let output = Output { root, block: FIRST_OUTPUT, tx: Hash32::ZERO, sender: Address([0; 20]), time: START };
+    let output =
+        Output { root, block: FIRST_OUTPUT, tx: Hash32::ZERO, sender: Address([0; 20]), time: START };
     Oracle {
         chain: plan.id,
         address: oracle_address(plan.id),
@@ -111,7 +112,9 @@ fn world(plan: &Scenario) -> World {
         let commitments = Commitments { mode: chain.policy.mode, ..commitments };
         world.rollups.insert(chain.id, rollup(chain));
         world.oracles.insert(chain.id, oracle_address(chain.id));
-        world.provers.insert(chain.id, Prover::new(chain.id, plan.seed, chain.profile, commitments, agg_vkey));
+        world
+            .provers
+            .insert(chain.id, Prover::new(chain.id, plan.seed, chain.profile, commitments, agg_vkey));
     }
     world
 }
@@ -143,7 +146,8 @@ impl<'w, M: Medium> Sim<'w, M> {
     ) -> Result<Self, prooflog_events::port::SequenceError> {
         let sequence = medium.create()?;
         let log = prooflog_events::port::SequenceRead::log_id(&sequence);
-        let configured: BTreeMap<_, _> = plan.chains.iter().map(|chain| (chain.id, configured(chain))).collect();
+        let configured: BTreeMap<_, _> =
+            plan.chains.iter().map(|chain| (chain.id, configured(chain))).collect();
         let checker = Checker::new(plan.seed, log, options.sabotage == Sabotage::None);
         let mut sim = Self {
             world: world(&plan),
@@ -219,7 +223,10 @@ impl<'w, M: Medium> Sim<'w, M> {
             let (short, long) = (fold(&log, snapshot.clone()), fold(&log, None));
             if short.as_ref().map(|state| state.digest()) != long.as_ref().map(|state| state.digest()) {
                 let error = short.err().unwrap_or_default();
-                self.violate("snapshot", format!("the snapshot at {at} and its tail give another state {error}"));
+                self.violate(
+                    "snapshot",
+                    format!("the snapshot at {at} and its tail give another state {error}"),
+                );
             }
         }
         let opening = Opening {
@@ -250,7 +257,9 @@ impl<'w, M: Medium> Sim<'w, M> {
             Err(FeedError::Append(text) | FeedError::Bug(text)) => {
                 return self.violate("legal events", format!("the process does not start: {text}"));
             }
-            Err(FeedError::Refused) => return self.violate("legal events", "the start was refused".to_owned()),
+            Err(FeedError::Refused) => {
+                return self.violate("legal events", "the start was refused".to_owned());
+            }
         }
         let configured: Vec<ChainConfigured> = self.configured.values().cloned().collect();
         for chain in configured {

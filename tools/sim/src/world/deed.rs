@@ -4,7 +4,6 @@
 
 use prooflog_events::ids::{Address, ChainId, Hash32, L1Ref, L2Block, Micros, Wei};
 
-
 use super::l1::Ledger;
 use super::oracle::Output;
 use super::proof::output_root;
@@ -72,7 +71,8 @@ impl Deed {
                 oracle.outputs.truncate(kept);
             }
             Self::ForeignOutput(_, block) => {
-                let in_future = oracle.l2_genesis.plus_secs(block.0.saturating_mul(oracle.l2_block_secs)) >= time;
+                let in_future =
+                    oracle.l2_genesis.plus_secs(block.0.saturating_mul(oracle.l2_block_secs)) >= time;
                 if *block < oracle.next_block() || in_future || oracle.values.optimistic {
                     return;
                 }
@@ -91,4 +91,3 @@ impl Deed {
         matches!(self, Self::Delete(oracle, _) if *oracle == address)
     }
 }
-

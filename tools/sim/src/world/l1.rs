@@ -260,10 +260,13 @@ impl L1 {
             let nonce = ledger.nonces.get(&account).copied().unwrap_or(0);
             self.mempool.retain(|(from, waiting), _| *from != account || *waiting >= nonce);
             let Some(versions) = self.mempool.get(&(account, nonce)) else { return };
-            let payable = |hash: &&Hash32| self.signed.get(*hash).is_some_and(|tx| tx.fees.max_fee.0 >= base_fee);
+            let payable =
+                |hash: &&Hash32| self.signed.get(*hash).is_some_and(|tx| tx.fees.max_fee.0 >= base_fee);
             // A builder may still hold a version that was replaced.
             let old = self.rng.chance(50).then(|| versions.iter().find(payable)).flatten();
-            let Some(tx) = old.or_else(|| versions.last().filter(payable)).and_then(|hash| self.signed.get(hash)) else {
+            let Some(tx) =
+                old.or_else(|| versions.last().filter(payable)).and_then(|hash| self.signed.get(hash))
+            else {
                 return;
             };
             if !self.rng.chance(mood.inclusion) {
@@ -309,7 +312,9 @@ impl L1 {
 
     /// Takes a transaction from an endpoint, as a node would.
     pub fn broadcast(&mut self, hash: Hash32) -> (BroadcastOutcome, &'static str) {
-        let Some(tx) = self.signed.get(&hash) else { return (BroadcastOutcome::Rejected, "not a transaction") };
+        let Some(tx) = self.signed.get(&hash) else {
+            return (BroadcastOutcome::Rejected, "not a transaction");
+        };
         if self.mined.contains_key(&hash) {
             return (BroadcastOutcome::Accepted, "already known");
         }
@@ -361,7 +366,13 @@ impl L1 {
     ///
     /// # Errors
     /// Why it would revert.
-    pub fn simulate(&self, number: u64, payload: &Payload, sender: Address, value: u128) -> Result<(), Refusal> {
+    pub fn simulate(
+        &self,
+        number: u64,
+        payload: &Payload,
+        sender: Address,
+        value: u128,
+    ) -> Result<(), Refusal> {
         let Some(head) = self.block(number) else { return Err(refuse(RefusalClass::Other, "no such block")) };
         let mut ledger = Ledger::clone(&head.ledger);
         let hash_of = |below: u64| self.block(below).filter(|_| below < number).map(|block| block.at.hash);
@@ -431,7 +442,16 @@ mod tests {
         let fees = Fees { max_fee: Wei(gwei * GWEI), tip: Wei(gwei * GWEI / 10) };
         let purpose = Purpose::Submission { agg: UnitId::agg(prooflog_events::ids::ChainId(1), 1) };
         let (from, nonce) = (OURS, Nonce(nonce));
-        let tx = Tx { hash, from, nonce, fees, gas_limit: 30_000, value: Wei(0), payload: Payload::Empty, purpose };
+        let tx = Tx {
+            hash,
+            from,
+            nonce,
+            fees,
+            gas_limit: 30_000,
+            value: Wei(0),
+            payload: Payload::Empty,
+            purpose,
+        };
         l1.signed.insert(hash, tx);
         hash
     }
@@ -439,7 +459,8 @@ mod tests {
     #[test]
     fn a_replacement_must_raise_both_fees_by_a_tenth() {
         let mut l1 = chain();
-        let (first, low, high) = (sign(&mut l1, 1, 0, 100), sign(&mut l1, 2, 0, 109), sign(&mut l1, 3, 0, 110));
+        let (first, low, high) =
+            (sign(&mut l1, 1, 0, 100), sign(&mut l1, 2, 0, 109), sign(&mut l1, 3, 0, 110));
         assert_eq!(l1.broadcast(first).0, BroadcastOutcome::Accepted);
         assert_eq!(l1.broadcast(low).0, BroadcastOutcome::Underpriced);
         assert_eq!(l1.broadcast(high).0, BroadcastOutcome::Accepted);

@@ -157,7 +157,10 @@ impl Oracle {
         }
         self.accept_block(output, context)?;
         if output.block != self.next_block() {
-            return Err(refuse(RefusalClass::Stale, "L2OutputOracle: block number must be equal to next expected"));
+            return Err(refuse(
+                RefusalClass::Stale,
+                "L2OutputOracle: block number must be equal to next expected",
+            ));
         }
         Ok(())
     }
@@ -167,14 +170,21 @@ impl Oracle {
             return Err(refuse(RefusalClass::Policy, "L2OutputOracle: only approved proposers can propose"));
         }
         if output.block < self.next_block() {
-            let text = "L2OutputOracle: block number must be greater than or equal to next expected block number";
+            let text =
+                "L2OutputOracle: block number must be greater than or equal to next expected block number";
             return Err(refuse(RefusalClass::Stale, text));
         }
         if self.l2_genesis.plus_secs(output.block.0.saturating_mul(self.l2_block_secs)) >= context.time {
-            return Err(refuse(RefusalClass::NotYet, "L2OutputOracle: cannot propose L2 output in the future"));
+            return Err(refuse(
+                RefusalClass::NotYet,
+                "L2OutputOracle: cannot propose L2 output in the future",
+            ));
         }
         if output.root == Hash32::ZERO {
-            return Err(refuse(RefusalClass::Other, "L2OutputOracle: L2 output proposal cannot be the zero hash"));
+            return Err(refuse(
+                RefusalClass::Other,
+                "L2OutputOracle: L2 output proposal cannot be the zero hash",
+            ));
         }
         Ok(())
     }

@@ -56,7 +56,8 @@ impl SpanProof {
     /// The proof that `bytes` are.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (kind, chain, range, l1_head, commitments, job): (u8, _, _, _, _, _) = codec::decode(bytes).ok()?;
+        let (kind, chain, range, l1_head, commitments, job): (u8, _, _, _, _, _) =
+            codec::decode(bytes).ok()?;
         (kind == 0x5a).then_some(Self { chain, range, l1_head, commitments, job })
     }
 }
@@ -84,7 +85,8 @@ impl AggProof {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let body = bytes.strip_prefix(&SELECTOR)?;
-        let (range, l1_head, pre_root, claim_root, commitments, agg_vkey, prover, job) = codec::decode(body).ok()?;
+        let (range, l1_head, pre_root, claim_root, commitments, agg_vkey, prover, job) =
+            codec::decode(body).ok()?;
         Some(Self { range, l1_head, pre_root, claim_root, commitments, agg_vkey, prover, job })
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use prooflog_core::ProofRequest;
-use prooflog_events::ids::{Attempt, ChainId, Hash32, L1Ref, Micros, ProofId, Range, UnitId};
+use prooflog_events::ids::{Attempt, ChainId, Hash32, L1Ref, Micros, ProofId, Range, UnitId, UnitKind};
 use prooflog_events::values::{Commitments, Mode};
 
 use super::proof::{AggProof, SpanProof};
@@ -116,7 +116,13 @@ pub struct Prover {
 impl Prover {
     /// A server without jobs.
     #[must_use]
-    pub fn new(chain: ChainId, seed: u64, profile: Profile, commitments: Commitments, agg_vkey: Hash32) -> Self {
+    pub fn new(
+        chain: ChainId,
+        seed: u64,
+        profile: Profile,
+        commitments: Commitments,
+        agg_vkey: Hash32,
+    ) -> Self {
         Self {
             chain,
             profile,
@@ -161,11 +167,9 @@ impl Prover {
         self.jobs.iter()
     }
 
-    /// Witnesses of these blocks that are still being made.
-    pub fn running(&self, range: Range, kind: prooflog_events::ids::UnitKind) -> impl Iterator<Item = &Witness> {
-        self.witnesses
-            .values()
-            .filter(move |witness| !witness.killed && witness.request.range == range && witness.request.unit.kind == kind)
+    /// Witnesses of a span of these blocks that are still being made.
+    pub fn running(&self, range: Range) -> impl Iterator<Item = &Witness> {
+        self.witnesses.values().filter(move |witness| !witness.killed && is_span(witness, range))
     }
 
     /// Begins a witness; the same key again joins what there is, where keys are honoured.
@@ -186,9 +190,8 @@ impl Prover {
             }
         }
         if repeats.is_none() && !self.profile.honours_keys {
-            let (range, kind) = (request.range, request.unit.kind);
             for witness in self.witnesses.values_mut() {
-                witness.killed |= witness.request.range == range && witness.request.unit.kind == kind;
+                witness.killed |= is_span(witness, request.range) && request.unit.kind == UnitKind::Span;
             }
         }
         let number = self.number();
@@ -264,6 +267,10 @@ impl Prover {
         self.not_ready_until = now;
         self.max_blocks = 0;
     }
+}
+
+fn is_span(witness: &Witness, range: Range) -> bool {
+    witness.request.unit.kind == UnitKind::Span && witness.request.range == range
 }
 
 /// Whether members chain without a gap over `range`, under the same commitments.

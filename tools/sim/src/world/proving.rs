@@ -72,13 +72,12 @@ impl World {
             self.complain("finalized", format!("{unit} asks for {range}, the finalized head is {finalized}"));
         }
         let Some(prover) = self.provers.get(&unit.chain) else { return };
-        let twice = prover.running(range, unit.kind).any(|running| {
-            running.request.unit != unit || running.request.idempotency_key != request.idempotency_key
-        });
-        let joined = prover.profile.honours_keys;
-        let again = prover.running(range, unit.kind).next().is_some() && !joined;
-        if request.mode == Mode::Real && (twice || again) {
-            let text = format!("{unit} attempt {} asks for {range} while its witness is being made", request.attempt);
+        let again = prover.running(range).any(|running| running.request.unit == unit);
+        if request.mode == Mode::Real && unit.kind == UnitKind::Span && again {
+            let text = format!(
+                "{unit} attempt {} asks for {range} while its witness is being made",
+                request.attempt
+            );
             self.complain("one witness at a time", text);
         }
         let Some(agg) = &request.agg else { return };
@@ -103,7 +102,11 @@ impl World {
         let witness = prover.take(number)?;
         let request = &witness.request;
         if witness.killed || now < prover.down_until {
-            return Some(failure(request, FailureClass::Dropped, "connection closed before message completed"));
+            return Some(failure(
+                request,
+                FailureClass::Dropped,
+                "connection closed before message completed",
+            ));
         }
         if witness.timed_out {
             return Some(failure(request, FailureClass::WitnessError, "witness generation timed out"));
@@ -120,7 +123,9 @@ impl World {
         let (unit, attempt) = (witness.request.unit, witness.request.attempt);
         if witness.request.mode == Mode::Mock {
             return Some(match &placed.verdict {
-                Verdict::Unfulfillable(_) => failure(&witness.request, FailureClass::Unexecutable, "execution failed"),
+                Verdict::Unfulfillable(_) => {
+                    failure(&witness.request, FailureClass::Unexecutable, "execution failed")
+                }
                 Verdict::Proof { bytes, .. } => {
                     let delivery = delivery(unit, bytes, &placed);
                     let answer = WitnessAnswer::Fulfilled { delivery, l1_seen };
@@ -150,7 +155,11 @@ impl World {
             (prover.commitments, prover.agg_vkey, prover.profile, prover.max_blocks);
         let tells = prover.rng.chance(weather.tells_l1_head);
         // A server that does not tell mostly takes heads deep enough for reorgs not to matter.
-        let depth = if tells || prover.rng.chance(50) { prover.rng.between(0, 20) } else { prover.rng.between(64, 100) };
+        let depth = if tells || prover.rng.chance(50) {
+            prover.rng.between(0, 20)
+        } else {
+            prover.rng.between(64, 100)
+        };
         let l1_head = self.l1.block(height.saturating_sub(depth))?.at;
         let range = request.range;
         let too_heavy = impossible || (head.is_none() && weight > profile.max_weight && range.blocks() > 1);
@@ -201,10 +210,17 @@ impl World {
 
     /// Whether an aggregate cannot run: a member's L1 head is not on the chain that ends at the checkpoint, or the
     /// member was proven under something else.
-    fn member_trouble(&self, request: &ProofRequest, head: prooflog_events::ids::Hash32, members: &[Vec<u8>]) -> bool {
+    fn member_trouble(
+        &self,
+        request: &ProofRequest,
+        head: prooflog_events::ids::Hash32,
+        members: &[Vec<u8>],
+    ) -> bool {
         let Some(prover) = self.provers.get(&request.unit.chain) else { return true };
         let Some(oracle) = self.oracle(request.unit.chain) else { return true };
-        let Some((number, _)) = oracle.checkpoints.iter().find(|(_, hash)| **hash == head) else { return true };
+        let Some((number, _)) = oracle.checkpoints.iter().find(|(_, hash)| **hash == head) else {
+            return true;
+        };
         let point = L1Ref { number: *number, hash: head };
         members.iter().filter_map(|bytes| SpanProof::decode(bytes)).any(|member| {
             member.l1_head.number > *number
@@ -235,7 +251,9 @@ impl World {
         let Some(job) = prover.job(id) else { return Look::Error };
         match bytes {
             Some(bytes) => say(fulfillment, execution, Some(delivery(unit, &bytes, job)), "", vec![bytes]),
-            None if fulfillment == 4 && execution == UNEXECUTABLE => say(fulfillment, execution, None, "unexecutable", vec![]),
+            None if fulfillment == 4 && execution == UNEXECUTABLE => {
+                say(fulfillment, execution, None, "unexecutable", vec![])
+            }
             None => say(fulfillment, execution, None, "", vec![]),
         }
     }

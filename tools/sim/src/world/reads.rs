@@ -1,6 +1,8 @@
 //! Reads of nodes, contracts and accounts: consistent in one block, and sometimes old, wrong or missing.
 
-use prooflog_events::ids::{Address, ChainId, Hash32, L1Number, L1Ref, L2Block, Nonce, Range, SignerId, TxVersion, Wei};
+use prooflog_events::ids::{
+    Address, ChainId, Hash32, L1Number, L1Ref, L2Block, Nonce, Range, SignerId, TxVersion, Wei,
+};
 use prooflog_events::input::{
     BlockStats, BlocksRead, ContractRead, NodeRead, OutputRead, ServerValidated, SignerRead, TxSeen, TxState,
 };
@@ -112,7 +114,12 @@ impl World {
     }
 
     /// The account's nonces and balance, and what became of its transactions.
-    pub fn read_signer(&mut self, signer: SignerId, confirmations: u64, txs: &[(Nonce, TxVersion, Hash32)]) -> Reply {
+    pub fn read_signer(
+        &mut self,
+        signer: SignerId,
+        confirmations: u64,
+        txs: &[(Nonce, TxVersion, Hash32)],
+    ) -> Reply {
         let Some(height) = self.endpoint_head() else { return self.failed(CALL_LIMIT) };
         let mut seen = Vec::new();
         for (nonce, version, hash) in txs {
@@ -123,7 +130,9 @@ impl World {
                     fee_paid: receipt.fee_paid,
                     reverted: receipt.reverted.clone(),
                 },
-                None if self.l1.is_waiting(*hash) && !self.rng.chance(self.weather.tx_unknown) => TxState::Pending,
+                None if self.l1.is_waiting(*hash) && !self.rng.chance(self.weather.tx_unknown) => {
+                    TxState::Pending
+                }
                 None => TxState::Unknown,
             };
             seen.push(TxSeen { nonce: *nonce, version: *version, state });
@@ -144,7 +153,9 @@ impl World {
     /// `/validate_config`.
     pub fn validate(&mut self, chain: ChainId) -> Reply {
         let now = self.now;
-        let (Some(prover), Some(oracle)) = (self.provers.get(&chain), self.oracle(chain)) else { return self.failed(1) };
+        let (Some(prover), Some(oracle)) = (self.provers.get(&chain), self.oracle(chain)) else {
+            return self.failed(1);
+        };
         let read = ServerValidated {
             chain,
             rollup_config_ok: prover.commitments.rollup_config == oracle.values.rollup_config,
@@ -174,7 +185,9 @@ fn contract_at(l1: &L1, height: u64, asks: ContractQuestion<'_>) -> Option<Contr
         number: *number,
         hash: oracle_deep.checkpoints.get(number).copied().unwrap_or(Hash32::ZERO),
     };
-    let canonical = |number: &L1Number| l1.block(number.0).filter(|block| block.at.number.0 <= height).map(|block| block.at);
+    let canonical = |number: &L1Number| {
+        l1.block(number.0).filter(|block| block.at.number.0 <= height).map(|block| block.at)
+    };
     Some(ContractRead {
         chain: asks.chain,
         oracle: asks.oracle,
@@ -182,7 +195,11 @@ fn contract_at(l1: &L1, height: u64, asks: ContractQuestion<'_>) -> Option<Contr
         values: oracle.values.clone(),
         latest: oracle.latest(),
         next_block: oracle.next_block(),
-        latest_by: oracle.outputs.last().filter(|output| output.tx != Hash32::ZERO).map(|output| (output.tx, output.sender)),
+        latest_by: oracle
+            .outputs
+            .last()
+            .filter(|output| output.tx != Hash32::ZERO)
+            .map(|output| (output.tx, output.sender)),
         outputs_deleted: was_deleted(l1, height, &asks),
         confirmed_at: deep.at,
         confirmed: oracle_deep.latest(),
@@ -202,4 +219,3 @@ fn was_deleted(l1: &L1, height: u64, asks: &ContractQuestion<'_>) -> bool {
         .filter_map(|number| l1.block(number))
         .any(|block| block.deeds.iter().any(|deed| deed.deletes(asks.oracle)))
 }
-

@@ -60,7 +60,8 @@ impl Rollup {
     pub fn weight(&self, block: u64) -> u64 {
         let dice = mix(&[0x3e19, self.chain.0, block]).0;
         let small = u64::from(dice.first().copied().unwrap_or(0)) % 10 + 1;
-        let second = u64::from(dice.get(1).copied().unwrap_or(1)) * 256 + u64::from(dice.get(2).copied().unwrap_or(1));
+        let second =
+            u64::from(dice.get(1).copied().unwrap_or(1)) * 256 + u64::from(dice.get(2).copied().unwrap_or(1));
         let is_heavy = self.heavy_one_in > 0 && second.is_multiple_of(self.heavy_one_in);
         if is_heavy { small + 150 } else { small }
     }
@@ -68,7 +69,8 @@ impl Rollup {
     /// What a range weighs, and whether the impossible block lies in it.
     #[must_use]
     pub fn weigh(&self, range: Range) -> (u64, bool) {
-        let sum = (range.start.0 + 1..=range.end.0).map(|block| self.weight(block)).fold(0, u64::saturating_add);
+        let sum =
+            (range.start.0 + 1..=range.end.0).map(|block| self.weight(block)).fold(0, u64::saturating_add);
         let impossible = self.impossible.is_some_and(|block| range.start < block && block <= range.end);
         (sum, impossible)
     }

@@ -98,7 +98,11 @@ impl World {
         };
         let outcome = match result {
             Ok(()) => QuoteOutcome::Accepted {
-                call: Call { to: body.factory.unwrap_or(body.oracle), value, calldata: calldata(&purpose, body) },
+                call: Call {
+                    to: body.factory.unwrap_or(body.oracle),
+                    value,
+                    calldata: calldata(&purpose, body),
+                },
                 gas: gas_of(&payload),
                 root: body.output.as_ref().map_or(Hash32::ZERO, |output| output.root),
             },
@@ -127,7 +131,10 @@ impl World {
             return self.failed(1);
         }
         let Some(payload) = payload(&ask.purpose, ask.body, proof) else { return self.failed(1) };
-        let content = format!("{:?} {:?} {:?} {:?} {} {payload:?}", ask.slot, ask.purpose, ask.call, ask.fees, ask.gas_limit);
+        let content = format!(
+            "{:?} {:?} {:?} {:?} {} {payload:?}",
+            ask.slot, ask.purpose, ask.call, ask.fees, ask.gas_limit
+        );
         let hash = blob_hash(content.as_bytes());
         let tx = Tx {
             hash,
@@ -141,14 +148,18 @@ impl World {
         };
         self.l1.signed.insert(hash, tx);
         let raw = codec::encode(&(hash, ask.slot.nonce, ask.version));
-        let input = TxSigned { slot: ask.slot, version: ask.version, calldata: data, hash, raw: blob_ref(&raw) };
+        let input =
+            TxSigned { slot: ask.slot, version: ask.version, calldata: data, hash, raw: blob_ref(&raw) };
         Reply::At(self.soon(), Answer::Input(Box::new(input.into()), vec![raw]))
     }
 
     /// `eth_sendRawTransaction`.
     pub fn broadcast(&mut self, slot: SlotId, version: TxVersion, raw: &[u8]) -> Reply {
         let Ok((hash, _, _)) = codec::decode::<(Hash32, Nonce, TxVersion)>(raw) else {
-            self.complain("intent before effect", format!("{slot} version {version} broadcasts what was never signed"));
+            self.complain(
+                "intent before effect",
+                format!("{slot} version {version} broadcasts what was never signed"),
+            );
             return self.failed(1);
         };
         let lost = self.rng.chance(self.weather.tx_lost);
