@@ -36,7 +36,8 @@ fn main() -> ExitCode {
             catalog::run(&root(), if check { catalog::Run::Check } else { catalog::Run::Write })
         }
         Chore::Tidy => tidy::check(&root()).and_then(|found| match found.as_slice() {
-            [] => Ok("tidy".to_owned()),
+            [] => tidy::thoughts(&root())
+                .map(|thoughts| [thoughts, vec!["tidy".to_owned()]].concat().join("\n")),
             found => Err(found.join("\n")),
         }),
     };
