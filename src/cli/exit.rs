@@ -1,0 +1,67 @@
+//! Every error of the command line and its exit code, in one table.
+//!
+//! 0 done, 1 a bug, 2 wrong usage, 3 something outside is not available, 4 the log is damaged or does not verify.
+
+use std::process::ExitCode;
+
+use prooflog_events::port::SequenceError;
+use prooflog_log::VerifyError;
+use prooflog_log::export::ExportError;
+use prooflog_replay::ReplayError;
+use prooflog_store::{ErrorKind, StoreError};
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Sequence(#[from] SequenceError),
+    /// The log cannot be folded.
+    #[error("the log does not fold: {0}")]
+    Replay(#[from] ReplayError),
+    /// The log does not verify.
+    #[error("the log does not verify: {0}")]
+    Verify(#[from] VerifyError),
+    /// The export cannot be read or written.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// Nothing could be written.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was attempted.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// What was asked for is not there.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl CliError {
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        |source| Self::Io { what, source }
+    }
+
+    /// The exit code that scripts may rely on.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        const USAGE: u8 = 2;
+        const UNAVAILABLE: u8 = 3;
+        const DAMAGED: u8 = 4;
+        ExitCode::from(match self {
+            Self::Store(error) => match error.kind() {
+                ErrorKind::Usage => USAGE,
+                ErrorKind::Unavailable => UNAVAILABLE,
+                ErrorKind::Damaged => DAMAGED,
+            },
+            Self::Sequence(SequenceError::Damaged { .. }) | Self::Replay(_) | Self::Verify(_) => DAMAGED,
+            Self::Export(ExportError::Line { .. } | ExportError::Record { .. }) => DAMAGED,
+            Self::Sequence(_) | Self::Export(_) | Self::Io { .. } => UNAVAILABLE,
+            Self::Usage(_) => USAGE,
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! The command line: arguments in, one command each, an exit code out.
+//!
+//! Every command looks at the log through a read-only open, so it works beside a running engine, without write
+//! permission and on a full disk, and can destroy nothing. `--at` looks at an earlier moment. Lists are JSON Lines with
+//! `--json`, single answers one JSON document.
+#![expect(clippy::print_stderr, reason = "a command for people")]
+
+mod events;
+mod exit;
+mod movement;
+mod output;
+mod source;
+mod status;
+mod timeline;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use exit::CliError;
+use source::{Moment, Source};
+
+#[derive(Parser)]
+#[command(
+    name = "prooflog",
+    version,
+    about = "Event-sourced proposer for OP Stack rollups: look into its log"
+)]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Args)]
+struct Common {
+    /// Directory of the log.
+    #[arg(long, env = "PROOFLOG_DATA_DIR", default_value = "./prooflog-data", global = true)]
+    data_dir: PathBuf,
+    /// Look at an earlier moment: a position, or `head~N`. Ends with its batch, where a state is defined.
+    #[arg(long, default_value = "head", global = true)]
+    at: Moment,
+    /// Answer in JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Where every rollup stands: contract, heads, work in flight, what holds it back.
+    Status,
+    /// Live spans and aggregates, and what each waits for.
+    Requests,
+    /// Events, oldest first.
+    #[command(after_help = "Example: prooflog events --stream span-10-7 --json")]
+    Events(events::Selection),
+    /// What happened to one thing, in words: a span, an aggregate, a rollup.
+    #[command(after_help = "Example: prooflog timeline span-10-7")]
+    Timeline {
+        /// The stream of the unit first planned (as `show` and `requests` print it), or of a rollup.
+        correlation: String,
+    },
+    /// Check every hash, position, revision and transition.
+    Verify,
+    /// Write the log as JSON Lines.
+    Export {
+        /// File to write; standard output without one.
+        #[arg(long)]
+        to: Option<PathBuf>,
+    },
+    /// Make a log of an export; everything is checked as it is read.
+    Import {
+        /// File to read.
+        from: PathBuf,
+    },
+    /// Put a backup where a log is to be; the copy is opened and compared.
+    Restore {
+        /// Directory of the backup.
+        backup: PathBuf,
+    },
+}
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    // A mistake on the command line is exit code 2, clap's own.
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("prooflog: {error}");
+            error.exit_code()
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), CliError> {
+    let common = &arguments.common;
+    let form = output::Form::of(common.json);
+    match &arguments.command {
+        Command::Import { from } => return movement::import(&common.data_dir, from),
+        Command::Restore { backup } => return movement::restore(&common.data_dir, backup),
+        _ => {}
+    }
+    let source = Source::open(&common.data_dir, common.at)?;
+    match &arguments.command {
+        Command::Status => status::status(&source, form),
+        Command::Requests => status::requests(&source, form),
+        Command::Events(selection) => events::run(&source, selection, form),
+        Command::Timeline { correlation } => timeline::run(&source, correlation, form),
+        Command::Verify => verify::run(&source, form),
+        Command::Export { to } => movement::export(&source, to.as_deref()),
+        Command::Import { .. } | Command::Restore { .. } => Ok(()),
+    }
+}

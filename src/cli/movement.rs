@@ -1,0 +1,49 @@
+//! `export`, `import` and `restore`: the log goes somewhere else and is checked on arrival.
+#![expect(clippy::print_stderr, reason = "results of moves are for people")]
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::Path;
+
+use prooflog_log::export::{self, read_header};
+use prooflog_store::OpenOptions;
+
+use super::exit::CliError;
+use super::output;
+use super::source::Source;
+
+/// Writes the log as JSON Lines.
+pub(crate) fn export(source: &Source, to: Option<&Path>) -> Result<(), CliError> {
+    let Some(path) = to else {
+        let mut result = Ok(0);
+        output::print(|out| {
+            result = export::export(&source.reader(), source.log(), out);
+            Ok(())
+        })?;
+        return Ok(result.map(drop)?);
+    };
+    let file = File::create_new(path).map_err(CliError::io(path.display().to_string()))?;
+    let mut out = BufWriter::new(file);
+    let records = export::export(&source.reader(), source.log(), &mut out)?;
+    out.flush().map_err(CliError::io(path.display().to_string()))?;
+    eprintln!("{records} records written to {}", path.display());
+    Ok(())
+}
+
+/// Makes a log of an export in an empty directory.
+pub(crate) fn import(dir: &Path, from: &Path) -> Result<(), CliError> {
+    let file = File::open(from).map_err(CliError::io(from.display().to_string()))?;
+    let mut input = BufReader::new(file);
+    let header = read_header(&mut input)?;
+    let (store, _) = prooflog_store::open(dir, OpenOptions::or_create(header.log))?;
+    let head = export::import(header, &mut input, &store)?;
+    eprintln!("{} records imported into {}", head.position, dir.display());
+    Ok(())
+}
+
+/// Puts a backup where a log is to be.
+pub(crate) fn restore(dir: &Path, backup: &Path) -> Result<(), CliError> {
+    let head = prooflog_store::restore(backup, dir)?;
+    eprintln!("{} records restored into {}", head.position, dir.display());
+    Ok(())
+}

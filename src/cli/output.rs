@@ -1,0 +1,78 @@
+//! Standard output: tables for people, JSON for programs.
+//!
+//! Writing goes through one locked writer; a reader that closes the pipe early ends the command without an error.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::exit::CliError;
+
+/// Who reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// People.
+    Text,
+    /// Programs.
+    Json,
+}
+
+impl Form {
+    pub(crate) const fn of(json: bool) -> Self {
+        if json { Self::Json } else { Self::Text }
+    }
+}
+
+/// Writes to standard output until `write` is done or nobody reads any more.
+pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), CliError> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CliError::io("standard output")(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One JSON value on a line of its own.
+pub(crate) fn json_line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
+}
+
+/// Rows under a heading, columns as wide as their widest cell.
+pub(crate) fn table(out: &mut dyn Write, heading: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain(heading.get(column).map(|title| title.chars().count())).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+    let heading: Vec<String> = heading.iter().map(|title| (*title).to_owned()).collect();
+    for row in std::iter::once(&heading).chain(rows) {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        writeln!(out, "{}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+/// A moment in UTC, to the second.
+pub(crate) fn time(at: prooflog_events::ids::Micros) -> String {
+    let seconds = i64::try_from(at.0 / 1_000_000).unwrap_or(i64::MAX);
+    // What no calendar holds is shown as the number that was stored.
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| at.to_string(), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prooflog_events::ids::Micros;
+
+    #[test]
+    fn times_are_utc_and_leap_days_are_there() {
+        assert_eq!(time(Micros(0)), "1970-01-01T00:00:00Z");
+        assert_eq!(time(Micros(1_709_251_199_000_000)), "2024-02-29T23:59:59Z");
+        assert_eq!(time(Micros(1_709_251_200_000_000)), "2024-03-01T00:00:00Z");
+        assert_eq!(time(Micros(u64::MAX)), u64::MAX.to_string());
+    }
+}

@@ -1,0 +1,123 @@
+//! The log that a command looks at, and the moment that it looks at it.
+//!
+//! A state is defined at the end of a batch: a moment inside one is moved to the batch's end before it, and the
+//! command says so on standard error.
+#![expect(clippy::print_stderr, reason = "a command for people")]
+
+use std::path::Path;
+use std::str::FromStr;
+
+use prooflog_events::ids::{LogId, Position};
+use prooflog_events::port::{Head, SequenceRead};
+use prooflog_log::read::Reader;
+use prooflog_projections::State;
+use prooflog_store::ReadOnlyStore;
+
+use super::exit::CliError;
+
+/// A moment of the log as an operator names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// So many events before the newest.
+    BeforeHead(u64),
+    /// A position.
+    At(Position),
+}
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || format!("`{text}` is neither a position nor `head` nor `head~N`");
+        match text.strip_prefix("head") {
+            Some("") => Ok(Self::BeforeHead(0)),
+            Some(rest) => {
+                let back = rest.strip_prefix('~').and_then(|n| n.parse().ok()).ok_or_else(wrong)?;
+                Ok(Self::BeforeHead(back))
+            }
+            None => text.parse().map(|position| Self::At(Position(position))).map_err(|_| wrong()),
+        }
+    }
+}
+
+/// A log, up to a moment.
+pub(crate) struct Source {
+    store: ReadOnlyStore,
+    head: Head,
+    at: Position,
+}
+
+impl Source {
+    /// Takes one look at the log in `dir`.
+    pub(crate) fn open(dir: &Path, moment: Moment) -> Result<Self, CliError> {
+        let store = ReadOnlyStore::open(dir)?;
+        let head = store.head()?;
+        let wanted = match moment {
+            Moment::BeforeHead(back) => Position(head.position.0.saturating_sub(back)),
+            Moment::At(position) if position > head.position => {
+                let text = format!("position {position} is not there: the log ends at {}", head.position);
+                return Err(CliError::Usage(text));
+            }
+            Moment::At(position) => position,
+        };
+        let mut source = Self { store, head, at: wanted };
+        source.at = source.batch_end(wanted)?;
+        if source.at != wanted {
+            eprintln!("prooflog: position {wanted} lies inside a batch; showing position {}", source.at);
+        }
+        Ok(source)
+    }
+
+    /// The last batch end at or below `wanted`.
+    fn batch_end(&self, wanted: Position) -> Result<Position, CliError> {
+        let Some(record) = self.reader().record(wanted)? else { return Ok(wanted) };
+        let envelope = record.envelope()?;
+        let before = Position(envelope.batch_first.0.saturating_sub(1));
+        Ok(if envelope.batch_last() == wanted { wanted } else { before })
+    }
+
+    /// Reads everything that is there.
+    pub(crate) const fn reader(&self) -> Reader<'_, ReadOnlyStore> {
+        Reader::at(&self.store, self.head)
+    }
+
+    /// The store below.
+    pub(crate) const fn store(&self) -> &ReadOnlyStore {
+        &self.store
+    }
+
+    /// Identity of the log.
+    pub(crate) fn log(&self) -> LogId {
+        self.store.log_id()
+    }
+
+    /// The newest record.
+    pub(crate) const fn head(&self) -> Head {
+        self.head
+    }
+
+    /// The moment looked at.
+    pub(crate) const fn at(&self) -> Position {
+        self.at
+    }
+
+    /// The state at that moment.
+    pub(crate) fn state(&self) -> Result<State, CliError> {
+        Ok(prooflog_replay::fold_to(&self.reader(), self.log(), self.at)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_positions_or_counted_from_the_head() {
+        assert_eq!("12".parse(), Ok(Moment::At(Position(12))));
+        assert_eq!("head".parse(), Ok(Moment::BeforeHead(0)));
+        assert_eq!("head~3".parse(), Ok(Moment::BeforeHead(3)));
+        for wrong in ["", "-1", "head~", "head~x", "heads", "1.5"] {
+            assert!(wrong.parse::<Moment>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! `status` and `requests`: the state at a moment, per rollup and per unit.
+//!
+//! Everything comes from the fold of the log; what holds work back is named first, because that is what an operator at
+//! three in the morning asks.
+
+use prooflog_projections::state::chain::Chain;
+use prooflog_projections::state::phase::Phase;
+use prooflog_projections::state::unit::Unit;
+use serde::Serialize;
+
+use super::exit::CliError;
+use super::output::{self, Form, json_line, table};
+use super::source::Source;
+
+#[derive(Serialize)]
+struct ChainStatus {
+    chain: u64,
+    name: String,
+    position: String,
+    time: String,
+    contract_block: Option<u64>,
+    confirmed_block: Option<u64>,
+    finalized_block: Option<u64>,
+    proven_to: Option<u64>,
+    waiting: usize,
+    in_flight: u32,
+    complete: usize,
+    parked: Vec<String>,
+    held_by: Vec<String>,
+}
+
+impl ChainStatus {
+    fn of(source: &Source, chain: &Chain, time: String) -> Self {
+        let count = |phase: Phase| chain.spans.values().filter(|span| span.phase == phase).count();
+        let parked = chain.units().filter(|unit| unit.phase == Phase::Parked).map(|unit| unit.id.to_string());
+        Self {
+            chain: chain.id.0,
+            name: chain.registration.name.clone(),
+            position: source.at().to_string(),
+            time,
+            contract_block: chain.contract.latest.map(|latest| latest.block.0),
+            confirmed_block: chain.contract.confirmed.map(|latest| latest.block.0),
+            finalized_block: chain.finalized.map(|head| head.block.0),
+            proven_to: chain.proven_to().map(|block| block.0),
+            waiting: count(Phase::Ready),
+            in_flight: chain.index.spans_in_flight.saturating_add(chain.index.aggs_in_flight),
+            complete: count(Phase::Complete),
+            parked: parked.collect(),
+            held_by: held_by(chain),
+        }
+    }
+}
+
+/// Everything that holds work of a rollup back, in words.
+fn held_by(chain: &Chain) -> Vec<String> {
+    let mut reasons: Vec<String> = chain
+        .hold
+        .degraded
+        .iter()
+        .map(|(reason, since)| format!("degraded since {}: {reason:?}", output::time(*since)))
+        .collect();
+    let paused = chain.hold.paused.iter();
+    reasons
+        .extend(paused.map(|(control, since)| format!("paused since {}: {control:?}", output::time(*since))));
+    if let Some((since, class)) = chain.prover.degraded {
+        reasons.push(format!("the prover fails since {} ({class:?}), probing", output::time(since)));
+    }
+    match chain.hold.config_ok {
+        Some(true) => {}
+        Some(false) => reasons.push("the prover proves what the contract does not accept".to_owned()),
+        None => reasons.push("the prover has not been compared with the contract yet".to_owned()),
+    }
+    if chain.is_optimistic() {
+        reasons.push("the contract is in optimistic mode".to_owned());
+    }
+    if chain.finalized.is_some_and(|head| head.stalled) {
+        reasons.push("the finalized head stands still".to_owned());
+    }
+    reasons
+}
+
+/// Where every rollup stands.
+pub(crate) fn status(source: &Source, form: Form) -> Result<(), CliError> {
+    let state = source.state()?;
+    let time = output::time(state.time);
+    let chains: Vec<ChainStatus> =
+        state.chains.values().map(|chain| ChainStatus::of(source, chain, time.clone())).collect();
+    output::print(|out| match form {
+        Form::Json => chains.iter().try_for_each(|chain| json_line(out, chain)),
+        Form::Text => {
+            writeln!(out, "position {} of {}, {time}", source.at(), source.head().position)?;
+            let block = |block: Option<u64>| block.map_or_else(|| "-".to_owned(), |block| block.to_string());
+            let row = |chain: &ChainStatus| {
+                vec![
+                    format!("{} ({})", chain.chain, chain.name),
+                    block(chain.contract_block),
+                    block(chain.proven_to),
+                    block(chain.finalized_block),
+                    chain.waiting.to_string(),
+                    chain.in_flight.to_string(),
+                    chain.complete.to_string(),
+                    chain.parked.len().to_string(),
+                ]
+            };
+            let heading =
+                ["CHAIN", "CONTRACT", "PROVEN", "FINALIZED", "WAITING", "IN FLIGHT", "COMPLETE", "PARKED"];
+            table(out, &heading, &chains.iter().map(row).collect::<Vec<_>>())?;
+            for chain in &chains {
+                let parked = chain.parked.iter().map(|unit| format!("{unit} is parked and waits for you"));
+                for reason in chain.held_by.iter().cloned().chain(parked) {
+                    writeln!(out, "{}: {reason}", chain.chain)?;
+                }
+            }
+            Ok(())
+        }
+    })
+}
+
+#[derive(Serialize)]
+struct Request {
+    unit: String,
+    phase: &'static str,
+    since: String,
+    start: u64,
+    end: u64,
+    attempt: u32,
+    failures: u32,
+    last_failure: Option<prooflog_events::values::FailureClass>,
+    not_before: Option<String>,
+    deadline: Option<String>,
+}
+
+impl Request {
+    fn of(unit: &Unit) -> Self {
+        let waits = unit.not_before > unit.since;
+        Self {
+            unit: unit.id.to_string(),
+            phase: unit.phase.name(),
+            since: output::time(unit.since),
+            start: unit.range.start.0,
+            end: unit.range.end.0,
+            attempt: unit.attempt.0,
+            failures: unit.own_failures,
+            last_failure: unit.last_failure,
+            not_before: waits.then(|| output::time(unit.not_before)),
+            deadline: unit.phase.is_in_flight().then(|| output::time(unit.deadline)),
+        }
+    }
+}
+
+/// Live units, aggregates first, lowest blocks first.
+pub(crate) fn requests(source: &Source, form: Form) -> Result<(), CliError> {
+    let state = source.state()?;
+    let mut units: Vec<&Unit> = state.chains.values().flat_map(Chain::units).collect();
+    units.sort_by_key(|unit| (unit.id.chain, unit.id.kind, unit.range.start, unit.id.number));
+    output::print(|out| match form {
+        Form::Json => units.iter().try_for_each(|unit| json_line(out, &Request::of(unit))),
+        Form::Text => table(
+            out,
+            &["UNIT", "BLOCKS", "PHASE", "SINCE", "ATTEMPT", "FAILURES", "WAITS UNTIL"],
+            &units.iter().map(|unit| row(&Request::of(unit))).collect::<Vec<_>>(),
+        ),
+    })
+}
+
+fn row(request: &Request) -> Vec<String> {
+    let until = request.not_before.as_ref().or(request.deadline.as_ref());
+    vec![
+        request.unit.clone(),
+        format!("({}, {}]", request.start, request.end),
+        request.phase.to_owned(),
+        request.since.clone(),
+        request.attempt.to_string(),
+        request.failures.to_string(),
+        until.cloned().unwrap_or_default(),
+    ]
+}
