@@ -173,7 +173,9 @@ fn silence(id: ChainId, chain: &ModelChain, now: Micros) -> Broken {
 pub(super) fn contract_followed(before: &State, input: &Input, after: &State) -> Option<String> {
     let Input::ContractRead(read) = input else { return None };
     let (known, chain) = (before.chains.get(&read.chain)?, after.chains.get(&read.chain)?);
-    if known.oracle() != read.oracle || read.at.block.number < known.contract.advanced_at.number {
+    let is_older = read.at.block.number < known.contract.advanced_at.number
+        || read.confirmed_at.number < known.contract.confirmed_at;
+    if known.oracle() != read.oracle || is_older {
         return None;
     }
     if chain.contract.latest != read.latest {

@@ -239,8 +239,11 @@ impl Model {
             StreamId::Chain(chain) => {
                 if matches!(recorded.event, Event::ContractRolledBack(_)) {
                     // What the contract gave back may be submitted again.
-                    let ours = |agg: &UnitId| agg.chain == chain;
-                    self.included.retain(|purpose, _| !matches!(purpose, Purpose::Submission { agg } if ours(agg)));
+                    self.included.retain(|purpose, _| match purpose {
+                        Purpose::Submission { agg } => agg.chain != chain,
+                        Purpose::Optimistic { chain: other, .. } => *other != chain,
+                        Purpose::Checkpoint { .. } | Purpose::Release => true,
+                    });
                 }
                 take_chain(self.chains.entry(chain).or_default(), time, &recorded.event);
                 Ok(())

@@ -26,7 +26,12 @@ impl Checker {
             Event::TxIncluded(e) => {
                 let purpose = slot?.signed.get(&e.version)?.purpose;
                 let other = self.model.included.get(&purpose).filter(|other| **other != id);
-                let twice = purpose != Purpose::Release && other.is_some();
+                // A reorg deeper than what counts as confirmed may have taken the other one back.
+                let stands = other.and_then(|other| self.model.slots.get(other)).is_some_and(|slot| {
+                    let hash = slot.included.and_then(|version| slot.signed.get(&version)).map(|version| version.hash);
+                    hash.is_some_and(|hash| world.l1.receipt(hash, u64::MAX).is_some())
+                });
+                let twice = purpose != Purpose::Release && stands;
                 rule("purpose once", twice, || format!("{purpose:?} is included in {id} and in {other:?}"))
                     .or_else(|| {
                         rule("truth", !world.l1.was_mined(e.hash, e.block), || {

@@ -168,8 +168,9 @@ impl Prover {
     }
 
     /// Witnesses of a span of these blocks that are still being made.
-    pub fn running(&self, range: Range) -> impl Iterator<Item = &Witness> {
-        self.witnesses.values().filter(move |witness| !witness.killed && is_span(witness, range))
+    pub fn running(&self, now: Micros, range: Range) -> impl Iterator<Item = &Witness> {
+        let runs = move |witness: &&Witness| !witness.killed && witness.ends > now && is_span(witness, range);
+        self.witnesses.values().filter(runs)
     }
 
     /// Begins a witness; the same key again joins what there is, where keys are honoured.
@@ -266,6 +267,7 @@ impl Prover {
         self.broke_until = now;
         self.not_ready_until = now;
         self.max_blocks = 0;
+        self.profile.max_members = usize::MAX;
     }
 }
 

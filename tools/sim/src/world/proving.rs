@@ -72,7 +72,7 @@ impl World {
             self.complain("finalized", format!("{unit} asks for {range}, the finalized head is {finalized}"));
         }
         let Some(prover) = self.provers.get(&unit.chain) else { return };
-        let again = prover.running(range).any(|running| running.request.unit == unit);
+        let again = prover.running(self.now, range).next().is_some();
         if request.mode == Mode::Real && unit.kind == UnitKind::Span && again {
             let text = format!(
                 "{unit} attempt {} asks for {range} while its witness is being made",
