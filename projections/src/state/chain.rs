@@ -44,7 +44,8 @@ pub struct Chain {
     pub last_span: u64,
     /// Number of the newest aggregate.
     pub last_agg: u64,
-    /// Members that the next aggregate may have at most, after one was too large; 0 is the policy's limit.
+    /// Members that an aggregate may have at most, after one was too large; 0 is the policy's limit. It holds until the
+    /// policy or the contract's keys change.
     pub member_cap: u32,
     /// Spans that are alive or complete.
     pub spans: Map<u64, Unit>,
@@ -287,7 +288,10 @@ impl Chain {
     /// Takes an event of its own stream in. `false`: illegal now.
     pub(super) fn absorb(&mut self, event: &Event, time: Micros) -> bool {
         match event {
-            Event::PolicyChanged(e) => self.policy = Some(e.policy.clone()),
+            Event::PolicyChanged(e) => {
+                self.policy = Some(e.policy.clone());
+                self.member_cap = 0;
+            }
             Event::ContractChanged(e) => {
                 if self.registration.oracle != e.from {
                     return false;
@@ -297,14 +301,13 @@ impl Chain {
                 self.roots = Map::default();
                 self.hold.config_ok = None;
             }
-            Event::ContractObserved(e) => self.contract.values = Some(e.values.clone()),
+            Event::ContractObserved(e) => self.observed(&e.values),
             Event::ContractConfigValidated(_) => self.hold.config_ok = Some(true),
             Event::ContractConfigRejected(_) => self.hold.config_ok = Some(false),
             Event::ContractAdvanced(e) => {
                 self.contract.latest = Some(e.latest);
                 self.contract.advanced = time;
                 self.contract.advanced_at = e.at;
-                self.member_cap = 0;
                 self.roots.retain_from(e.latest.block);
                 if self.hold.flush_to.is_some_and(|to| to <= e.latest.block) {
                     self.hold.flush_to = None;
@@ -328,6 +331,17 @@ impl Chain {
             _ => return self.absorb_modes(event, time),
         }
         true
+    }
+
+    /// Other keys or another configuration: what the server proves must be compared again before anything is bought,
+    /// and how many members it can take is unknown again.
+    fn observed(&mut self, values: &ContractValues) {
+        let keys = |values: &ContractValues| (values.agg_vkey, values.range_vkey, values.rollup_config);
+        if self.contract.values.as_ref().map(keys) != Some(keys(values)) {
+            self.hold.config_ok = None;
+            self.member_cap = 0;
+        }
+        self.contract.values = Some(values.clone());
     }
 
     fn absorb_modes(&mut self, event: &Event, time: Micros) -> bool {

@@ -60,6 +60,8 @@ pub enum Effect {
         chain: ChainId,
         /// The oracle.
         oracle: Address,
+        /// Whether anything waits for the answer.
+        urgency: Urgency,
     },
     /// Request a proof (costs money; its intent is on disk).
     RequestProof(ProofRequest),
@@ -111,6 +113,15 @@ pub enum Effect {
         /// The transaction's hash.
         hash: Hash32,
     },
+}
+
+/// Whether a standing question may wait for its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// It is asked again at its pace.
+    Routine,
+    /// Nothing is bought before it is answered: it is asked at once.
+    Now,
 }
 
 /// How often an id is asked for.

@@ -13,7 +13,7 @@ mod rules;
 
 pub use batch::{Decision, NewEvent};
 pub use decide::{DecideError, Refused, decide};
-pub use effect::{AggRequest, Effect, EffectKey, OutputBody, Pace, ProofRequest, TxBody};
+pub use effect::{AggRequest, Effect, EffectKey, OutputBody, Pace, ProofRequest, TxBody, Urgency};
 pub use outbox::{Outbox, Outcome, Pacing};
 pub use plan::{chain_effects, plan, signer_effects, unit_effects};
 pub use rules::{BEHAVIOUR, checkpoint_block, initial_fees, replacement_fees};

@@ -11,7 +11,7 @@ use prooflog_projections::State;
 use prooflog_projections::state::chain::backoff;
 
 use crate::decide::{probe_at, tip_due};
-use crate::effect::{Effect, EffectKey, Pace};
+use crate::effect::{Effect, EffectKey, Pace, Urgency};
 use crate::plan::{chain_effects, signer_effects, unit_effects};
 
 /// How often standing questions are asked, in seconds.
@@ -183,6 +183,13 @@ impl Outbox {
             let is_new = owed.effect.is_none();
             if owed.effect.as_ref() != Some(&effect) {
                 owed.follows = self.written;
+                // What everything waits for is asked at once, unless the peer is down.
+                let is_urgent = matches!(effect, Effect::ValidateServer { urgency: Urgency::Now, .. });
+                if is_urgent && !is_new && !owed.in_flight && owed.failures == 0 {
+                    self.wakes.remove(&(owed.not_before, key.clone()));
+                    owed.not_before = Micros(0);
+                    self.wakes.insert((owed.not_before, key.clone()));
+                }
             }
             owed.effect = Some(effect);
             if is_new && !owed.in_flight {

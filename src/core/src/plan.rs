@@ -16,7 +16,7 @@ use crate::decide::{
     checkpoint_bound, gap_needs_sizes, has_free_slot, is_carried, is_held, is_wanted, may_send,
     optimistic_block, plannable_gap,
 };
-use crate::effect::{AggRequest, Effect, OutputBody, Pace, ProofRequest, TxBody};
+use crate::effect::{AggRequest, Effect, OutputBody, Pace, ProofRequest, TxBody, Urgency};
 
 /// L2 blocks whose sizes are asked for at once.
 const MAX_BLOCKS_PER_READ: u64 = 2_000;
@@ -57,7 +57,11 @@ pub fn chain_effects(state: &State, id: ChainId, now: Micros) -> Vec<Effect> {
             checkpoints: checkpoints_to_read(chain),
             canonical: l1_heads_to_check(chain),
         },
-        Effect::ValidateServer { chain: id, oracle: chain.oracle() },
+        Effect::ValidateServer {
+            chain: id,
+            oracle: chain.oracle(),
+            urgency: if chain.hold.config_ok.is_none() { Urgency::Now } else { Urgency::Routine },
+        },
     ];
     let anchor = chain.contract.latest.filter(|_| !chain.anchor_agreed()).map(|latest| latest.block);
     let optimistic = optimistic_block(chain).filter(|block| !chain.roots.contains_key(block));
