@@ -306,7 +306,7 @@ fn interval(pacing: &Pacing, effect: &Effect) -> u64 {
     match effect {
         Effect::PollProof { pace: Pace::Normal, .. } => pacing.polls,
         Effect::PollProof { pace: Pace::Slow, .. } => pacing.slow_polls,
-        Effect::ValidateServer { .. } => pacing.validation,
+        Effect::ValidateServer { urgency: Urgency::Routine, .. } => pacing.validation,
         _ => pacing.reads,
     }
 }
