@@ -240,6 +240,9 @@ impl<S: Sequence> CopiedRing<S> {
             last = Some(self.log.append(append).map_err(|error| FeedError::Append(error.to_string()))?.last);
         }
         self.outbox.written(self.batches);
+        if !self.sabotage.waits_for_log() {
+            self.outbox.durable(self.batches);
+        }
         let now = now.max(self.state.time);
         self.outbox.refresh(&mut self.state, now);
         Ok(Fed { batch: self.batches, events: decision.events, last, forget, more: decision.more })
@@ -272,6 +275,9 @@ impl<S: Sequence> CopiedRing<S> {
                 event: event.event.clone(),
             };
             self.state.apply(&fact).map_err(|illegal| FeedError::Bug(illegal.to_string()))?;
+        }
+        if !decision.events.is_empty() {
+            self.sabotage.drift(&mut self.state);
         }
         Ok(decision)
     }

@@ -1,43 +1,320 @@
-//! Deliberate bugs.
-use prooflog_core::{Effect, NewEvent};
-use prooflog_events::ids::Micros;
-use prooflog_events::input::Input;
-use prooflog_projections::State;
+//! Deliberate bugs, to show that the rules can fail.
+//!
+//! Each is a mistake that a scheduler like this one has made or could make. They are put around the core and never
+//! into it: an input is changed before `decide` sees it, the state that `decide` believes in is changed, or the events
+//! it decided are, and the true state is folded from the result; a few reach into the ring itself. With a bug, recorded
+//! decisions are not replayed: the bug would be in the replaying `decide` as well.
 
-/// A bug that a run has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+use prooflog_core::{Effect, NewEvent, unit_effects};
+use prooflog_events::event::{
+    AggSettled, Event, InvalidReason, ParkReason, Retried, SubmissionConfirmed, TimeoutReason,
+};
+use prooflog_events::ids::{Attempt, L1Number, L2Block, Micros, StreamId, UnitId};
+use prooflog_events::input::{Input, StatusAnswer, WitnessAnswer};
+use prooflog_events::values::Purpose;
+use prooflog_projections::State;
+use prooflog_projections::state::phase::Phase;
+
+/// Fulfilment that says "given up".
+const UNFULFILLABLE: i32 = 4;
+
+/// A bug that a process has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Sabotage {
     /// None.
     #[default]
     None,
+    /// The upper half of a split starts one block too high.
+    SplitLosesABlock,
+    /// An aggregate leaves its first member out.
+    AggregateStartsElsewhere,
+    /// An aggregate names its members in the wrong order.
+    MembersOutOfOrder,
+    /// Effects leave before their intent is on disk.
+    EffectBeforeIntent,
+    /// A failure of an earlier attempt ends the current one.
+    LateFailureAccepted,
+    /// A retry keeps the number of the attempt that failed.
+    AttemptsNotFenced,
+    /// A snapshot misses what one type of event said.
+    SnapshotIgnoresOutputChecked,
+    /// A checkpoint lies below a member's L1 head.
+    CheckpointTooLow,
+    /// A unit whose budget is used up is tried again.
+    BudgetNeverUsedUp,
+    /// One more than the limits allow is started.
+    LimitOffByOne,
+    /// Blocks are planned that are not final.
+    PlansAboveFinalized,
+    /// A retry waits for nothing.
+    BackoffForgotten,
+    /// A stuck checkpoint's nonce is given to a submission.
+    NonceReused,
+    /// A submission counts as confirmed once it is in a block.
+    ConfirmedWithoutDepth,
+    /// Proofs are removed before the contract cannot move back any more.
+    PrunedTooEarly,
+    /// The contract moved back and nothing follows.
+    RollbackIgnored,
+    /// The contract takes other keys and nothing follows.
+    CommitmentsIgnored,
+    /// Degraded mode is never left.
+    DegradedForEver,
+    /// After a restart, open requests are made again.
+    RestartRequestsAgain,
+    /// A pause by an operator holds nothing back.
+    PauseIgnored,
+    /// What is answered is not yet on disk.
+    AcknowledgedTooEarly,
+    /// The running state changes without an event.
+    StateWithoutEvent,
+    /// A decision depends on something that is not recorded.
+    DecisionNotReplayable,
+    /// After the contract moved back, held proofs are not used again.
+    ProofsNotRestored,
+    /// A unit that cannot run is retried and not halved.
+    NeverHalved,
 }
 
 impl Sabotage {
-    /// What it makes of an input.
-    #[must_use]
-    pub fn input(self, _state: &State, input: Input) -> Input {
-        input
-    }
-    /// What it makes `decide` believe.
-    pub fn state(self, _state: &mut State) {}
-    /// What it makes of a decision.
-    #[must_use]
-    pub fn events(self, _state: &State, _now: Micros, events: Vec<NewEvent>) -> Vec<NewEvent> {
-        events
-    }
     /// Whether effects wait until the log has their intent.
     #[must_use]
-    pub const fn waits_for_log(self) -> bool {
-        true
+    pub fn waits_for_log(self) -> bool {
+        self != Self::EffectBeforeIntent
     }
+
+    /// Commits that a crash takes although they were heard of.
+    #[must_use]
+    pub fn loses_heard(self) -> usize {
+        usize::from(self == Self::AcknowledgedTooEarly)
+    }
+
+    /// Whether recorded decisions can be replayed with this bug.
+    #[must_use]
+    pub const fn replays(self) -> bool {
+        matches!(self, Self::None | Self::DecisionNotReplayable)
+    }
+
+    /// What it makes of an input.
+    #[must_use]
+    pub fn input(self, state: &State, mut input: Input) -> Input {
+        if self != Self::LateFailureAccepted {
+            return input;
+        }
+        let current = |unit: UnitId| state.unit(unit).filter(|unit| unit.phase.is_in_flight()).map(|unit| unit.attempt);
+        match &mut input {
+            Input::StatusAnswered(answered)
+                if matches!(answered.answer, StatusAnswer::Status { fulfillment: UNFULFILLABLE, .. }) =>
+            {
+                answered.attempt = current(answered.unit).unwrap_or(answered.attempt);
+            }
+            Input::WitnessAnswered(answered) if matches!(answered.answer, WitnessAnswer::Failed { .. }) => {
+                answered.attempt = current(answered.unit).unwrap_or(answered.attempt);
+            }
+            _ => {}
+        }
+        input
+    }
+
+    /// What it makes `decide` believe.
+    pub fn state(self, state: &mut State) {
+        let chains: Vec<_> = state.chains.keys().copied().collect();
+        for id in chains {
+            let Some(chain) = state.chains.get_mut(&id) else { continue };
+            match self {
+                Self::LimitOffByOne => {
+                    if let Some(policy) = &mut chain.policy {
+                        policy.max_proofs_in_flight += 1;
+                        policy.max_witness_in_flight += 1;
+                    }
+                }
+                Self::PrunedTooEarly => {
+                    if let Some(policy) = &mut chain.policy {
+                        policy.keep_proofs_secs = 60;
+                    }
+                    if let Some(values) = &mut chain.contract.values {
+                        values.finalization_secs = 60;
+                    }
+                }
+                Self::PlansAboveFinalized => {
+                    if let Some(finalized) = &mut chain.finalized {
+                        finalized.block = L2Block(finalized.block.0 + 100);
+                    }
+                }
+                Self::PauseIgnored => chain.hold.paused.clear(),
+                _ => {}
+            }
+        }
+    }
+
+    /// What it makes of a decision.
+    #[must_use]
+    pub fn events(self, state: &State, now: Micros, mut events: Vec<NewEvent>) -> Vec<NewEvent> {
+        match self {
+            Self::RollbackIgnored => {
+                let rolled_back = events.iter().any(|new| matches!(new.event, Event::ContractRolledBack(_)));
+                return if rolled_back { Vec::new() } else { events };
+            }
+            Self::RestartRequestsAgain => {
+                let restarted = |new: &NewEvent| {
+                    matches!(&new.event, Event::TimedOut(e) if e.reason == TimeoutReason::Restart)
+                };
+                if events.iter().any(restarted) {
+                    events.retain(|new| matches!(new.event, Event::EngineStarted(_)));
+                }
+            }
+            Self::PlansAboveFinalized => {
+                // What it believes of the head is not what it records.
+                events.retain(|new| !matches!(new.event, Event::DegradedModeEntered(_)));
+            }
+            Self::CommitmentsIgnored => events.retain(|new| {
+                !matches!(&new.event, Event::Invalidated(e) if e.reason == InvalidReason::Commitments)
+            }),
+            Self::DegradedForEver => events.retain(|new| {
+                !matches!(new.event, Event::ProverRecovered(_) | Event::DegradedModeLeft(_))
+            }),
+            Self::ProofsNotRestored => events.retain(|new| !matches!(new.event, Event::Restored(_))),
+            Self::ConfirmedWithoutDepth => return confirm_at_once(state, events),
+            Self::NeverHalved => return retry_instead_of_halves(state, now, events),
+            _ => {}
+        }
+        for new in &mut events {
+            self.event(state, now, new);
+        }
+        events
+    }
+
+    fn event(self, state: &State, now: Micros, new: &mut NewEvent) {
+        match (self, &mut new.event) {
+            (Self::SplitLosesABlock, Event::SpanCreated(e)) => {
+                let upper = matches!(e.origin, prooflog_events::event::SpanOrigin::HalfOf(parent)
+                    if parent_of(state, new.stream, parent).is_some_and(|start| start != e.range.start));
+                if upper && e.range.blocks() > 1 {
+                    e.range.start = L2Block(e.range.start.0 + 1);
+                }
+            }
+            (Self::AggregateStartsElsewhere, Event::AggQueued(e)) if e.members.len() > 1 => {
+                let StreamId::Unit(agg) = new.stream else { return };
+                let first = e.members.remove(0);
+                if let Some(span) = state.unit(UnitId::span(agg.chain, first)) {
+                    e.range.start = span.range.end;
+                }
+            }
+            (Self::MembersOutOfOrder, Event::AggQueued(e)) => e.members.reverse(),
+            (Self::AttemptsNotFenced, Event::Retried(e)) => {
+                e.attempt = Attempt(e.attempt.0.saturating_sub(1).max(1));
+            }
+            (Self::CheckpointTooLow, Event::CheckpointStarted(e)) => e.block = L1Number(e.bound.0.saturating_sub(1)),
+            (Self::CheckpointTooLow, Event::TxReserved(e)) => {
+                if let Purpose::Checkpoint { block, .. } = &mut e.purpose {
+                    *block = L1Number(block.0.saturating_sub(1));
+                }
+            }
+            (Self::BackoffForgotten, Event::Retried(e)) => e.not_before = now,
+            (Self::DecisionNotReplayable, Event::Retried(e)) => e.not_before = Micros(e.not_before.0 + now.0 % 7 + 1),
+            (Self::NonceReused, Event::TxReplaced(e)) => {
+                if let Purpose::Checkpoint { agg, .. } = e.purpose {
+                    e.purpose = Purpose::Submission { agg };
+                }
+            }
+            (Self::BudgetNeverUsedUp, Event::Parked(e)) => {
+                let (StreamId::Unit(id), true) = (new.stream, e.reason != ParkReason::Operator) else { return };
+                let attempt = state.unit(id).map_or(Attempt(1), |unit| unit.attempt.next());
+                let not_before = now.plus_secs(300);
+                new.event = Retried { attempt, not_before, failures: 0, budget_left: 5 }.into();
+            }
+            _ => {}
+        }
+    }
+
+    /// What it does to the running state behind the log's back.
+    pub fn drift(self, state: &mut State) {
+        if self == Self::StateWithoutEvent {
+            let chains: Vec<_> = state.chains.keys().copied().collect();
+            for id in chains {
+                if let Some(chain) = state.chains.get_mut(&id) {
+                    chain.prover.failures = chain.prover.failures.saturating_add(1);
+                }
+            }
+        }
+    }
+
     /// What a snapshot of `state` holds.
     #[must_use]
     pub fn snapshot(self, state: &State) -> State {
-        state.clone()
+        let mut state = state.clone();
+        if self == Self::SnapshotIgnoresOutputChecked {
+            let chains: Vec<_> = state.chains.keys().copied().collect();
+            for id in chains {
+                if let Some(chain) = state.chains.get_mut(&id) {
+                    chain.roots.clear();
+                }
+            }
+        }
+        state
     }
+
     /// What it makes of effects.
     #[must_use]
-    pub fn effects(self, _state: &State, effects: Vec<Effect>) -> Vec<Effect> {
+    pub fn effects(self, state: &State, mut effects: Vec<Effect>) -> Vec<Effect> {
+        if self == Self::RestartRequestsAgain && !state.stale_calls.is_empty() {
+            let mut blind = state.clone();
+            blind.stale_calls = prooflog_projections::Set::default();
+            for chain in blind.chains.values() {
+                let open = chain.units().filter(|unit| unit.phase == Phase::WitnessGen);
+                let again = open.flat_map(|unit| unit_effects(&blind, chain, unit));
+                effects.extend(again.filter(|effect| matches!(effect, Effect::RequestProof(_))));
+            }
+        }
         effects
     }
+}
+
+/// First block of the parent of a half.
+fn parent_of(state: &State, half: StreamId, parent: u64) -> Option<L2Block> {
+    let StreamId::Unit(half) = half else { return None };
+    state.unit(UnitId::span(half.chain, parent)).map(|unit| unit.range.start)
+}
+
+/// Settles every submission the moment it is in a block.
+fn confirm_at_once(state: &State, events: Vec<NewEvent>) -> Vec<NewEvent> {
+    let mut result = Vec::new();
+    for new in events {
+        let submitted = match (&new.event, new.stream) {
+            (Event::Submitted(e), StreamId::Unit(unit)) => Some((e.tx, e.block, unit)),
+            _ => None,
+        };
+        let (stream, revision, correlation) = (new.stream, new.revision, new.correlation.clone());
+        result.push(new);
+        let Some((tx, block, unit)) = submitted else { continue };
+        let policy = state.chains.get(&unit.chain).and_then(|chain| chain.policy.as_ref());
+        let depth = policy.map_or(0, |policy| policy.confirmations);
+        let follow: [Event; 2] =
+            [SubmissionConfirmed { tx, block, depth }.into(), AggSettled { output_index: None }.into()];
+        result.extend(follow.map(|event| NewEvent { stream, revision, correlation: correlation.clone(), event }));
+    }
+    result
+}
+
+/// Leaves the halves out and tries the whole again.
+fn retry_instead_of_halves(state: &State, now: Micros, events: Vec<NewEvent>) -> Vec<NewEvent> {
+    let splits = events.iter().any(|new| matches!(new.event, Event::Split(_)));
+    if !splits {
+        return events;
+    }
+    let mut result = Vec::new();
+    for mut new in events {
+        match (&new.event, new.stream) {
+            (Event::Split(_), StreamId::Unit(unit)) => {
+                let attempt = state.unit(unit).map_or(Attempt(1), |unit| unit.attempt.next());
+                let not_before = now.plus_secs(300);
+                new.event = Retried { attempt, not_before, failures: 1, budget_left: 1 }.into();
+                result.push(new);
+            }
+            // What follows the split in the batch knows the halves, which are not there.
+            (Event::Unfulfillable(_) | Event::WitnessGenFailed(_) | Event::TimedOut(_), _) => result.push(new),
+            _ => {}
+        }
+    }
+    result
 }

@@ -11,6 +11,12 @@ impl Checker {
         if let Some(text) = self.without_intent(effect) {
             self.violate("intent before effect", now, text);
         }
+        if let Effect::RequestProof(request) = effect
+            && !self.called.insert((request.unit, request.attempt))
+        {
+            let text = format!("{} attempt {} is requested a second time", request.unit, request.attempt);
+            self.violate("one attempt", now, text);
+        }
     }
 
     fn without_intent(&self, effect: &Effect) -> Option<String> {

@@ -16,9 +16,9 @@ mod unit_rules;
 pub use model::{Model, ModelChain, ModelUnit, Stage};
 pub use read::{Batch, Recorded};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use prooflog_events::ids::{ChainId, Hash32, LogId, Micros, Position};
+use prooflog_events::ids::{Attempt, ChainId, Hash32, LogId, Micros, Position, UnitId};
 use prooflog_events::input::{ChainConfigured, Input};
 use prooflog_events::policy::Policy;
 use prooflog_events::port::Sequence;
@@ -65,6 +65,8 @@ pub struct Checker {
     replays: bool,
     heard: (Position, Hash32),
     policies: BTreeMap<ChainId, Vec<Policy>>,
+    /// Requests that left.
+    called: BTreeSet<(UnitId, Attempt)>,
     batches: u64,
 }
 
@@ -80,6 +82,7 @@ impl Checker {
             replays,
             heard: (Position::ZERO, Hash32::ZERO),
             policies: BTreeMap::new(),
+            called: BTreeSet::new(),
             batches: 0,
         }
     }

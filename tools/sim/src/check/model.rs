@@ -296,6 +296,8 @@ impl Model {
                 reverted: false,
                 closed: false,
             };
+            // A nonce that a deep reorg freed is another one now.
+            self.included.retain(|_, other| *other != id);
             self.slots.insert(id, slot);
             return Ok(());
         }

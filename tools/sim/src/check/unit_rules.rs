@@ -40,6 +40,10 @@ impl Checker {
             Event::ProofRequested(e) => requested(unit, e.attempt, &e.proof_id, world),
             Event::ProofFulfilled(e) => fulfilled(unit, e, world),
             Event::Unfulfillable(e) => unfulfillable(unit, e, world),
+            Event::WitnessGenFailed(e) => {
+                let told = world.told_failed.contains(&(id, e.attempt));
+                rule("fencing", !told, || format!("{id} attempt {} failed, which the server did not say", e.attempt))
+            }
             Event::ProofPruned(e) => pruned(batch, chain, unit, e),
             Event::CheckpointStarted(e) => checkpoint_started(chain, unit, e, world),
             Event::SubmissionStarted(_) => submission_started(chain, unit),

@@ -418,9 +418,7 @@ impl<M: Medium> Sim<'_, M> {
     /// The process hears of a batch: what follows from it may leave, and the rules look at it.
     fn hear(&mut self, batch: u64, last: Position, forget: &[Hash32]) {
         let Some(process) = &mut self.process else { return };
-        if self.options.sabotage.waits_for_log() {
-            process.durable(batch);
-        }
+        process.durable(batch);
         self.unheard.retain(|waiting| *waiting > batch);
         let log = process.log();
         self.checker.follow(log, last, &self.world, &mut self.watch);

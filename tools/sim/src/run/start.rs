@@ -148,7 +148,7 @@ impl<'w, M: Medium> Sim<'w, M> {
         let log = prooflog_events::port::SequenceRead::log_id(&sequence);
         let configured: BTreeMap<_, _> =
             plan.chains.iter().map(|chain| (chain.id, configured(chain))).collect();
-        let checker = Checker::new(plan.seed, log, options.sabotage == Sabotage::None);
+        let checker = Checker::new(plan.seed, log, options.sabotage.replays());
         let mut sim = Self {
             world: world(&plan),
             rng: Rng::new(plan.seed, "run"),
@@ -199,7 +199,7 @@ impl<'w, M: Medium> Sim<'w, M> {
         self.wake_at = None;
         self.unheard.clear();
         self.adapter = Adapter::default();
-        match self.medium.reopen(process.into_log(), losing) {
+        match self.medium.reopen(process.into_log(), losing + self.options.sabotage.loses_heard()) {
             Ok(sequence) => self.resting = Some(sequence),
             Err(error) => self.violate("log", format!("it does not open after a crash: {error}")),
         }

@@ -27,7 +27,7 @@ pub use weather::Weather;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use prooflog_events::ids::{Address, ChainId, Hash32, Micros};
+use prooflog_events::ids::{Address, Attempt, ChainId, Hash32, Micros, UnitId};
 use prooflog_events::input::Input;
 
 use crate::rng::Rng;
@@ -93,6 +93,8 @@ pub struct World {
     pub reorg: Option<(u64, u32)>,
     /// Hashes that any contract ever held as checkpoint.
     pub checkpointed: BTreeSet<Hash32>,
+    /// Attempts that the server told to have failed.
+    pub told_failed: BTreeSet<(UnitId, Attempt)>,
     /// What callers did illegally.
     pub complaints: Vec<Complaint>,
     pub(crate) rng: Rng,
@@ -113,6 +115,7 @@ impl World {
             l1_down_until: Micros(0),
             reorg: None,
             checkpointed: BTreeSet::new(),
+            told_failed: BTreeSet::new(),
             complaints: Vec::new(),
             rng: Rng::new(seed, "world"),
         }

@@ -5,7 +5,7 @@
 
 use prooflog_core::ProofRequest;
 use prooflog_events::ids::{Attempt, ChainId, L1Ref, L2Block, ProofId, UnitId, UnitKind};
-use prooflog_events::input::{Delivery, StatusAnswer, StatusAnswered, WitnessAnswer, WitnessAnswered};
+use prooflog_events::input::{Delivery, Input, StatusAnswer, StatusAnswered, WitnessAnswer, WitnessAnswered};
 use prooflog_events::values::{FailureClass, Mode};
 
 use super::proof::{AggProof, SELECTOR, SpanProof, blob_ref, output_root};
@@ -35,6 +35,7 @@ impl World {
         let (now, weather) = (self.now, self.weather);
         let chain = request.unit.chain;
         let Some(prover) = self.provers.get_mut(&chain) else { return self.failed(1) };
+        let told = (request.unit, request.attempt);
         let refusal = if now < prover.down_until {
             Some((FailureClass::Unreachable, "connection refused"))
         } else if prover.rng.chance(weather.witness_refused) {
@@ -52,6 +53,7 @@ impl World {
         };
         if let Some((class, text)) = refusal {
             let secs = prover.rng.between(1, 5);
+            self.told_failed.insert(told);
             return Reply::At(now.plus_secs(secs), failure(request, class, text));
         }
         let hangs = prover.rng.chance(weather.witness_hang);
@@ -96,6 +98,17 @@ impl World {
 
     /// A witness is done: the network takes the job, or the request fails. `None`: nobody hears of it.
     pub fn finish_witness(&mut self, chain: ChainId, number: u64, breaks: bool) -> Option<Answer> {
+        let answer = self.witness_answer(chain, number, breaks)?;
+        if let Answer::Input(input, _) = &answer
+            && let Input::WitnessAnswered(answered) = input.as_ref()
+            && matches!(answered.answer, WitnessAnswer::Failed { .. })
+        {
+            self.told_failed.insert((answered.unit, answered.attempt));
+        }
+        Some(answer)
+    }
+
+    fn witness_answer(&mut self, chain: ChainId, number: u64, breaks: bool) -> Option<Answer> {
         let l1_seen = self.l1_seen();
         let now = self.now;
         let prover = self.provers.get_mut(&chain)?;
