@@ -3,7 +3,16 @@
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 
-as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null 2>&1; then
+    sudo "$@"
+  else
+    echo "this needs root, and there is no sudo: $*" >&2
+    exit 3
+  fi
+}
 
 if ! command -v cargo >/dev/null 2>&1 && [ -f "$HOME/.cargo/env" ]; then . "$HOME/.cargo/env"; fi
 if ! command -v cargo >/dev/null 2>&1; then
@@ -17,8 +26,13 @@ need_packages() {
   command -v c++ >/dev/null 2>&1 || missing+=(g++)
   command -v make >/dev/null 2>&1 || missing+=(make)
   command -v git >/dev/null 2>&1 || missing+=(git)
-  ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1 || missing+=(clang libclang-dev)
+  { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib/*/libclang*.so*' ||
+    [ -n "${LIBCLANG_PATH:-}" ]; } >/dev/null || missing+=(clang libclang-dev)
   [ "${#missing[@]}" -eq 0 ] && return 0
+  if ! command -v apt-get >/dev/null 2>&1; then
+    echo "missing: ${missing[*]} (Debian's names). Install them with your package manager and run this again." >&2
+    exit 3
+  fi
   say "installing ${missing[*]}"
   as_root apt-get update -qq
   as_root apt-get install -y -qq --no-install-recommends "${missing[@]}"
@@ -30,8 +44,8 @@ export PATH="$PROOFLOG_CACHE/bin:$PATH"
 
 need_cargo_tool() { # command, crate, version
   command -v "$1" >/dev/null 2>&1 && return 0
-  say "installing $2 $3 (once)"
-  cargo install --locked --quiet --root "$PROOFLOG_CACHE" --version "$3" "$2"
+  say "installing $2 $3 (once: it is kept in $PROOFLOG_CACHE)"
+  cargo install --locked --root "$PROOFLOG_CACHE" --version "$3" "$2"
 }
 
 need_packages
