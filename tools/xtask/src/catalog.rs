@@ -57,19 +57,33 @@ fn render(root: &Path) -> Result<String, String> {
          A version names the bytes of a payload: it never changes meaning.\n",
     );
     let mut named = Vec::new();
+    let mut sections = String::new();
     for (title, file) in SUBJECTS {
-        let _ = write!(page, "\n## {title}\n");
+        let _ = write!(sections, "\n## {title}\n");
         let source = std::fs::read_to_string(root.join(file)).map_err(|error| format!("{file}: {error}"))?;
         let syntax = syn::parse_file(&source).map_err(|error| format!("{file}: {error}"))?;
         for item in &syntax.items {
-            render_item(item, &mut page, &mut named);
+            render_item(item, &mut sections, &mut named);
         }
     }
-    let missing: Vec<&str> = all_names().filter(|name| !named.iter().any(|seen| seen == name)).collect();
+    let missing: Vec<&str> = all_names().filter(|name| !named.iter().any(|(seen, _)| seen == name)).collect();
     if missing.is_empty() {
+        index(&mut page, &named);
+        page.push_str(&sections);
         Ok(page)
     } else {
         Err(format!("not found in the sources: {}", missing.join(", ")))
+    }
+}
+
+/// One line per event and input, in the order of the sections.
+fn index(page: &mut String, named: &[(String, String)]) {
+    page.push_str("\n| Name | Kind | Version | Says |\n|---|---|---|---|\n");
+    for (name, says) in named {
+        let Some(version) = version_of(name) else { continue };
+        let kind = if EventType::from_name(name).is_some() { "event" } else { "input" };
+        let anchor = format!("{}-version-{version}", name.to_lowercase());
+        let _ = writeln!(page, "| [{name}](#{anchor}) | {kind} | {version} | {says} |");
     }
 }
 
@@ -82,7 +96,7 @@ fn version_of(name: &str) -> Option<u16> {
     event.or_else(|| Input::ALL.iter().find(|(input, _)| *input == name).map(|(_, version)| *version))
 }
 
-fn render_item(item: &syn::Item, page: &mut String, named: &mut Vec<String>) {
+fn render_item(item: &syn::Item, page: &mut String, named: &mut Vec<(String, String)>) {
     match item {
         syn::Item::Struct(item) if is_public(&item.vis) => {
             heading(page, &item.ident.to_string(), &item.attrs, named);
@@ -113,10 +127,10 @@ fn render_item(item: &syn::Item, page: &mut String, named: &mut Vec<String>) {
     }
 }
 
-fn heading(page: &mut String, name: &str, attrs: &[syn::Attribute], named: &mut Vec<String>) {
+fn heading(page: &mut String, name: &str, attrs: &[syn::Attribute], named: &mut Vec<(String, String)>) {
     let version = version_of(name).map(|version| format!(" (version {version})")).unwrap_or_default();
     let _ = write!(page, "\n### {name}{version}\n\n{}\n", docs(attrs));
-    named.push(name.to_owned());
+    named.push((name.to_owned(), docs(attrs)));
 }
 
 fn field_text(field: &syn::Field) -> String {
