@@ -1,0 +1,5 @@
+//! The rooms together: the simulated world on the real store, and the program on what it left behind.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod command_line;
+mod on_disk;
