@@ -68,10 +68,43 @@ enum Target {
     Call(Box<dyn FnOnce(Answer) + Send>),
 }
 
+/// Where one thread waits for one answer.
 #[derive(Debug, Default)]
 struct Slot {
-    answer: Mutex<Option<Answer>>,
+    state: Mutex<SlotState>,
     ready: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct SlotState {
+    answer: Option<Answer>,
+    /// A thread sleeps on this slot.
+    waiting: bool,
+    /// Others who sleep for an answer of the same commit.
+    others: Option<Arc<Sleepers>>,
+}
+
+/// Threads whose answers are there and who have not been woken. Waking costs the writer more than writing, so it wakes
+/// two, each of whom wakes two more.
+#[derive(Debug, Default)]
+struct Sleepers(Mutex<Vec<Arc<Slot>>>);
+
+/// How many sleepers each one wakes.
+const WAKES: usize = 2;
+
+impl Sleepers {
+    fn wake(&self) {
+        let mut woken = 0;
+        while woken < WAKES {
+            let Some(slot) = lock(&self.0).pop() else { return };
+            // Whoever left by itself before this list was filled has woken nobody, and does not count. Whoever is
+            // still here leaves after it, and then wakes its two.
+            if lock(&slot.state).waiting {
+                slot.ready.notify_one();
+                woken += 1;
+            }
+        }
+    }
 }
 
 /// An append on its way. Dropping it does not take the append back.
@@ -85,13 +118,23 @@ impl Ticket {
     /// # Errors
     /// Why the append did not happen.
     pub fn wait(self) -> Answer {
-        let mut answer = lock(&self.0.answer);
-        loop {
-            match answer.take() {
-                Some(answer) => return answer,
-                None => answer = self.0.ready.wait(answer).unwrap_or_else(PoisonError::into_inner),
+        let mut state = lock(&self.0.state);
+        let answer = loop {
+            match state.answer.take() {
+                Some(answer) => break answer,
+                None => {
+                    state.waiting = true;
+                    state = self.0.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
             }
+        };
+        state.waiting = false;
+        let others = state.others.take();
+        drop(state);
+        if let Some(others) = others {
+            others.wake();
         }
+        answer
     }
 }
 
@@ -104,27 +147,38 @@ impl Reply {
     pub(crate) fn call(callback: Box<dyn FnOnce(Answer) + Send>) -> Self {
         Self(Some(Target::Call(callback)))
     }
+}
 
-    pub(crate) fn send(mut self, answer: Answer) {
-        self.deliver(answer);
-    }
-
-    fn deliver(&mut self, answer: Answer) {
-        match self.0.take() {
+/// Gives out the answers of one commit, in order.
+pub(crate) fn deliver(replies: Vec<(Reply, Answer)>) {
+    let sleepers = Arc::new(Sleepers::default());
+    let mut sleeping = Vec::new();
+    for (mut reply, answer) in replies {
+        match reply.0.take() {
             Some(Target::Slot(slot)) => {
-                *lock(&slot.answer) = Some(answer);
-                slot.ready.notify_one();
+                let mut state = lock(&slot.state);
+                state.answer = Some(answer);
+                if state.waiting {
+                    state.others = Some(Arc::clone(&sleepers));
+                    sleeping.push(Arc::clone(&slot));
+                }
             }
             Some(Target::Call(callback)) => callback(answer),
             None => {}
         }
     }
+    // The first to sleep is the first to be woken.
+    sleeping.reverse();
+    *lock(&sleepers.0) = sleeping;
+    sleepers.wake();
 }
 
 impl Drop for Reply {
     /// Whoever waits is told, even if the writer's thread came to an end.
     fn drop(&mut self) {
-        self.deliver(Err(AppendError::Closed));
+        if let Some(target) = self.0.take() {
+            deliver(vec![(Self(Some(target)), Err(AppendError::Closed))]);
+        }
     }
 }
 

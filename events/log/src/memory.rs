@@ -111,6 +111,13 @@ impl MemorySequence {
         let found = state.records.get_mut(index).map(Arc::make_mut).and_then(|stored| stored.get_mut(byte));
         found.map(|byte| *byte ^= 1_u8.rotate_left(u32::from(bit))).is_some()
     }
+
+    /// Leads the newest index entry of a stream to another position; `false` if there is no such stream.
+    pub fn damage_index(&self, stream: &str, position: Position) -> bool {
+        let mut state = lock(&self.state);
+        let entry = state.streams.get_mut(stream).and_then(|positions| positions.last_mut());
+        entry.map(|entry| *entry = position).is_some()
+    }
 }
 
 fn head_len(head: Head) -> usize {
@@ -205,7 +212,9 @@ impl SequenceRead for MemorySequence {
 
     fn stream_head(&self, stream: &str) -> Result<Option<StreamHead>, SequenceError> {
         let state = lock(&self.state);
-        let Some(positions) = state.streams.get(stream) else { return Ok(None) };
+        let Some(positions) = state.streams.get(stream) else {
+            return Ok(None);
+        };
         let revision = Revision(positions.len().saturating_sub(1) as u64);
         Ok(positions.last().map(|position| StreamHead { revision, position: *position }))
     }
@@ -231,7 +240,9 @@ impl SequenceRead for MemorySequence {
 
     fn read_blob(&self, hash: Hash32, visit: &mut dyn FnMut(&[u8])) -> Result<bool, SequenceError> {
         let state = lock(&self.state);
-        let Some(bytes) = state.blobs.get(&hash) else { return Ok(false) };
+        let Some(bytes) = state.blobs.get(&hash) else {
+            return Ok(false);
+        };
         visit(bytes);
         Ok(true)
     }

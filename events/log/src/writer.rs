@@ -1,15 +1,15 @@
 //! The one door for truth: `Log` over a sequence of commits.
 //!
-//! Two stages, each on a thread of its own: the first sequences what waits in the queue, the second writes what was
-//! sequenced meanwhile as one synced commit. While a write is in progress everything that arrives gathers behind it
-//! and shares the next one. When nothing waits, a blocking append does both stages on its own thread.
+//! Two stages, each on a thread of its own: the first sequences ahead while a write is in progress, the second
+//! sequences the rest and writes all of it as one synced commit. So everything that arrives during a write shares the
+//! next one. When nothing waits, a blocking append does both stages on its own thread.
 //!
 //! Answers are given in the order of the appends, and only after the commit is durable. After a failed write the log
 //! refuses everything until it is opened again. What a crash means: what was answered is there; what was not may be.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use prooflog_events::envelope::blob_hash;
@@ -21,7 +21,7 @@ use prooflog_events::port::{Blob, Head, Sequence, SequenceError, Snapshot, Snaps
 
 use crate::append::{Append, AppendError};
 use crate::follow::Follower;
-use crate::group::{Answer, Group, Reply, Ticket, lock};
+use crate::group::{Answer, Group, Reply, Ticket, deliver, lock};
 use crate::read::{Filter, Reader};
 use crate::sequencer::Sequencer;
 use crate::tail::Tail;
@@ -35,15 +35,19 @@ pub struct Log<S: Sequence> {
 pub(crate) struct Shared<S> {
     pub(crate) sequence: S,
     pub(crate) tail: Tail,
-    queue: Mutex<Queue>,
-    queued: Condvar,
-    sequencer: Mutex<Sequencer>,
-    /// What the first stage made and the second has not taken. Changed only by the holder of `sequencer` or `committer`.
-    pending: Mutex<Pending>,
-    pending_filled: Condvar,
-    pending_taken: Condvar,
-    /// Held from before a group is taken until it is answered: groups are written in the order they were made.
+    /// Locks are taken in the order in which they stand here; `committer` also after `sequencer`, but only if free.
+    ///
+    /// Held from before a group is taken until it is written: groups are written in the order they were made.
     committer: Mutex<()>,
+    /// Held while the queue is drained and what came out of it is sequenced: appends keep their order.
+    sequencer: Mutex<Sequencer>,
+    queue: Mutex<Queue>,
+    /// What is sequenced and not taken for writing. Changed only under `sequencer`.
+    pending: Mutex<Group>,
+    /// For the first stage: enough waits to sequence ahead, or there is room again.
+    ahead: Condvar,
+    /// For the second stage: there is something to write.
+    filled: Condvar,
     /// Appends accepted and not yet answered. Only at zero may an append go past the queue.
     outstanding: AtomicUsize,
     poison: OnceLock<SequenceError>,
@@ -51,25 +55,21 @@ pub(crate) struct Shared<S> {
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<(Append, Reply)>,
+    /// With the size that each counts for.
+    waiting: VecDeque<(Append, Reply, usize)>,
     bytes: usize,
+    /// The second stage sleeps; the next append wakes it.
+    idle: bool,
+    /// What is sequenced ahead is as much as one commit takes.
+    full: bool,
     closing: bool,
 }
 
-struct Pending {
-    group: Group,
-    closing: bool,
-}
+/// Appends that make it worth waking the first stage while the second writes.
+const AHEAD_MIN: usize = 24;
 
-impl Pending {
-    fn is_empty(&self) -> bool {
-        self.group.replies.is_empty()
-    }
-
-    fn is_full(&self) -> bool {
-        self.group.records.len() >= GROUP_RECORDS_MAX || self.group.records.byte_len() >= GROUP_BYTES_MAX
-    }
-}
+/// Appends that are sequenced at a time.
+const DRAIN_MAX: usize = 256;
 
 impl<S: Sequence> Log<S> {
     /// Takes over a sequence of commits as its only writer.
@@ -82,13 +82,12 @@ impl<S: Sequence> Log<S> {
         let shared = Arc::new(Shared {
             sequence,
             tail: Tail::new(head),
-            queue: Mutex::default(),
-            queued: Condvar::new(),
-            sequencer: Mutex::new(sequencer),
-            pending: Mutex::new(Pending { group: Group::new(head), closing: false }),
-            pending_filled: Condvar::new(),
-            pending_taken: Condvar::new(),
             committer: Mutex::default(),
+            sequencer: Mutex::new(sequencer),
+            pending: Mutex::new(Group::new(head)),
+            queue: Mutex::default(),
+            ahead: Condvar::new(),
+            filled: Condvar::new(),
             outstanding: AtomicUsize::new(0),
             poison: OnceLock::new(),
         });
@@ -136,10 +135,10 @@ impl<S: Sequence> Log<S> {
     /// # Errors
     /// Why it did not happen; see [`AppendError`].
     pub fn append(&self, append: Append) -> Answer {
-        if self.shared.outstanding.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-            return self.shared.append_inline(append);
+        match self.shared.append_inline(append) {
+            Ok(answer) => answer,
+            Err(append) => self.submit(append)?.wait(),
         }
-        self.submit(append)?.wait()
     }
 
     /// Hands over an append without waiting. Appends are decided in the order in which they were handed over.
@@ -241,7 +240,8 @@ fn stage<S: Sequence>(
 impl<S: Sequence> Drop for Log<S> {
     fn drop(&mut self) {
         lock(&self.shared.queue).closing = true;
-        self.shared.queued.notify_all();
+        self.shared.ahead.notify_all();
+        self.shared.filled.notify_all();
         for thread in self.threads.drain(..) {
             // A stage that panicked has told everyone who waited; there is nobody left to tell here.
             let _ = thread.join();
@@ -268,112 +268,150 @@ impl<S: Sequence> Shared<S> {
         }
         self.outstanding.fetch_add(1, Ordering::AcqRel);
         queue.bytes = queue.bytes.saturating_add(size);
-        queue.waiting.push_back((append, reply));
-        let wake = queue.waiting.len() == 1;
+        queue.waiting.push_back((append, reply, size));
+        let wake = match (std::mem::take(&mut queue.idle), queue.waiting.len()) {
+            (true, _) => Some(&self.filled),
+            (false, AHEAD_MIN) if !queue.full => Some(&self.ahead),
+            _ => None,
+        };
         drop(queue);
-        if wake {
-            self.queued.notify_one();
+        if let Some(sleeper) = wake {
+            sleeper.notify_one();
         }
         Ok(())
     }
 
-    /// Both stages on the caller's thread, if the second one is idle. The caller has made `outstanding` one.
-    fn append_inline(&self, append: Append) -> Answer {
+    /// Both stages on the caller's thread, if nothing else is on its way; else the append is given back.
+    #[expect(clippy::result_large_err, reason = "the append itself is given back, it is no error")]
+    fn append_inline(&self, append: Append) -> Result<Answer, Append> {
+        if self.outstanding.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            return Err(append);
+        }
         let mut sequencer = lock(&self.sequencer);
-        let idle = lock(&self.pending).is_empty();
-        let committer = if idle { self.committer.try_lock().ok() } else { None };
+        // Held by the second stage: it has been woken for an append that came after the question above.
+        let committer =
+            if lock(&self.pending).replies.is_empty() { self.committer.try_lock().ok() } else { None };
         let Some(committer) = committer else {
-            let (reply, ticket) = Reply::ticket();
-            self.sequence_into_pending(&mut sequencer, append, reply);
             drop(sequencer);
-            self.pending_filled.notify_one();
-            return ticket.wait();
+            self.outstanding.fetch_sub(1, Ordering::AcqRel);
+            return Err(append);
         };
         let mut group = Group::new(sequencer.head());
         let answer = match self.refuse_poisoned() {
             Ok(()) => sequencer.sequence(&self.sequence, append, &mut group),
             Err(poisoned) => Err(poisoned),
         };
-        // What is sequenced from here on starts above this group, and is written after the committer is free again.
-        lock(&self.pending).group.start_at(sequencer.head());
+        // What is sequenced from here on stands above this group, and is written when the committer is free again.
+        lock(&self.pending).start_at(sequencer.head());
         drop(sequencer);
         let answer = self.write(&mut group).and(answer);
         drop(committer);
         self.outstanding.fetch_sub(1, Ordering::AcqRel);
-        answer
+        Ok(answer)
     }
 
-    fn sequence_into_pending(&self, sequencer: &mut Sequencer, append: Append, reply: Reply) {
-        let mut pending = lock(&self.pending);
-        if pending.is_empty() {
-            pending.group.start_at(sequencer.head());
-        }
-        let answer = match self.refuse_poisoned() {
-            Ok(()) => sequencer.sequence(&self.sequence, append, &mut pending.group),
-            Err(poisoned) => Err(poisoned),
+    /// Sequences what waits, at most [`DRAIN_MAX`] appends; whether there was anything and there is room for more.
+    fn sequence_waiting(&self, sequencer: &mut Sequencer) -> bool {
+        let drained = {
+            let mut queue = lock(&self.queue);
+            let count = queue.waiting.len().min(DRAIN_MAX);
+            let drained: Vec<_> = queue.waiting.drain(..count).collect();
+            let size: usize = drained.iter().map(|(_, _, size)| size).sum();
+            queue.bytes = queue.bytes.saturating_sub(size);
+            drained
         };
-        pending.group.replies.push((reply, answer));
+        let any = !drained.is_empty();
+        let mut pending = lock(&self.pending);
+        for (append, reply, _) in drained {
+            let answer = match self.refuse_poisoned() {
+                Ok(()) => sequencer.sequence(&self.sequence, append, &mut pending),
+                Err(poisoned) => Err(poisoned),
+            };
+            pending.replies.push((reply, answer));
+        }
+        let full =
+            pending.records.len() >= GROUP_RECORDS_MAX || pending.records.byte_len() >= GROUP_BYTES_MAX;
+        drop(pending);
+        lock(&self.queue).full = full;
+        any && !full
     }
 
-    /// First stage: until the log is closed and its queue is empty.
+    /// First stage: sequences ahead while the second one writes, until the log is closed.
     fn sequence_loop(&self) {
         let _guard = PoisonOnPanic(self);
         loop {
             let mut queue = lock(&self.queue);
-            while queue.waiting.is_empty() && !queue.closing {
-                queue = self.queued.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            while (queue.waiting.len() < AHEAD_MIN || queue.full) && !queue.closing {
+                queue = self.ahead.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
-            if queue.waiting.is_empty() {
-                drop(queue);
-                lock(&self.pending).closing = true;
-                self.pending_filled.notify_one();
+            if queue.closing {
                 return;
             }
-            let drained = std::mem::take(&mut queue.waiting);
-            queue.bytes = 0;
             drop(queue);
-            for (append, reply) in drained {
-                self.wait_for_room();
-                let mut sequencer = lock(&self.sequencer);
-                self.sequence_into_pending(&mut sequencer, append, reply);
-                drop(sequencer);
-                self.pending_filled.notify_one();
+            let mut sequencer = lock(&self.sequencer);
+            self.sequence_waiting(&mut sequencer);
+            drop(sequencer);
+            let idle = std::mem::take(&mut lock(&self.queue).idle);
+            if idle {
+                self.filled.notify_one();
             }
         }
     }
 
-    fn wait_for_room(&self) {
-        let mut pending = lock(&self.pending);
-        while pending.is_full() {
-            pending = self.pending_taken.wait(pending).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Second stage: until the first one has ended and nothing is pending.
+    /// Second stage: until the log is closed and nothing waits.
     fn commit_loop(&self) {
         let _guard = PoisonOnPanic(self);
+        while let Some(mut group) = self.next_group() {
+            let result = self.write(&mut group.0);
+            drop(group.1);
+            let replies = std::mem::take(&mut group.0.replies);
+            self.outstanding.fetch_sub(replies.len(), Ordering::AcqRel);
+            match result {
+                Ok(()) => deliver(replies),
+                Err(error) => {
+                    deliver(replies.into_iter().map(|(reply, _)| (reply, Err(error.clone()))).collect())
+                }
+            }
+        }
+    }
+
+    /// Waits for something to write and takes all of it, with the right to write; `None` when the log is closed.
+    fn next_group(&self) -> Option<(Group, MutexGuard<'_, ()>)> {
         loop {
-            let mut pending = lock(&self.pending);
-            while pending.is_empty() && !pending.closing {
-                pending = self.pending_filled.wait(pending).unwrap_or_else(PoisonError::into_inner);
-            }
-            let done = pending.is_empty();
-            drop(pending);
-            if done {
-                return;
-            }
             let committer = lock(&self.committer);
+            let mut sequencer = lock(&self.sequencer);
+            while self.sequence_waiting(&mut sequencer) {}
             let mut pending = lock(&self.pending);
-            let next = Group::new(pending.group.head);
-            let mut group = std::mem::replace(&mut pending.group, next);
-            drop(pending);
-            self.pending_taken.notify_one();
-            let result = self.write(&mut group);
-            drop(committer);
-            self.outstanding.fetch_sub(group.replies.len(), Ordering::AcqRel);
-            for (reply, answer) in group.replies {
-                reply.send(result.clone().and(answer));
+            if !pending.replies.is_empty() {
+                let next = Group::new(pending.head);
+                let group = std::mem::replace(&mut *pending, next);
+                drop(pending);
+                drop(sequencer);
+                let mut queue = lock(&self.queue);
+                queue.full = false;
+                let more = queue.waiting.len() >= AHEAD_MIN;
+                drop(queue);
+                if more {
+                    self.ahead.notify_one();
+                }
+                return Some((group, committer));
             }
+            drop(pending);
+            drop(sequencer);
+            drop(committer);
+            let mut queue = lock(&self.queue);
+            // The first stage may have sequenced between the look above and this one, and found nobody to wake.
+            if !queue.waiting.is_empty() || !lock(&self.pending).replies.is_empty() {
+                continue;
+            }
+            if queue.closing {
+                return None;
+            }
+            queue.idle = true;
+            while queue.idle && !queue.closing {
+                queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+            queue.idle = false;
         }
     }
 
@@ -409,11 +447,10 @@ impl<S: Sequence> Drop for PoisonOnPanic<'_, S> {
             queue.closing = true;
             queue.waiting.clear();
             drop(queue);
-            lock(&self.0.pending).group = Group::new(self.0.tail.head());
-            lock(&self.0.pending).closing = true;
-            self.0.queued.notify_all();
-            self.0.pending_filled.notify_all();
-            self.0.pending_taken.notify_all();
+            let head = self.0.tail.head();
+            drop(std::mem::replace(&mut *lock(&self.0.pending), Group::new(head)));
+            self.0.ahead.notify_all();
+            self.0.filled.notify_all();
         }
     }
 }

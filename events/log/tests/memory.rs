@@ -1,5 +1,5 @@
 //! The memory twin under the conformance suite, and what only it can show: faults on demand.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::ops::ControlFlow;
 
@@ -77,5 +77,23 @@ fn verification_names_the_first_bad_position_for_any_flipped_bit() {
             let before = Position(position.0 - 1);
             assert!(at == position || at == before, "byte {byte} of record {position} was found at {at}");
         }
+    }
+}
+
+#[test]
+fn verification_names_the_record_that_its_index_misses() {
+    let log = filled(20);
+    let damaged = log.sequence().crashed();
+    // The newest of `s-0` is record 37; its entry now leads to a record of another stream.
+    assert!(damaged.damage_index("s-0", Position(38)));
+    let found = verify(&damaged, &mut |_| ControlFlow::Continue(()));
+    assert!(matches!(found, Err(VerifyError::Bad { position: Position(37), .. })), "{found:?}");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+    #[test]
+    fn any_random_batches_come_back_as_given(seed in proptest::num::u64::ANY) {
+        prooflog_log::conformance::reads::random_batches(&Memory, seed);
     }
 }

@@ -11,8 +11,8 @@ use rocksdb::{
 
 use crate::keys;
 
-/// Bytes of write-ahead log that may wait to be flushed: what an open after a crash has to replay, twice.
-pub(crate) const WAL_BYTES_MAX: u64 = 48 << 20;
+/// Bytes of write-ahead log that may wait to be flushed: what an open after a crash has to replay, twice (a look first).
+pub(crate) const WAL_BYTES_MAX: u64 = 32 << 20;
 
 /// Bytes of all write buffers together.
 const WRITE_BUFFERS_BYTES: usize = 64 << 20;

@@ -144,7 +144,7 @@ pub fn positions_revisions_and_hashes_are_gapless_under_many_writers<F: Factory>
     const WRITERS: u64 = 8;
     const APPENDS: u64 = 25;
     let log = Log::open(factory.fresh()).unwrap();
-    let start = Barrier::new(WRITERS as usize);
+    let start = Barrier::new(8);
     thread::scope(|scope| {
         for writer in 0..WRITERS {
             let (log, start) = (&log, &start);

@@ -102,7 +102,7 @@ pub fn an_id_with_other_content_is_a_conflict<F: Factory>(factory: &F) {
     let mut others = vec![original.clone(), original.clone(), original.clone(), original];
     others.iter_mut().enumerate().for_each(|(n, other)| match n {
         0 => other.payload = b"{ }".to_vec(),
-        1 => other.metadata = b"m".to_vec(),
+        1 => other.metadata = b"[]".to_vec(),
         2 => other.type_name = "taken".to_owned(),
         _ => other.content = prooflog_events::envelope::Content::Octets,
     });

@@ -88,7 +88,9 @@ pub fn event(stream: &str, payload: &str) -> NewRecord {
 /// A foreign event with id `id`.
 #[must_use]
 pub fn foreign(stream: &str, id: u64, payload: &str) -> NewRecord {
-    NewRecord::foreign(stream, event_id(id), "given", Content::Json, payload.as_bytes().to_vec())
+    let record =
+        NewRecord::foreign(stream, event_id(id), "given", Content::Json, payload.as_bytes().to_vec());
+    NewRecord { metadata: b"{}".to_vec(), ..record }
 }
 
 /// A readable event id.

@@ -45,6 +45,7 @@ pub fn all_directions_limits_and_filters<F: Factory>(factory: &F) {
     assert_eq!(positions(0, Backward, &all, 10), (vec![], None));
     assert_eq!(positions(1, Forward, &Filter::stream("span-2"), 10), (vec![3, 6, 9, 12], None));
     assert_eq!(positions(1, Forward, &Filter::category("span"), 5), (vec![1, 3, 4, 6, 7], Some(8)));
+    assert_eq!(positions(1, Forward, &Filter::category("spa"), 5), (vec![], None));
     assert_eq!(positions(12, Backward, &Filter::type_prefix("Oth"), 2), (vec![11, 8], Some(7)));
     let none = Filter {
         categories: vec!["tx".to_owned()],

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use prooflog_events::port::SequenceError;
+use prooflog_events::envelope::blob_hash;
+use prooflog_events::port::{Blob, Sequence, SequenceError};
 use prooflog_log::conformance::{LOG, batch, event};
 use prooflog_log::{AppendError, Log};
 use prooflog_store::{ErrorKind, OpenNote, OpenOptions, ReadOnlyStore};
@@ -94,6 +95,10 @@ fn part_fills_until_refused() {
     let (acknowledged, error) = fill(&log);
     assert!(matches!(error, AppendError::WriteFailed(SequenceError::Unavailable { .. })), "{error}");
     assert!(matches!(log.append(batch(vec![event("s", "")])), Err(AppendError::Poisoned(_))));
+    // The store says so itself, whoever asks.
+    let blob = Blob { hash: blob_hash(b"late"), bytes: b"late".to_vec() };
+    let refused = log.sequence().put_blob(&blob).unwrap_err().to_string();
+    assert!(refused.contains("must be opened again"), "{refused}");
     say(&acknowledged.to_string());
 }
 
