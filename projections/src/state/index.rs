@@ -30,6 +30,8 @@ pub struct Index {
     pub restorable: Set<(L2Block, UnitId)>,
     /// Units proven under commitments that the contract no longer accepts.
     pub outdated: Set<UnitId>,
+    /// Spans without a proof.
+    pub unproven: u32,
     /// Witness calls under way.
     pub in_witness: u32,
     /// Attempts of spans under way, witness calls included.
@@ -44,6 +46,7 @@ pub(super) struct Keys {
     ready: bool,
     due: Option<Micros>,
     polled: bool,
+    unproven: bool,
     in_witness: bool,
     in_flight: bool,
 }
@@ -55,6 +58,7 @@ impl Keys {
             due: unit.due(),
             polled: matches!(unit.phase, Phase::Requested | Phase::Assigned)
                 || (!unit.late.is_empty() && !unit.phase.is_over()),
+            unproven: unit.is_span() && unit.phase != Phase::Complete,
             in_witness: unit.phase == Phase::WitnessGen,
             in_flight: unit.phase.is_in_flight(),
         }
@@ -141,6 +145,7 @@ impl Index {
                 self.due.insert((due, unit.id));
             }
         }
+        count(&mut self.unproven, flag(before, |k| k.unproven), flag(after, |k| k.unproven));
         count(&mut self.in_witness, flag(before, |k| k.in_witness), flag(after, |k| k.in_witness));
         let in_flight = if unit.is_span() { &mut self.spans_in_flight } else { &mut self.aggs_in_flight };
         count(in_flight, flag(before, |k| k.in_flight), flag(after, |k| k.in_flight));

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prooflog_events::ids::{ChainId, Micros, SignerId, UnitId};
 use prooflog_projections::State;
-use prooflog_projections::state::chain::backoff;
+use prooflog_projections::state::chain::{Chain, backoff};
 
 use crate::decide::{probe_at, tip_due};
 use crate::effect::{Effect, EffectKey, Pace, Urgency};
@@ -57,6 +57,8 @@ pub struct Outbox {
     wakes: BTreeSet<(Micros, EffectKey)>,
     /// Timers up to this moment were handed to `decide`.
     timer_from: Micros,
+    /// The next moment that matters to `decide`, by rollup; computed again when the rollup is touched or a timer fired.
+    timers: BTreeMap<ChainId, Micros>,
     /// Batches handed to the log, and those of them that are durable.
     written: u64,
     durable: u64,
@@ -122,7 +124,7 @@ impl Outbox {
                 .map(|chain| chain.units().map(|unit| unit.id).collect())
                 .unwrap_or_default();
             units.into_iter().for_each(|unit| self.refresh_unit(state, unit));
-            self.replace(Subject::Chain(chain), chain_effects(state, chain, now));
+            self.refresh_chain(state, chain, now);
         }
         let signers: Vec<SignerId> = state.signers.keys().copied().collect();
         signers
@@ -150,11 +152,16 @@ impl Outbox {
         touched.signers.sort_unstable();
         touched.signers.dedup();
         touched.units.iter().for_each(|unit| self.refresh_unit(state, *unit));
-        touched
-            .chains
-            .iter()
-            .for_each(|chain| self.replace(Subject::Chain(*chain), chain_effects(state, *chain, now)));
+        touched.chains.iter().for_each(|chain| self.refresh_chain(state, *chain, now));
         touched.signers.iter().for_each(|id| self.replace(Subject::Signer(*id), signer_effects(state, *id)));
+    }
+
+    fn refresh_chain(&mut self, state: &State, id: ChainId, now: Micros) {
+        match state.chains.get(&id).and_then(|chain| next_timer(chain, self.timer_from)) {
+            Some(at) => drop(self.timers.insert(id, at)),
+            None => drop(self.timers.remove(&id)),
+        }
+        self.replace(Subject::Chain(id), chain_effects(state, id, now));
     }
 
     fn refresh_unit(&mut self, state: &State, id: UnitId) {
@@ -260,16 +267,18 @@ impl Outbox {
     /// When the runner must look again, if nothing happens before: an owed effect, or a moment that matters to `decide`
     /// (then it sends `TimerDue`).
     #[must_use]
-    pub fn next_wake(&self, state: &State) -> Option<Micros> {
+    pub fn next_wake(&self) -> Option<Micros> {
         let owed = self.wakes.first().map(|(at, _)| *at);
-        owed.into_iter().chain(next_timer(state, self.timer_from)).min()
+        owed.into_iter().chain(self.timers.values().copied()).min()
     }
 
     /// Whether a moment has come that matters to `decide`; the runner then feeds `TimerDue`, once.
     pub fn timer_due(&mut self, state: &State, now: Micros) -> bool {
-        let due = next_timer(state, self.timer_from).is_some_and(|at| at <= now);
+        let due = self.timers.values().any(|at| *at <= now);
         if due {
             self.timer_from = now;
+            self.timers =
+                state.chains.values().filter_map(|chain| Some((chain.id, next_timer(chain, now)?))).collect();
         }
         due
     }
@@ -280,24 +289,22 @@ impl Outbox {
     }
 }
 
-/// The next moment after `now` at which something is due for `decide`.
-fn next_timer(state: &State, now: Micros) -> Option<Micros> {
-    let timers = state.chains.values().flat_map(|chain| {
-        let policy = chain.policy.as_ref();
-        let unit =
-            chain.index.due.range((Micros(now.0.saturating_add(1)), FIRST_UNIT)..).next().map(|(at, _)| *at);
-        let stall = chain
-            .finalized
-            .filter(|head| !head.stalled)
-            .and_then(|head| Some(head.since.plus_secs(policy?.stall_after_secs)));
-        let prune = chain.index.retired.get_min().and_then(|(since, _)| {
-            let final_secs = chain.contract.values.as_ref().map_or(0, |values| values.finalization_secs);
-            Some(since.plus_secs(policy?.keep_proofs_secs.max(final_secs)))
-        });
-        let calls = chain.open_calls.values().copied().filter(|until| *until > now).min();
-        [unit, calls, stall, prune, probe_at(chain), tip_due(chain, now)]
+/// The next moment after `now` at which something of a rollup is due for `decide`.
+fn next_timer(chain: &Chain, now: Micros) -> Option<Micros> {
+    let policy = chain.policy.as_ref();
+    let unit =
+        chain.index.due.range((Micros(now.0.saturating_add(1)), FIRST_UNIT)..).next().map(|(at, _)| *at);
+    let calls = chain.open_calls.values().copied().filter(|until| *until > now).min();
+    let stall = chain
+        .finalized
+        .filter(|head| !head.stalled)
+        .and_then(|head| Some(head.since.plus_secs(policy?.stall_after_secs)));
+    let prune = chain.index.retired.get_min().and_then(|(since, _)| {
+        let final_secs = chain.contract.values.as_ref().map_or(0, |values| values.finalization_secs);
+        Some(since.plus_secs(policy?.keep_proofs_secs.max(final_secs)))
     });
-    timers.flatten().filter(|at| *at > now).min()
+    let timers = [unit, calls, stall, prune, probe_at(chain), tip_due(chain, now)];
+    timers.into_iter().flatten().filter(|at| *at > now).min()
 }
 
 const FIRST_UNIT: UnitId = UnitId { chain: ChainId(0), kind: prooflog_events::ids::UnitKind::Agg, number: 0 };

@@ -179,7 +179,7 @@ impl<S: Sequence> Ring<S> {
     /// When to look again, if nothing happens before.
     #[must_use]
     pub fn next_wake(&self) -> Option<Micros> {
-        self.outbox.next_wake(&self.state)
+        self.outbox.next_wake()
     }
 
     /// Effects owed now, under way or not.

@@ -9,7 +9,6 @@ use prooflog_events::input::{BlockStats, BlocksRead, NodeRead};
 use prooflog_events::values::{Control, DegradedReason};
 use prooflog_projections::state::Illegal;
 use prooflog_projections::state::chain::Chain;
-use prooflog_projections::state::phase::Phase;
 
 use super::node::{enter, leave};
 use crate::batch::Batch;
@@ -93,7 +92,7 @@ fn tip_may_be_cut(chain: &Chain, gap: Range, now: Micros) -> bool {
         return true;
     }
     let enough = gap.end.0.saturating_sub(latest.block.0) >= policy.threshold(chain.interval());
-    let all_proven = chain.spans.values().all(|span| span.phase == Phase::Complete);
+    let all_proven = chain.index.unproven == 0;
     enough && all_proven && now >= tip_since(chain).plus_secs(policy.max_span_age_secs)
 }
 
