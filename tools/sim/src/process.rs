@@ -182,7 +182,7 @@ impl<S: Sequence> Process<S> {
     pub fn next_wake(&self) -> Option<Micros> {
         match self {
             Self::Real(ring) => ring.next_wake(),
-            Self::Copy(ring) => ring.outbox.next_wake(&ring.state),
+            Self::Copy(ring) => ring.outbox.next_wake(),
         }
     }
 
