@@ -1,4 +1,7 @@
 //! What becomes durable in one write: the records of many appends, and who waits for them.
+//!
+//! A group is filled by the first stage and written by the second; its answers are given in the order of its appends,
+//! and only after the write.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 

@@ -2,7 +2,7 @@
 //!
 //! [`Log`] assigns positions, revisions and hashes and makes batches durable together; [`Reader`] and [`Follower`] read
 //! what is durable. Reading order: [`append`] (what is handed over and answered), `sequencer` (first stage),
-//! [`writer`] (the door), [`read`], [`follow`], [`verify`], [`memory`], [`conformance`]. No file is touched in here:
+//! [`writer`] (the door), [`read`], [`follow`], [`mod@verify`], [`memory`], [`conformance`]. No file is touched in here:
 //! the disk is behind [`prooflog_events::port::Sequence`]. A crash loses only what was not yet answered.
 
 pub mod append;

@@ -1,4 +1,7 @@
 //! What can go wrong with a log's directory: what happened, where, and what to do about it.
+//!
+//! Every error names the directory, says whether anything was changed, and belongs to one kind, which decides the exit
+//! code of a command.
 
 use std::io;
 use std::path::{Path, PathBuf};

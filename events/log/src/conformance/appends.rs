@@ -1,4 +1,7 @@
 //! Appending: whole batches, expectations, order, poison, fencing.
+//!
+//! Each check makes a log of its own with the factory that it is given, and panics with what it found; none of them
+//! knows which implementation it runs on.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a check panics")]
 
 use std::sync::mpsc::channel;

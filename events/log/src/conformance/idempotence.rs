@@ -1,4 +1,7 @@
 //! Appending the same again.
+//!
+//! The same ids give the same answer and write nothing; the same ids with other content are refused; what fell out of
+//! the window of remembered ids is an append like any other.
 #![expect(clippy::unwrap_used, reason = "a check panics")]
 
 use prooflog_events::envelope::native_event_id;

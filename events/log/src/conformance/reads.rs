@@ -1,4 +1,7 @@
 //! Reading and following.
+//!
+//! Pages in both directions, filters and limits give what a plain walk over the log gives; a follower sees every record
+//! once, in order, across the hand-over from catching up to live.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a check panics")]
 
 use std::thread;

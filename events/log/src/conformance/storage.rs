@@ -1,4 +1,7 @@
-//! Blobs, snapshots, reopening, verification; and a wrapper that fails or holds on demand.
+//! Blobs, snapshots, reopening, verification.
+//!
+//! With them a wrapper that fails or holds writes on demand, so that poison and group commit can be checked on any
+//! implementation.
 #![expect(clippy::unwrap_used, reason = "a check panics")]
 
 use std::ops::ControlFlow;
