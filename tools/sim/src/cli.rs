@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::bugs::{BUGS, Bug, hunt};
 use crate::demo;
 use crate::run::{Options, Report, run_seed};
 use crate::scenario::{NAMES, Scenario};
@@ -30,6 +31,8 @@ enum Command {
     Run(RunArgs),
     /// Run one seed and tell what happened.
     Seed(SeedArgs),
+    /// Hunt every deliberate bug and print which rule catches it, after how many seeds.
+    Bugs(BugsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +68,15 @@ struct RunArgs {
 }
 
 #[derive(Debug, Args)]
+struct BugsArgs {
+    /// Only this bug.
+    name: Option<String>,
+    /// Print one JSON line per bug.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
 struct SeedArgs {
     /// The seed.
     seed: u64,
@@ -83,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(args.json),
         Command::Run(args) => run(&args),
         Command::Seed(args) => seed(&args),
+        Command::Bugs(args) => bugs(&args),
     }
 }
 
@@ -95,6 +108,34 @@ fn seed(args: &SeedArgs) -> ExitCode {
     }
     print_report(&report, &args.scenario);
     if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+fn bugs(args: &BugsArgs) -> ExitCode {
+    let mut missed = 0;
+    let wanted = |bug: &&Bug| args.name.as_ref().is_none_or(|name| format!("{:?}", bug.sabotage) == *name);
+    for bug in BUGS.iter().filter(wanted) {
+        let caught = hunt(bug);
+        let is_right = caught.as_ref().is_some_and(|caught| bug.rules.contains(&caught.rule));
+        missed += u32::from(!is_right);
+        let (rule, seed, text) = caught
+            .map_or(("-", 0, "not caught".to_owned()), |caught| (caught.rule, caught.seed, caught.text));
+        if args.json {
+            let name = format!("{:?}", bug.sabotage);
+            let line = serde_json::json!({
+                "bug": name, "scenario": bug.scenario, "rule": rule, "seed": seed, "within": bug.seeds, "right": is_right,
+            });
+            println!("{line}");
+        } else {
+            let mark = if is_right { " " } else { "!" };
+            let text: String = text.chars().take(120).collect();
+            let name = format!("{:?}", bug.sabotage);
+            println!(
+                "{mark} {name:<30} {:<9} `{rule}` with seed {seed} of {}: {text}",
+                bug.scenario, bug.seeds
+            );
+        }
+    }
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
 fn print_report(report: &Report, scenario: &str) {

@@ -5,6 +5,7 @@
 //! faults stop everything must come right within a bounded time. Reading order: [`world`], `ring`, `check`.
 
 pub mod adapter;
+pub mod bugs;
 pub mod check;
 pub mod cli;
 pub mod demo;

@@ -6,9 +6,7 @@
 //! decisions are not replayed: the bug would be in the replaying `decide` as well.
 
 use prooflog_core::{Effect, NewEvent, unit_effects};
-use prooflog_events::event::{
-    AggSettled, Event, InvalidReason, ParkReason, Retried, SubmissionConfirmed, TimeoutReason,
-};
+use prooflog_events::event::{AggSettled, Event, ParkReason, Retried, SubmissionConfirmed, TimeoutReason};
 use prooflog_events::ids::{Attempt, L1Number, L2Block, Micros, StreamId, UnitId};
 use prooflog_events::input::{Input, StatusAnswer, WitnessAnswer};
 use prooflog_events::values::Purpose;
@@ -98,10 +96,23 @@ impl Sabotage {
     /// What it makes of an input.
     #[must_use]
     pub fn input(self, state: &State, mut input: Input) -> Input {
-        if self != Self::LateFailureAccepted {
-            return input;
+        match (self, &mut input) {
+            (Self::LateFailureAccepted, _) => {}
+            (Self::CommitmentsIgnored, Input::ContractRead(read)) => {
+                let known = state.chains.get(&read.chain).and_then(|chain| chain.contract.values.as_ref());
+                if let Some(known) = known {
+                    (read.values.range_vkey, read.values.agg_vkey) = (known.range_vkey, known.agg_vkey);
+                }
+                return input;
+            }
+            (Self::DegradedForEver, Input::DiskRead(read)) => {
+                read.free = read.free.min(read.minimum);
+                return input;
+            }
+            _ => return input,
         }
-        let current = |unit: UnitId| state.unit(unit).filter(|unit| unit.phase.is_in_flight()).map(|unit| unit.attempt);
+        let current =
+            |unit: UnitId| state.unit(unit).filter(|unit| unit.phase.is_in_flight()).map(|unit| unit.attempt);
         match &mut input {
             Input::StatusAnswered(answered)
                 if matches!(answered.answer, StatusAnswer::Status { fulfillment: UNFULFILLABLE, .. }) =>
@@ -156,9 +167,7 @@ impl Sabotage {
                 return if rolled_back { Vec::new() } else { events };
             }
             Self::RestartRequestsAgain => {
-                let restarted = |new: &NewEvent| {
-                    matches!(&new.event, Event::TimedOut(e) if e.reason == TimeoutReason::Restart)
-                };
+                let restarted = |new: &NewEvent| matches!(&new.event, Event::TimedOut(e) if e.reason == TimeoutReason::Restart);
                 if events.iter().any(restarted) {
                     events.retain(|new| matches!(new.event, Event::EngineStarted(_)));
                 }
@@ -167,12 +176,6 @@ impl Sabotage {
                 // What it believes of the head is not what it records.
                 events.retain(|new| !matches!(new.event, Event::DegradedModeEntered(_)));
             }
-            Self::CommitmentsIgnored => events.retain(|new| {
-                !matches!(&new.event, Event::Invalidated(e) if e.reason == InvalidReason::Commitments)
-            }),
-            Self::DegradedForEver => events.retain(|new| {
-                !matches!(new.event, Event::ProverRecovered(_) | Event::DegradedModeLeft(_))
-            }),
             Self::ProofsNotRestored => events.retain(|new| !matches!(new.event, Event::Restored(_))),
             Self::ConfirmedWithoutDepth => return confirm_at_once(state, events),
             Self::NeverHalved => return retry_instead_of_halves(state, now, events),
@@ -204,21 +207,27 @@ impl Sabotage {
             (Self::AttemptsNotFenced, Event::Retried(e)) => {
                 e.attempt = Attempt(e.attempt.0.saturating_sub(1).max(1));
             }
-            (Self::CheckpointTooLow, Event::CheckpointStarted(e)) => e.block = L1Number(e.bound.0.saturating_sub(1)),
+            (Self::CheckpointTooLow, Event::CheckpointStarted(e)) => {
+                e.block = L1Number(e.bound.0.saturating_sub(1))
+            }
             (Self::CheckpointTooLow, Event::TxReserved(e)) => {
                 if let Purpose::Checkpoint { block, .. } = &mut e.purpose {
                     *block = L1Number(block.0.saturating_sub(1));
                 }
             }
             (Self::BackoffForgotten, Event::Retried(e)) => e.not_before = now,
-            (Self::DecisionNotReplayable, Event::Retried(e)) => e.not_before = Micros(e.not_before.0 + now.0 % 7 + 1),
+            (Self::DecisionNotReplayable, Event::Retried(e)) => {
+                e.not_before = Micros(e.not_before.0 + now.0 % 7 + 1)
+            }
             (Self::NonceReused, Event::TxReplaced(e)) => {
                 if let Purpose::Checkpoint { agg, .. } = e.purpose {
                     e.purpose = Purpose::Submission { agg };
                 }
             }
             (Self::BudgetNeverUsedUp, Event::Parked(e)) => {
-                let (StreamId::Unit(id), true) = (new.stream, e.reason != ParkReason::Operator) else { return };
+                let (StreamId::Unit(id), true) = (new.stream, e.reason != ParkReason::Operator) else {
+                    return;
+                };
                 let attempt = state.unit(id).map_or(Attempt(1), |unit| unit.attempt.next());
                 let not_before = now.plus_secs(300);
                 new.event = Retried { attempt, not_before, failures: 0, budget_left: 5 }.into();
@@ -291,7 +300,12 @@ fn confirm_at_once(state: &State, events: Vec<NewEvent>) -> Vec<NewEvent> {
         let depth = policy.map_or(0, |policy| policy.confirmations);
         let follow: [Event; 2] =
             [SubmissionConfirmed { tx, block, depth }.into(), AggSettled { output_index: None }.into()];
-        result.extend(follow.map(|event| NewEvent { stream, revision, correlation: correlation.clone(), event }));
+        result.extend(follow.map(|event| NewEvent {
+            stream,
+            revision,
+            correlation: correlation.clone(),
+            event,
+        }));
     }
     result
 }
@@ -312,7 +326,9 @@ fn retry_instead_of_halves(state: &State, now: Micros, events: Vec<NewEvent>) ->
                 result.push(new);
             }
             // What follows the split in the batch knows the halves, which are not there.
-            (Event::Unfulfillable(_) | Event::WitnessGenFailed(_) | Event::TimedOut(_), _) => result.push(new),
+            (Event::Unfulfillable(_) | Event::WitnessGenFailed(_) | Event::TimedOut(_), _) => {
+                result.push(new)
+            }
             _ => {}
         }
     }

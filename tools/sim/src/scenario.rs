@@ -149,7 +149,7 @@ pub struct ChainPlan {
     pub interval: u64,
     /// Blocks that are final at the start.
     pub backlog: u64,
-    /// Seconds between moves of the finalized head.
+    /// Seconds between moves of the finalized head; 0 lets it stand where it is at the start.
     pub step_secs: u64,
     /// One block in so many is heavy.
     pub heavy_one_in: u64,

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prooflog_events::event::{Event, InvalidReason};
 use prooflog_events::ids::{
-    Attempt, ChainId, Hash32, L1Number, L2Block, Micros, ProofId, Range, SlotId, StreamId, TxVersion, UnitId,
+    Attempt, ChainId, Hash32, L1Number, L1Ref, L2Block, Micros, ProofId, Range, SlotId, StreamId, TxVersion,
+    UnitId,
 };
 use prooflog_events::policy::Policy;
 use prooflog_events::values::{
@@ -168,8 +169,8 @@ pub struct ModelSlot {
     pub version: TxVersion,
     /// Signed versions.
     pub signed: BTreeMap<TxVersion, ModelVersion>,
-    /// The included version.
-    pub included: Option<TxVersion>,
+    /// The included version, and where.
+    pub included: Option<(TxVersion, L1Ref)>,
     /// It failed there.
     pub reverted: bool,
     /// Over.
@@ -308,12 +309,12 @@ impl Model {
             }
             Event::TxReplaced(e) => (slot.version, slot.purpose) = (e.version, e.purpose),
             Event::TxIncluded(e) => {
-                slot.included = Some(e.version);
+                slot.included = Some((e.version, e.block));
                 if let Some(version) = slot.signed.get(&e.version) {
                     self.included.insert(version.purpose, id);
                 }
             }
-            Event::TxReverted(e) => (slot.included, slot.reverted) = (Some(e.version), true),
+            Event::TxReverted(e) => (slot.included, slot.reverted) = (Some((e.version, e.block)), true),
             Event::TxReorged(e) => {
                 (slot.included, slot.reverted) = (None, false);
                 if let Some(version) = slot.signed.get(&e.version)

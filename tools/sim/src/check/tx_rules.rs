@@ -26,11 +26,10 @@ impl Checker {
             Event::TxIncluded(e) => {
                 let purpose = slot?.signed.get(&e.version)?.purpose;
                 let other = self.model.included.get(&purpose).filter(|other| **other != id);
-                // A reorg deeper than what counts as confirmed may have taken the other one back.
-                let stands = other.and_then(|other| self.model.slots.get(other)).is_some_and(|slot| {
-                    let hash = slot.included.and_then(|version| slot.signed.get(&version)).map(|version| version.hash);
-                    hash.is_some_and(|hash| world.l1.receipt(hash, u64::MAX).is_some())
-                });
+                // A reorg deeper than what counts as confirmed may have taken the other one back, for good or not.
+                let stands = other
+                    .and_then(|other| self.model.slots.get(other)?.included)
+                    .is_some_and(|(_, block)| world.l1.is_canonical(block));
                 let twice = purpose != Purpose::Release && stands;
                 rule("purpose once", twice, || format!("{purpose:?} is included in {id} and in {other:?}"))
                     .or_else(|| {
@@ -51,7 +50,9 @@ impl Checker {
         let open =
             self.model.slots.range(lowest(id)..).take_while(|(other, _)| other.signer.l1 == id.signer.l1);
         let other = open
-            .filter(|(other, slot)| **other != id && !slot.closed && !slot.reverted && slot.purpose == purpose)
+            .filter(|(other, slot)| {
+                **other != id && !slot.closed && !slot.reverted && slot.purpose == purpose
+            })
             .map(|(other, _)| *other)
             .next()?;
         rule("purpose once", true, || format!("{purpose:?} is in flight in {id} and in {other}"))

@@ -42,7 +42,9 @@ impl Checker {
             Event::Unfulfillable(e) => unfulfillable(unit, e, world),
             Event::WitnessGenFailed(e) => {
                 let told = world.told_failed.contains(&(id, e.attempt));
-                rule("fencing", !told, || format!("{id} attempt {} failed, which the server did not say", e.attempt))
+                rule("fencing", !told, || {
+                    format!("{id} attempt {} failed, which the server did not say", e.attempt)
+                })
             }
             Event::ProofPruned(e) => pruned(batch, chain, unit, e),
             Event::CheckpointStarted(e) => checkpoint_started(chain, unit, e, world),

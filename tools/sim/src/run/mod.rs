@@ -88,6 +88,8 @@ pub struct Report {
     pub trace: Vec<String>,
     /// Digest of the final state.
     pub digest: Hash32,
+    /// Proofs that were paid for.
+    pub paid: u64,
     /// Where each contract ended.
     pub latest: BTreeMap<ChainId, L2Block>,
 }
@@ -174,6 +176,7 @@ impl<M: Medium> Sim<'_, M> {
             seed: self.plan.seed,
             figures: self.figures,
             latest: latest.collect(),
+            paid: self.world.provers.values().map(|prover| prover.jobs().count() as u64).sum(),
             violations: self.checker.violations,
             trace: self.trace.into(),
             digest,
@@ -233,6 +236,9 @@ impl<M: Medium> Sim<'_, M> {
     fn pump(&mut self) {
         let now = self.now;
         while let Some(process) = &mut self.process {
+            if !self.checker.violations.is_empty() || self.spins > SPIN_LIMIT {
+                return;
+            }
             if process.timer_due(now) {
                 self.feed(&TimerDue {}.into(), Origin::default());
                 continue;
@@ -475,6 +481,7 @@ pub fn run_seed(plan: Scenario, options: Options) -> Report {
             }],
             trace: Vec::new(),
             digest: Hash32::ZERO,
+            paid: 0,
             latest: BTreeMap::new(),
         },
     }

@@ -85,7 +85,7 @@ fn rollup(plan: &ChainPlan) -> Rollup {
         genesis: Micros(START.0.saturating_sub(age * 1_000_000)),
         lag_secs: FINALITY_LAG,
         step_secs: plan.step_secs,
-        finalized: FIRST_OUTPUT,
+        finalized: if plan.step_secs == 0 { L2Block(FIRST_OUTPUT.0 + plan.backlog) } else { FIRST_OUTPUT },
         stalled_until: Micros(0),
         heavy_one_in: plan.heavy_one_in,
         impossible: None,

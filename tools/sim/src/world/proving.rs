@@ -59,7 +59,8 @@ impl World {
         let hangs = prover.rng.chance(weather.witness_hang);
         let breaks = prover.rng.chance(weather.witness_dropped);
         let (witness, ends) = prover.begin(now, request, members);
-        let at = if hangs { request.deadline.plus_secs(5).max(ends) } else { ends };
+        let late = prover.rng.between(5, 120);
+        let at = if hangs { request.deadline.plus_secs(late).max(ends) } else { ends };
         Reply::Witness { at, chain, witness, breaks: breaks || hangs }
     }
 

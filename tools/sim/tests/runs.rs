@@ -1,0 +1,94 @@
+//! Whole runs: kept seeds, reproducibility, and a crash at every append boundary.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::path::Path;
+
+use prooflog_sim::run::{Options, Report, run_seed};
+use prooflog_sim::scenario::{NAMES, Scenario};
+
+fn run(name: &str, seed: u64) -> Report {
+    run_seed(Scenario::named(name, seed).unwrap(), Options::default())
+}
+
+#[test]
+fn one_seed_gives_one_run() {
+    for (name, seed) in [("random", 3), ("crashes", 8)] {
+        let (first, second) = (run(name, seed), run(name, seed));
+        assert_eq!((first.digest, first.figures), (second.digest, second.figures), "{name} {seed}");
+    }
+}
+
+#[test]
+fn a_few_seeds_of_every_kind_of_fault_break_no_rule() {
+    for name in NAMES.into_iter().filter(|name| *name != "finality") {
+        for seed in 1..=2 {
+            let report = run(name, seed);
+            assert!(report.violations.is_empty(), "{name}: {:#?}", report.violations);
+        }
+    }
+}
+
+/// A kept seed: `tests/golden/seeds/<name>.txt`, whose first line is `<scenario> <seed>`; the rest tells its story.
+#[test]
+fn seeds_that_once_broke_a_rule_break_none() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/seeds");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (name, seed) = text.lines().next().unwrap().split_once(' ').unwrap();
+        let report = run(name, seed.parse().unwrap());
+        assert!(report.violations.is_empty(), "{}: {:#?}", file.display(), report.violations);
+    }
+}
+
+/// A short happy run, killed at one append.
+fn killed(at: u64, how: u8) -> Report {
+    let mut plan = Scenario::named("friendly", 2).unwrap();
+    plan.chains.truncate(1);
+    // A fixed amount of work, so that the ends can be compared.
+    for chain in &mut plan.chains {
+        (chain.backlog, chain.step_secs, chain.interval) = (600, 0, 0);
+        chain.policy.submission_blocks = 0;
+    }
+    plan.active_secs = 1_500;
+    plan.append_ms = 0;
+    plan.crash_at = Some((at, how));
+    run_seed(plan, Options::default())
+}
+
+#[test]
+fn a_crash_at_every_append_boundary_leads_to_the_same_end_without_a_second_effect() {
+    let calm = killed(u64::MAX, 0);
+    assert!(calm.violations.is_empty(), "{:#?}", calm.violations);
+    let boundaries = calm.figures.appends;
+    assert!(boundaries > 60, "{boundaries}");
+    let (calm, in_flight) = (&calm, 5);
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|thread| {
+                scope.spawn(move || {
+                    let mut failures = Vec::new();
+                    for at in (2..=boundaries).filter(|at| at % 4 == thread) {
+                        for how in 0..3 {
+                            let report = killed(at, how);
+                            let same = report.latest == calm.latest && report.figures.crashes == 1;
+                            // One call may be under way at the server when nobody listens: its proof may be paid twice.
+                            let paid = report.paid <= calm.paid + in_flight;
+                            if !report.violations.is_empty() || !same || !paid {
+                                failures.push(format!(
+                                    "append {at} ({how}): {} crashes, {} paid, {:?}, {:?}",
+                                    report.figures.crashes, report.paid, report.latest, report.violations
+                                ));
+                            }
+                        }
+                    }
+                    failures
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(failures.is_empty(), "{failures:#?}");
+}
