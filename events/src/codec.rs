@@ -8,8 +8,12 @@
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::{BorrowDecode, Decode, Encode};
 
-/// Most bytes that one decode may claim: an event of the largest size, as bincode counts it.
-pub const MAX_DECODE: usize = 64 << 20;
+/// Most bytes that one decode may claim: four times the largest event, because bincode counts what values take in
+/// memory.
+pub const MAX_DECODE: usize = 4 << 20;
+
+/// Most bytes that the decode of a snapshot may claim. Snapshots are our own, checked by the store, and large.
+pub const MAX_SNAPSHOT_DECODE: usize = 1 << 30;
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_DECODE>> =
     bincode::config::standard().with_limit::<MAX_DECODE>();
@@ -47,6 +51,21 @@ pub fn encode_into<T: Encode>(value: &T, out: &mut Vec<u8>) {
 /// When they are malformed, claim more than [`MAX_DECODE`], or say more than one value.
 pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
     finish(bincode::decode_from_slice(bytes, CONFIG), bytes.len())
+}
+
+/// As [`decode`], for a snapshot: what it may claim grows with its own size, because it is large and ours, and a short
+/// forgery still cannot claim much.
+///
+/// # Errors
+/// When they are malformed, claim more than [`MAX_DECODE`] or for a large one [`MAX_SNAPSHOT_DECODE`], or say more than
+/// one value.
+pub fn decode_snapshot<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
+    // A varint of one byte becomes a number of at most sixteen.
+    if bytes.len() <= MAX_DECODE / 16 {
+        return decode(bytes);
+    }
+    let config = bincode::config::standard().with_limit::<MAX_SNAPSHOT_DECODE>();
+    finish(bincode::decode_from_slice(bytes, config), bytes.len())
 }
 
 /// As [`decode`], borrowing texts and byte strings from `bytes`.

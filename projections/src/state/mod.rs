@@ -359,7 +359,7 @@ impl State {
     /// # Errors
     /// When the bytes are not one state and nothing else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
-        codec::decode(bytes)
+        codec::decode_snapshot(bytes)
     }
 }
 
