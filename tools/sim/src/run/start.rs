@@ -265,6 +265,8 @@ impl<'w, M: Medium> Sim<'w, M> {
         for chain in configured {
             self.feed(&chain.into(), Origin::default());
         }
+        // The disk is looked at from the start on.
+        self.disk(self.disk_low);
     }
 
     /// Compares the running state with the fold of the log, now and then, and takes a snapshot for the next start.
