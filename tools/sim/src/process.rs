@@ -41,7 +41,6 @@ pub enum FeedError {
 }
 
 /// A running process.
-#[expect(clippy::large_enum_variant, reason = "one process is alive at a time")]
 pub enum Process<S: Sequence> {
     /// Production's ring.
     Real(Ring<S>),

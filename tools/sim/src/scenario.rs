@@ -18,7 +18,7 @@ pub const SIGNER: Address = Address([0x51; 20]);
 pub const SECOND_SIGNER: Address = Address([0x52; 20]);
 
 /// Something that happens once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Incident {
     /// The process dies.
     Crash,

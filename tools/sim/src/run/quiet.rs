@@ -3,6 +3,7 @@
 use prooflog_engine::Origin;
 use prooflog_events::ids::{UnitId, UnitKind, Wei};
 use prooflog_events::input::{Command, Input, OperatorCommanded};
+use prooflog_events::policy::Policy;
 use prooflog_events::values::Control;
 use prooflog_log::verify;
 use prooflog_projections::state::phase::Phase;
@@ -47,8 +48,20 @@ impl<M: Medium> Sim<'_, M> {
         if self.disk_low {
             self.disk(false);
         }
+        self.usual_limits();
         let soon = self.now.plus_secs(30);
         self.at(soon, What::Heal);
+    }
+
+    /// The configuration is what it was at the start, except for the account that sends.
+    fn usual_limits(&mut self) {
+        for chain in self.plan.chains.clone() {
+            let Some(configured) = self.configured.get_mut(&chain.id) else { continue };
+            configured.policy = Policy { signer: configured.policy.signer, ..chain.policy };
+            let configured = configured.clone();
+            self.checker.configured(&configured);
+            self.feed(&configured.into(), Origin::default());
+        }
     }
 
     /// What a person does after reading the alerts.

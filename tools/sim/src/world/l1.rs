@@ -230,72 +230,60 @@ impl L1 {
         let Some(parent) = self.view(0) else { return };
         let number = parent.at.number.0 + 1;
         let base_fee = next_base_fee(parent.base_fee, mood.market, noise);
-        let mut ledger = Arc::clone(&parent.ledger);
         let at = L1Ref { number: L1Number(number), hash: self.hash_for(number) };
+        let ledger = Arc::clone(&parent.ledger);
         let deeds = std::mem::take(&mut self.pending);
-        for deed in &deeds {
-            deed.apply(Arc::make_mut(&mut ledger), at, time);
+        let mut block = Block { at, time, base_fee, txs: Vec::new(), deeds, ledger };
+        for deed in &block.deeds {
+            deed.apply(Arc::make_mut(&mut block.ledger), at, time);
         }
-        let mut txs = Vec::new();
         let accounts: Vec<Address> = self.mempool.keys().map(|(account, _)| *account).collect();
         for account in accounts {
-            self.mine_account(account, &mut ledger, &mut txs, (at, time, base_fee), mood);
+            self.mine_account(account, &mut block, mood);
         }
-        for (hash, _) in &txs {
+        for (hash, _) in &block.txs {
             self.mined.insert(*hash, number);
             self.ever_mined.insert((*hash, at.hash));
         }
-        self.blocks.push(Block { at, time, base_fee, txs, deeds, ledger });
+        self.blocks.push(block);
     }
 
-    fn mine_account(
-        &mut self,
-        account: Address,
-        ledger: &mut Arc<Ledger>,
-        txs: &mut Vec<(Hash32, Receipt)>,
-        (at, time, base_fee): (L1Ref, Micros, u128),
-        mood: Mood,
-    ) {
+    /// Puts what an account has waiting into a block in the making, in the order of its nonces.
+    fn mine_account(&mut self, account: Address, block: &mut Block, mood: Mood) {
         loop {
-            let nonce = ledger.nonces.get(&account).copied().unwrap_or(0);
+            let nonce = block.ledger.nonces.get(&account).copied().unwrap_or(0);
             self.mempool.retain(|(from, waiting), _| *from != account || *waiting >= nonce);
             let Some(versions) = self.mempool.get(&(account, nonce)) else { return };
+            let base_fee = block.base_fee;
             let payable =
                 |hash: &&Hash32| self.signed.get(*hash).is_some_and(|tx| tx.fees.max_fee.0 >= base_fee);
             // A builder may still hold a version that was replaced.
             let old = self.rng.chance(50).then(|| versions.iter().find(payable)).flatten();
-            let Some(tx) =
-                old.or_else(|| versions.last().filter(payable)).and_then(|hash| self.signed.get(hash))
-            else {
-                return;
-            };
+            let newest = || versions.last().filter(payable);
+            let Some(tx) = old.or_else(newest).and_then(|hash| self.signed.get(hash)) else { return };
             if !self.rng.chance(mood.inclusion) {
                 return;
             }
             let tx = tx.clone();
             let hungry = self.rng.chance(mood.hungry);
-            let receipt = self.execute(Arc::make_mut(ledger), &tx, (at, time, base_fee), hungry);
-            txs.push((tx.hash, receipt));
+            let receipt = self.execute(block, &tx, hungry);
+            block.txs.push((tx.hash, receipt));
             self.mempool.remove(&(account, nonce));
         }
     }
 
-    fn execute(
-        &self,
-        ledger: &mut Ledger,
-        tx: &Tx,
-        (at, time, base_fee): (L1Ref, Micros, u128),
-        hungry: bool,
-    ) -> Receipt {
+    fn execute(&self, block: &mut Block, tx: &Tx, hungry: bool) -> Receipt {
         let needed = gas_of(&tx.payload) * if hungry { 3 } else { 2 } / 2;
-        let price = tx.fees.max_fee.0.min(base_fee + tx.fees.tip.0);
+        let price = tx.fees.max_fee.0.min(block.base_fee + tx.fees.tip.0);
+        let (number, time) = (block.at.number.0, block.time);
+        let ledger = Arc::make_mut(&mut block.ledger);
         *ledger.nonces.entry(tx.from).or_default() += 1;
         let (gas_used, reverted) = if needed > tx.gas_limit {
             (tx.gas_limit, Some(refuse(RefusalClass::OutOfGas, "out of gas")))
         } else {
             let value = tx.value.0;
             let hash_of = |number: u64| self.block(number).map(|block| block.at.hash);
-            let context = Context { number: at.number.0, time, sender: tx.from, value, hash_of: &hash_of };
+            let context = Context { number, time, sender: tx.from, value, hash_of: &hash_of };
             (needed, call(ledger, tx.hash, &tx.payload, context).err())
         };
         let fee_paid = u128::from(gas_used).saturating_mul(price);

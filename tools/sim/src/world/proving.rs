@@ -160,10 +160,7 @@ impl World {
         let request = &witness.request;
         let (weight, impossible) = self.rollups.get(&chain)?.weigh(request.range);
         let height = self.l1.height();
-        let head = match &request.agg {
-            None => None,
-            Some(agg) => Some(self.member_trouble(request, agg.head, &witness.members)),
-        };
+        let head = request.agg.as_ref().map(|agg| self.member_trouble(request, agg.head, &witness.members));
         let prover = self.provers.get_mut(&chain)?;
         let (commitments, agg_vkey, profile, max_blocks) =
             (prover.commitments, prover.agg_vkey, prover.profile, prover.max_blocks);
