@@ -41,7 +41,11 @@ pub(crate) fn simulate(scenario: &str, seed: u64, dir: &Path) {
     let plan = Scenario::named(scenario, seed).unwrap();
     let report = Sim::new(plan, Disk(dir.to_owned()), Options::default(), None).unwrap().run();
     assert!(report.violations.is_empty(), "{:#?}", report.violations);
-    assert!(report.latest.values().all(|block| block.0 > 1_000), "something was submitted: {:?}", report.latest);
+    assert!(
+        report.latest.values().all(|block| block.0 > 1_000),
+        "something was submitted: {:?}",
+        report.latest
+    );
 }
 
 #[test]
