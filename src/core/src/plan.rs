@@ -4,7 +4,7 @@
 //! by asking only for the subjects that an event touched, and a test compares the two.
 
 use prooflog_events::ids::{ChainId, Hash32, L1Number, L2Block, Micros, Range, SignerId, SlotId};
-use prooflog_events::values::Purpose;
+use prooflog_events::values::{DegradedReason, Purpose};
 use prooflog_projections::State;
 use prooflog_projections::state::chain::Chain;
 use prooflog_projections::state::phase::{Phase, SlotPhase};
@@ -68,6 +68,10 @@ pub fn chain_effects(state: &State, id: ChainId, now: Micros) -> Vec<Effect> {
     let ends =
         chain.aggs.values().filter(|unit| unit.agg_body().is_some_and(|agg| root_is_wanted(unit, agg)));
     let mut outputs: Vec<L2Block> = ends.map(|unit| unit.range.end).chain(anchor).chain(optimistic).collect();
+    if outputs.is_empty() && chain.hold.degraded.contains_key(&DegradedReason::RootMismatch) {
+        // What disagreed may be gone; somebody must notice when the nodes agree again.
+        outputs.extend(chain.contract.latest.map(|latest| latest.block));
+    }
     outputs.sort_unstable();
     outputs.dedup();
     effects.extend(outputs.into_iter().map(|block| Effect::ReadOutput { chain: id, block }));

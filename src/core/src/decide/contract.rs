@@ -11,15 +11,16 @@ use prooflog_events::event::{
 use prooflog_events::ids::{Hash32, UnitId};
 use prooflog_events::input::{ContractRead, OutputRead, ServerValidated};
 use prooflog_events::policy::AfterDeletion;
-use prooflog_events::values::{Control, DegradedReason};
+use prooflog_events::values::{Control, DegradedReason, Purpose};
 use prooflog_projections::state::Illegal;
 use prooflog_projections::state::chain::Chain;
 use prooflog_projections::state::phase::Phase;
+use prooflog_projections::state::unit::Checkpoint;
 
 use super::node::{enter, leave};
 use super::planning::check_contract_ahead;
 use crate::batch::Batch;
-use crate::rules::{CLOCK_AHEAD_SECS, CLOCK_BEHIND_SECS};
+use crate::rules::{CLOCK_AHEAD_SECS, CLOCK_BEHIND_SECS, checkpoint_expired};
 
 /// The contract was read.
 pub(super) fn read(batch: &mut Batch<'_>, input: &ContractRead, behind_secs: u64) -> Result<(), Illegal> {
@@ -153,6 +154,13 @@ fn checkpoints(batch: &mut Batch<'_>, input: &ContractRead) -> Result<(), Illega
                 let block = prooflog_events::ids::L1Ref { number: point.block, hash };
                 batch.unit(agg, Checkpointed { block, at: input.confirmed_at })?;
             }
+            // A deep reorg took a transaction whose slot is closed: nothing carries the checkpoint any more.
+            (Phase::Checkpointing, None, None)
+                if checkpoint_expired(point.block, input.at.block.number) && !is_carried(batch, agg, point) =>
+            {
+                let reason = CheckpointLostReason::Reorged;
+                batch.unit(agg, CheckpointLost { block: point.block, reason })?;
+            }
             (
                 Phase::Ready
                 | Phase::WitnessGen
@@ -172,6 +180,12 @@ fn checkpoints(batch: &mut Batch<'_>, input: &ContractRead) -> Result<(), Illega
         }
     }
     Ok(())
+}
+
+/// Whether an open slot is still for an aggregate's checkpoint.
+fn is_carried(batch: &Batch<'_>, agg: UnitId, point: Checkpoint) -> bool {
+    let slot = point.slot.and_then(|slot| batch.state.slot(slot));
+    slot.is_some_and(|slot| matches!(slot.purpose, Purpose::Checkpoint { agg: of, .. } if of == agg))
 }
 
 /// Complete spans whose L1 head is on no canonical chain any more: no aggregate can contain them.
