@@ -3,7 +3,7 @@
 use prooflog_engine::Origin;
 use prooflog_events::ids::{Address, ChainId, L2Block, UnitId, Wei};
 use prooflog_events::input::{Command, DiskRead};
-use prooflog_events::values::Control;
+use prooflog_events::values::{Control, Mode};
 
 use super::start::FUNDS;
 use super::{Medium, Sim, What};
@@ -76,8 +76,11 @@ impl<M: Medium> Sim<'_, M> {
             | Incident::Impossible(chain) => *chain,
             _ => return self.incident_of_contract(incident),
         };
+        let is_mock = self.configured.get(&chain).is_some_and(|chain| chain.policy.mode == Mode::Mock);
         let Some(rollup) = self.world.rollups.get_mut(&chain) else { return };
         match incident {
+            // A mock verifier takes any root: a lie would stay in the contract, and the rollup rightly stops.
+            Incident::NodeLies(..) if is_mock => {}
             Incident::Stall(_, secs) => rollup.stalled_until = now.plus_secs(secs),
             // With one node there is nobody to contradict it; the contract does.
             Incident::NodeLies(_, secs) => rollup.lies_until = now.plus_secs(secs),
