@@ -156,7 +156,8 @@ fn checkpoints(batch: &mut Batch<'_>, input: &ContractRead) -> Result<(), Illega
             }
             // A deep reorg took a transaction whose slot is closed: nothing carries the checkpoint any more.
             (Phase::Checkpointing, None, None)
-                if checkpoint_expired(point.block, input.at.block.number) && !is_carried(batch, agg, point) =>
+                if checkpoint_expired(point.block, input.at.block.number)
+                    && !is_carried(batch, agg, point) =>
             {
                 let reason = CheckpointLostReason::Reorged;
                 batch.unit(agg, CheckpointLost { block: point.block, reason })?;

@@ -149,12 +149,24 @@ fn included(batch: &mut Batch<'_>, id: SlotId, seen: &TxSeen) -> Result<(), Ille
         {
             batch.unit(agg, Submitted { tx: hash, root, block })?;
         }
-        return Ok(());
+        return adopt_checkpoint(batch, id, signed.purpose);
     };
     let refusal = Refusal { class: refusal.class, text: clip(&refusal.text) };
     let event = TxReverted { version, hash, block, gas_used, fee_paid, refusal: refusal.clone() };
     batch.slot(id, signed.purpose, event)?;
     reverted_for(batch, id, signed.purpose, hash, refusal)
+}
+
+/// A checkpoint that had reverted succeeded after a reorg: if its aggregate still waits for one, this is it, and
+/// nothing else has to be sent.
+fn adopt_checkpoint(batch: &mut Batch<'_>, slot: SlotId, purpose: Purpose) -> Result<(), Illegal> {
+    let Purpose::Checkpoint { agg, block } = purpose else { return Ok(()) };
+    let bound = bound_of(batch, agg);
+    let waits = batch.state.unit(agg).is_some_and(|unit| unit.phase == Phase::Queued);
+    if waits && bound <= block {
+        batch.unit(agg, CheckpointStarted { block, bound, slot })?;
+    }
+    Ok(())
 }
 
 /// What a revert means for the unit that the transaction was for.
