@@ -270,6 +270,9 @@ impl Model {
             chain.units.insert(id, unit);
             return Ok(());
         }
+        if matches!(event, Event::Restored(_)) {
+            self.included.remove(&Purpose::Submission { agg: id });
+        }
         let unit = chain.units.get_mut(&id).ok_or("an event of an unknown unit")?;
         let was_over = unit.stage.is_over();
         take_event(unit, time, event);

@@ -47,7 +47,12 @@ impl Checker {
                 })
             }
             Event::ProofPruned(e) => pruned(batch, chain, unit, e),
-            Event::CheckpointStarted(e) => checkpoint_started(chain, unit, e, world),
+            Event::CheckpointStarted(e) => {
+                // One that is in a block already sends nothing.
+                let sends = self.model.slots.get(&e.slot).is_none_or(|slot| slot.included.is_none());
+                checkpoint_started(chain, unit, e, world)
+                    .or_else(|| held_sending(chain, unit).filter(|_| sends))
+            }
             Event::SubmissionStarted(_) => submission_started(chain, unit),
             Event::Submitted(e) => rule("truth", !world.l1.was_mined(e.tx, e.block), || {
                 format!("{id} is submitted by {} in {}, which never held it", e.tx, e.block)
@@ -357,7 +362,6 @@ fn checkpoint_started(chain: &ModelChain, unit: &ModelUnit, e: &CheckpointStarte
             format!("{} checkpoints the head or above", unit.id)
         })
     })
-    .or_else(|| held_sending(chain, unit))
 }
 
 fn submission_started(chain: &ModelChain, unit: &ModelUnit) -> Broken {
