@@ -447,35 +447,57 @@ impl FromStr for StreamId {
 }
 
 fn parse_stream(text: &str) -> Option<StreamId> {
-    let mut parts = text.split('-');
-    let category = parts.next()?;
-    let stream = match category {
-        "node" if parts.next()? == "engine" => StreamId::Node,
-        "chain" => StreamId::Chain(ChainId(plain(parts.next()?)?)),
-        "span" | "agg" => {
-            let kind = if category == "span" { UnitKind::Span } else { UnitKind::Agg };
-            let chain = ChainId(plain(parts.next()?)?);
-            StreamId::Unit(UnitId { chain, kind, number: plain(parts.next()?)? })
-        }
-        "signer" => {
-            let l1 = L1ChainId(plain(parts.next()?)?);
-            StreamId::Signer(SignerId { l1, address: parts.next()?.strip_prefix("0x")?.parse().ok()? })
-        }
-        "tx" => {
-            let l1 = L1ChainId(plain(parts.next()?)?);
-            let address = parts.next()?.strip_prefix("0x")?.parse().ok()?;
-            let nonce = Nonce(plain(parts.next()?)?);
-            StreamId::Tx(SlotId { signer: SignerId { l1, address }, nonce })
-        }
-        _ => return None,
-    };
-    parts.next().is_none().then_some(stream)
+    // Every fold parses the stream of every record: units come first, and no text is looked at twice.
+    if let Some(rest) = text.strip_prefix("span-") {
+        return parse_unit(rest, UnitKind::Span);
+    }
+    if let Some(rest) = text.strip_prefix("agg-") {
+        return parse_unit(rest, UnitKind::Agg);
+    }
+    if let Some(rest) = text.strip_prefix("tx-") {
+        let (signer, nonce) = rest.rsplit_once('-')?;
+        return Some(StreamId::Tx(SlotId { signer: parse_signer(signer)?, nonce: Nonce(plain(nonce)?) }));
+    }
+    if let Some(rest) = text.strip_prefix("chain-") {
+        return plain(rest).map(|id| StreamId::Chain(ChainId(id)));
+    }
+    if let Some(rest) = text.strip_prefix("signer-") {
+        return parse_signer(rest).map(StreamId::Signer);
+    }
+    (text == "node-engine").then_some(StreamId::Node)
 }
 
-/// A number in its only spelling: no sign, no leading zero, so that one stream has one name.
+fn parse_unit(text: &str, kind: UnitKind) -> Option<StreamId> {
+    let (chain, rest) = leading_number(text.as_bytes())?;
+    let (number, rest) = leading_number(rest.strip_prefix(b"-")?)?;
+    rest.is_empty().then_some(StreamId::Unit(UnitId { chain: ChainId(chain), kind, number }))
+}
+
+fn parse_signer(text: &str) -> Option<SignerId> {
+    let (l1, address) = text.split_once('-')?;
+    let address = address.strip_prefix("0x").filter(|digits| !digits.starts_with("0x"))?;
+    Some(SignerId { l1: L1ChainId(plain(l1)?), address: address.parse().ok()? })
+}
+
 fn plain(text: &str) -> Option<u64> {
-    let number: u64 = text.parse().ok()?;
-    (number.to_string() == text).then_some(number)
+    leading_number(text.as_bytes()).filter(|(_, rest)| rest.is_empty()).map(|(number, _)| number)
+}
+
+/// A number in its only spelling (no sign, no leading zero, so that one stream has one name), and what follows it.
+fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let mut number = 0_u64;
+    let mut rest = text;
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        number = number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        rest = after;
+    }
+    let is_only_spelling = match text {
+        [b'1'..=b'9', ..] => true,
+        [b'0', b'0'..=b'9', ..] => false,
+        [b'0', ..] => true,
+        _ => false,
+    };
+    is_only_spelling.then_some((number, rest))
 }
 
 impl UnitId {
@@ -515,6 +537,11 @@ mod tests {
         for wrong in
             ["span-10", "span-010-7", "span-10-+7", "span-10-7-1", "tx-1-abab-5", "chain-", "", "node-x"]
         {
+            assert!(wrong.parse::<StreamId>().is_err(), "{wrong}");
+        }
+        assert_eq!("chain-18446744073709551615".parse(), Ok(StreamId::Chain(ChainId(u64::MAX))));
+        assert_eq!("chain-0".parse(), Ok(StreamId::Chain(ChainId(0))));
+        for wrong in ["chain-18446744073709551616", "chain-00", "chain-1٣", "chain-1 ", "span-10-00", "tx-1-0x0x"] {
             assert!(wrong.parse::<StreamId>().is_err(), "{wrong}");
         }
     }

@@ -17,6 +17,13 @@ pub struct Intervals {
 impl Intervals {
     /// Adds the blocks of `range`.
     pub fn insert(&mut self, range: Range) {
+        // Almost always the last range grows.
+        if let Some((start, end)) = self.ends.get_max().copied()
+            && end == range.start
+        {
+            self.ends.insert(start, range.end);
+            return;
+        }
         let mut merged = range;
         if let Some((start, end)) = self.last_from_below(range.start)
             && end >= range.start
@@ -37,6 +44,15 @@ impl Intervals {
 
     /// Takes the blocks of `range` out.
     pub fn remove(&mut self, range: Range) {
+        // Almost always the first range shrinks from below.
+        if let Some((start, end)) = self.ends.get_min().copied()
+            && start == range.start
+            && end > range.end
+        {
+            self.ends.remove(&start);
+            self.ends.insert(range.end, end);
+            return;
+        }
         if let Some((start, end)) = self.last_from_below(range.start)
             && end > range.start
         {

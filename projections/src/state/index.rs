@@ -7,7 +7,7 @@ use prooflog_events::ids::{L2Block, Micros, UnitId};
 
 use super::chain::{Chain, UnitSet};
 use super::phase::Phase;
-use super::unit::Unit;
+use super::unit::UnitState;
 use crate::intervals::Intervals;
 use crate::{Map, Set};
 
@@ -22,8 +22,6 @@ pub struct Index {
     pub ready: Set<(L2Block, UnitId)>,
     /// Moments at which something about a unit is due.
     pub due: UnitSet,
-    /// Units whose ids are asked for.
-    pub polled: Set<UnitId>,
     /// Retired units by the moment they were retired: the order in which proofs are pruned.
     pub retired: UnitSet,
     /// Retired units that would be of use again, by their first block.
@@ -45,19 +43,16 @@ pub struct Index {
 pub(super) struct Keys {
     ready: bool,
     due: Option<Micros>,
-    polled: bool,
     unproven: bool,
     in_witness: bool,
     in_flight: bool,
 }
 
 impl Keys {
-    pub(super) fn of(unit: &Unit) -> Self {
+    pub(super) fn of(unit: &UnitState) -> Self {
         Self {
             ready: unit.phase == Phase::Ready,
             due: unit.due(),
-            polled: matches!(unit.phase, Phase::Requested | Phase::Assigned)
-                || (!unit.late.is_empty() && !unit.phase.is_over()),
             unproven: unit.is_span() && unit.phase != Phase::Complete,
             in_witness: unit.phase == Phase::WitnessGen,
             in_flight: unit.phase.is_in_flight(),
@@ -81,7 +76,7 @@ impl Index {
     }
 
     /// A unit came to life.
-    pub(super) fn add(&mut self, unit: &Unit) {
+    pub(super) fn add(&mut self, unit: &UnitState) {
         if unit.is_span() {
             self.by_start.insert(unit.range.start, unit.id.number);
             self.coverage.insert(unit.range);
@@ -90,19 +85,21 @@ impl Index {
     }
 
     /// A unit left the hot state.
-    pub(super) fn remove(&mut self, unit: &Unit, before: Keys) {
+    pub(super) fn remove(&mut self, unit: &UnitState, before: Keys) {
         if unit.is_span() {
             if self.by_start.get(&unit.range.start) == Some(&unit.id.number) {
                 self.by_start.remove(&unit.range.start);
             }
             self.coverage.remove(unit.range);
         }
-        self.outdated.remove(&unit.id);
+        if !self.outdated.is_empty() {
+            self.outdated.remove(&unit.id);
+        }
         self.change(unit, Some(before), None);
     }
 
     /// A unit that is over keeps its proof for a while.
-    pub(super) fn retire(&mut self, unit: &Unit) {
+    pub(super) fn retire(&mut self, unit: &UnitState) {
         self.retired.insert((unit.since, unit.id));
         if unit.is_restorable() {
             self.restorable.insert((unit.range.start, unit.id));
@@ -110,30 +107,25 @@ impl Index {
     }
 
     /// A retired unit comes back, or its proof is gone.
-    pub(super) fn unretire(&mut self, unit: &Unit) {
+    pub(super) fn unretire(&mut self, unit: &UnitState) {
         self.retired.remove(&(unit.since, unit.id));
         self.restorable.remove(&(unit.range.start, unit.id));
     }
 
     /// A unit changed.
-    pub(super) fn update(&mut self, unit: &Unit, before: Keys) {
+    pub(super) fn update(&mut self, unit: &UnitState, before: Keys) {
         let after = Keys::of(unit);
         if before != after {
             self.change(unit, Some(before), Some(after));
         }
     }
 
-    fn change(&mut self, unit: &Unit, before: Option<Keys>, after: Option<Keys>) {
+    fn change(&mut self, unit: &UnitState, before: Option<Keys>, after: Option<Keys>) {
         let flag = |keys: Option<Keys>, of: fn(&Keys) -> bool| keys.as_ref().is_some_and(of);
         let ready_key = (unit.range.start, unit.id);
         match (flag(before, |k| k.ready), flag(after, |k| k.ready)) {
             (true, false) => drop(self.ready.remove(&ready_key)),
             (false, true) => drop(self.ready.insert(ready_key)),
-            _ => {}
-        }
-        match (flag(before, |k| k.polled), flag(after, |k| k.polled)) {
-            (true, false) => drop(self.polled.remove(&unit.id)),
-            (false, true) => drop(self.polled.insert(unit.id)),
             _ => {}
         }
         let (due_before, due_after) = (before.and_then(|k| k.due), after.and_then(|k| k.due));

@@ -25,7 +25,7 @@ use chain::Chain;
 use index::{Index, Keys};
 use phase::{Shape, SlotPhase, next_phase, next_slot_phase};
 use slot::{Signer, Slot};
-use unit::Unit;
+use unit::{Unit, UnitState};
 
 /// Version of the fold; it is part of a snapshot's fingerprint, so a snapshot of another fold is never used.
 pub const FOLD_VERSION: u32 = 1;
@@ -391,18 +391,19 @@ impl<C> Decode<C> for State {
 }
 
 fn change_unit(chain: &mut Chain, id: UnitId, fact: &Fact<'_>) -> Result<(), Found> {
-    if let Some(unit) = chain.retired.get(&id) {
-        return change_retired(chain, unit.clone(), fact);
-    }
     let units = match id.kind {
         UnitKind::Span => &mut chain.spans,
         UnitKind::Agg => &mut chain.aggs,
     };
-    let unit = units.get_mut(&id.number).ok_or(Found::Nothing)?;
+    let Some(unit) = units.get_mut(&id.number) else {
+        let retired = chain.retired.get(&id).cloned().ok_or(Found::Nothing)?;
+        return change_retired(chain, retired, fact);
+    };
     let revision = follow(unit.revision, fact.revision)?;
     let phase = next_phase(unit.shape(), unit.phase, fact.event.event_type())
         .ok_or(Found::Phase(unit.phase.name()))?;
     check_attempt(unit, &fact.event)?;
+    let unit: &mut UnitState = unit;
     let before = Keys::of(unit);
     let left = (unit.phase == phase::Phase::WitnessGen && !answers_call(&fact.event, unit.attempt))
         .then_some((unit.range, unit.started));
@@ -454,10 +455,11 @@ fn change_retired(chain: &mut Chain, mut unit: Unit, fact: &Fact<'_>) -> Result<
         // Its proof was pruned: nothing is left to keep.
         return Ok(());
     }
-    unit.absorb(&fact.event, fact.time);
-    unit.revision = revision;
-    unit.phase = phase;
-    unit.since = fact.time;
+    let content: &mut UnitState = &mut unit;
+    content.absorb(&fact.event, fact.time);
+    content.revision = revision;
+    content.phase = phase;
+    content.since = fact.time;
     chain.index.add(&unit);
     match unit.id.kind {
         UnitKind::Span => chain.spans.insert(unit.id.number, unit),
@@ -479,7 +481,7 @@ fn answers_call(event: &Event, attempt: prooflog_events::ids::Attempt) -> bool {
 }
 
 /// An event of an attempt must name the one under way; a proof may come from any that was made.
-fn check_attempt(unit: &Unit, event: &Event) -> Result<(), Found> {
+fn check_attempt(unit: &UnitState, event: &Event) -> Result<(), Found> {
     let named = match event {
         Event::WitnessGenStarted(e) => e.attempt,
         Event::WitnessGenFailed(e) => e.attempt,

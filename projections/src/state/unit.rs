@@ -3,6 +3,9 @@
 //! Both are proven the same way and share one struct; what only one of them has is in [`Body`]. The phase itself is
 //! set by the caller, who asked [`super::phase`] first.
 
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
 use bincode::{Decode, Encode};
 use prooflog_events::event::{
     AggQueued, Event, InvalidReason, LateAnswer, LateAnswerRecorded, ProofFulfilled, SpanCreated, SpanOrigin,
@@ -15,9 +18,28 @@ use prooflog_events::values::{AggTerms, BlobRef, Commitments, FailureClass, Mode
 
 use super::phase::{Phase, Shape};
 
-/// A span or an aggregate.
+/// A span or an aggregate. It stands behind a pointer: the ordered maps move their entries about and copy whole nodes of
+/// them while a snapshot is being encoded, and half a kilobyte each would be most of the work of a fold.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct Unit {
+pub struct Unit(Arc<UnitState>);
+
+impl Deref for Unit {
+    type Target = UnitState;
+    fn deref(&self) -> &UnitState {
+        &self.0
+    }
+}
+
+impl DerefMut for Unit {
+    /// Copies the content if another clone holds it too: take it once per change.
+    fn deref_mut(&mut self) -> &mut UnitState {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+/// What is known of a span or an aggregate.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct UnitState {
     /// Which.
     pub id: UnitId,
     /// Number of the unit first planned: its correlation, through splits and retries.
@@ -181,7 +203,7 @@ impl Unit {
     #[must_use]
     pub fn span(id: UnitId, root: u64, at: Micros, created: &SpanCreated) -> Self {
         let body = Body::Span(SpanBody { origin: created.origin, commitments: created.commitments });
-        Self { root, ..Self::new(id, at, created.range, body) }
+        Self(Arc::new(UnitState { root, ..UnitState::new(id, at, created.range, body) }))
     }
 
     /// A new aggregate.
@@ -197,9 +219,11 @@ impl Unit {
             fence: Attempt(1),
             output_index: None,
         }));
-        Self { phase: Phase::Queued, ..Self::new(id, at, queued.range, body) }
+        Self(Arc::new(UnitState { phase: Phase::Queued, ..UnitState::new(id, at, queued.range, body) }))
     }
+}
 
+impl UnitState {
     fn new(id: UnitId, at: Micros, range: Range, body: Body) -> Self {
         Self {
             id,
