@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use prooflog_events::ids::LogId;
 use prooflog_events::port::{SequenceError, SequenceRead};
 use prooflog_log::{Fault, Log};
-use prooflog_sim::run::{Medium, Options, Sim};
+use prooflog_sim::run::{Medium, Options, Report, Sim};
 use prooflog_sim::scenario::Scenario;
 use prooflog_store::{OpenOptions, ReadOnlyStore, RocksStore};
 
@@ -36,10 +36,15 @@ impl Medium for Disk {
     }
 }
 
+/// Runs a scenario on a log in `dir`.
+pub(crate) fn run(scenario: &str, seed: u64, dir: &Path) -> Report {
+    let plan = Scenario::named(scenario, seed).unwrap();
+    Sim::new(plan, Disk(dir.to_owned()), Options::default(), None).unwrap().run()
+}
+
 /// Runs a scenario on a log in `dir`; no rule may break.
 pub(crate) fn simulate(scenario: &str, seed: u64, dir: &Path) {
-    let plan = Scenario::named(scenario, seed).unwrap();
-    let report = Sim::new(plan, Disk(dir.to_owned()), Options::default(), None).unwrap().run();
+    let report = run(scenario, seed, dir);
     assert!(report.violations.is_empty(), "{:#?}", report.violations);
     assert!(
         report.latest.values().all(|block| block.0 > 1_000),

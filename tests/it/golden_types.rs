@@ -1,0 +1,194 @@
+//! Golden bytes and golden JSON of every event and input type, one file per type and version.
+//!
+//! The bytes of a released version never change, and what they say never changes either. The samples are the fullest
+//! ones that simulated worlds produced; `PROOFLOG_UPDATE_GOLDEN=1` writes those that are missing and changes none. A
+//! type without a file, and a file without a type, fail.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use prooflog_events::codec;
+use prooflog_events::envelope::Envelope;
+use prooflog_events::event::{ContractChanged, EngineStopped, Event, EventType, SubmissionAbandoned};
+use prooflog_events::ids::{Address, L1ChainId, Nonce, Position, SignerId, SlotId};
+use prooflog_events::input::{EngineClosing, Input};
+use prooflog_log::read::Reader;
+
+use super::on_disk::run;
+
+fn folder(kind: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(kind)
+}
+
+/// The longest bytes seen of each (name, version).
+type Samples = BTreeMap<(String, u16), Vec<u8>>;
+
+fn keep(samples: &mut Samples, name: &str, version: u16, bytes: &[u8]) {
+    let longest = samples.entry((name.to_owned(), version)).or_default();
+    // Long lists make a sample hard to read and add nothing.
+    if bytes.len() > longest.len() && bytes.len() < 1_500 {
+        *longest = bytes.to_vec();
+    }
+}
+
+/// Looks for samples of every type in worlds of every kind.
+fn search() -> (Samples, Samples) {
+    let (mut events, mut inputs) = (Samples::new(), Samples::new());
+    let signer = SignerId { l1: L1ChainId(1), address: Address([3; 20]) };
+    let rare: [Event; 3] = [
+        SubmissionAbandoned { slot: SlotId { signer, nonce: Nonce(7) } }.into(),
+        ContractChanged { from: Address([1; 20]), to: Address([2; 20]) }.into(),
+        EngineStopped { reason: "asked to stop".to_owned() }.into(),
+    ];
+    for event in rare {
+        keep(&mut events, event.event_type().name(), event.event_type().version(), &event.encode());
+    }
+    let closing = Input::from(EngineClosing { reason: "asked to stop".to_owned() });
+    keep(&mut inputs, closing.name(), closing.version(), &closing.encode());
+    for scenario in prooflog_sim::scenario::NAMES {
+        for seed in 1..=6 {
+            let place = tempfile::tempdir().unwrap();
+            let log = place.path().join("log");
+            run(scenario, seed, &log);
+            let store = prooflog_store::ReadOnlyStore::open(&log).unwrap();
+            let reader = Reader::new(&store).unwrap();
+            reader
+                .for_each(Position(1), reader.head().position, &mut |_, stored| {
+                    let envelope = Envelope::decode(stored).unwrap();
+                    keep(&mut events, envelope.type_name, envelope.version, envelope.payload);
+                    if let Some(cause) = envelope.cause {
+                        keep(&mut inputs, cause.name, cause.version, cause.bytes);
+                    }
+                    ControlFlow::Continue(())
+                })
+                .unwrap();
+        }
+    }
+    (events, inputs)
+}
+
+fn write_missing(kind: &str, samples: Samples, to_json: impl Fn(&str, u16, &[u8]) -> String) {
+    fs::create_dir_all(folder(kind)).unwrap();
+    for ((name, version), bytes) in samples {
+        let path = folder(kind).join(format!("{name}.v{version}.txt"));
+        if !path.exists() {
+            fs::write(&path, format!("{}\n{}\n", hex(&bytes), to_json(&name, version, &bytes))).unwrap();
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+fn event_json(name: &str, version: u16, bytes: &[u8]) -> String {
+    serde_json::to_string_pretty(&Event::decode(name, version, bytes).unwrap()).unwrap()
+}
+
+fn input_json(name: &str, version: u16, bytes: &[u8]) -> String {
+    serde_json::to_string_pretty(&Input::decode(name, version, bytes).unwrap()).unwrap()
+}
+
+/// Every file of a kind: (name, version, bytes, JSON).
+fn golden(kind: &str) -> Vec<(String, u16, Vec<u8>, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder(kind)).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let (name, version) = stem.split_once(".v").unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let (bytes, json) = text.split_once('\n').unwrap();
+        found.push((name.to_owned(), version.parse().unwrap(), unhex(bytes), json.trim_end().to_owned()));
+    }
+    found
+}
+
+#[test]
+fn every_type_has_golden_bytes_and_golden_json_that_say_the_same() {
+    if std::env::var_os("PROOFLOG_UPDATE_GOLDEN").is_some() {
+        let (events, inputs) = search();
+        write_missing("events", events, event_json);
+        write_missing("inputs", inputs, input_json);
+    }
+    let events = golden("events");
+    for kind in EventType::ALL {
+        let (name, version) = (kind.name(), kind.version());
+        let (_, _, bytes, json) = events
+            .iter()
+            .find(|(golden, at, ..)| golden == name && *at == version)
+            .unwrap_or_else(|| panic!("{name} version {version} has no golden file"));
+        let event = Event::decode(name, version, bytes).unwrap();
+        assert_eq!(hex(&event.encode()), hex(bytes), "{name}");
+        assert_eq!(&event_json(name, version, bytes), json, "{name}");
+        assert_eq!(Event::from_json(*kind, serde_json::from_str(json).unwrap()).unwrap(), event, "{name}");
+    }
+    let inputs = golden("inputs");
+    for (name, version) in Input::ALL {
+        let (_, _, bytes, json) = inputs
+            .iter()
+            .find(|(golden, at, ..)| golden == name && at == version)
+            .unwrap_or_else(|| panic!("{name} version {version} has no golden file"));
+        let input = Input::decode(name, *version, bytes).unwrap();
+        assert_eq!(hex(&input.encode()), hex(bytes), "{name}");
+        assert_eq!(&input_json(name, *version, bytes), json, "{name}");
+    }
+    // Older versions stay readable for ever.
+    assert!(events.iter().all(|(name, version, bytes, _)| Event::decode(name, *version, bytes).is_ok()));
+    assert!(inputs.iter().all(|(name, version, bytes, _)| Input::decode(name, *version, bytes).is_ok()));
+}
+
+#[test]
+fn a_golden_payload_cut_short_or_made_longer_is_refused() {
+    for (name, version, bytes, _) in golden("events") {
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert!(Event::decode(&name, version, &longer).is_err(), "{name}");
+        for cut in 0..bytes.len() {
+            // A prefix may be another, shorter value only if it is empty and the type has no fields.
+            assert!(Event::decode(&name, version, &bytes[..cut]).is_err(), "{name} at {cut}");
+        }
+    }
+}
+
+#[test]
+fn json_never_shows_a_number_that_a_double_cannot_hold() {
+    fn check(name: &str, value: &serde_json::Value) {
+        match value {
+            serde_json::Value::Number(number) => {
+                assert!(
+                    number.as_f64().is_some_and(|n| n.abs() <= 9_007_199_254_740_992.0),
+                    "{name}: {number}"
+                );
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|item| check(name, item)),
+            serde_json::Value::Object(fields) => fields.values().for_each(|field| check(name, field)),
+            _ => {}
+        }
+    }
+    for (name, _, _, json) in golden("events").into_iter().chain(golden("inputs")) {
+        check(&name, &serde_json::from_str(&json).unwrap());
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn arbitrary_bytes_are_refused_or_come_back(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+        for kind in EventType::ALL {
+            if let Ok(event) = Event::decode(kind.name(), kind.version(), &bytes) {
+                proptest::prop_assert_eq!(Event::decode(kind.name(), kind.version(), &event.encode()), Ok(event));
+            }
+        }
+        for (name, version) in Input::ALL {
+            if let Ok(input) = Input::decode(name, *version, &bytes) {
+                proptest::prop_assert_eq!(Input::decode(name, *version, &input.encode()), Ok(input));
+            }
+        }
+        let _ = codec::decode::<Vec<String>>(&bytes);
+    }
+}
