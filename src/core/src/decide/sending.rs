@@ -116,7 +116,10 @@ pub(super) fn quoted(batch: &mut Batch<'_>, input: &TxQuoted) -> Result<(), Ille
     };
     let wanted =
         is_wanted(chain, &input.purpose, batch.now) && may_send(chain) && input.sender == policy.signer;
-    if !wanted || !batch.has_room() {
+    // An endpoint that lags behind what was seen already does not know the checkpoint, or the last output.
+    let seen = chain.contract.advanced_at.number.max(chain.contract.confirmed_at);
+    let is_stale = input.at.block.number < seen;
+    if !wanted || is_stale || !batch.has_room() {
         return Ok(());
     }
     match &input.outcome {
