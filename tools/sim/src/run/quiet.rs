@@ -21,7 +21,7 @@ const IDLE_SECS: u64 = 3_600;
 /// Batches in those seconds at most: stalls are noted, proofs pruned, modes left.
 const IDLE_BATCHES: u64 = 40;
 /// Hours after which all work must have come to its end.
-const IDLE_TRIES: u64 = 12;
+const IDLE_TRIES: u64 = 48;
 
 impl<M: Medium> Sim<'_, M> {
     /// The faults stop.
