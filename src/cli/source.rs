@@ -101,9 +101,14 @@ impl Source {
         self.at
     }
 
+    /// The state at that moment, from the empty log: no snapshot is believed.
+    pub(crate) fn folded(&self) -> Result<State, CliError> {
+        Ok(prooflog_replay::fold_to(&self.reader(), self.log(), self.at)?)
+    }
+
     /// The state at that moment.
     pub(crate) fn state(&self) -> Result<State, CliError> {
-        Ok(prooflog_replay::fold_to(&self.reader(), self.log(), self.at)?)
+        Ok(prooflog_replay::state_at(&self.reader(), self.log(), self.at)?)
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn run(source: &Source, form: Form) -> Result<(), CliError> {
         }
         ControlFlow::Continue(())
     })?;
-    let state = source.state()?;
+    let state = source.folded()?;
     output::print(|out| match form {
         Form::Json => json_line(
             out,

@@ -1,17 +1,27 @@
 //! State at any position: the newest snapshot at or below it, and a short fold from there.
 //!
-//! Snapshots are disposable: one that is missing, damaged, or of another fold is ignored, and the state is folded from
-//! further back. A snapshot is taken at a batch end, so a state is always one that the engine had. What a crash means:
-//! a snapshot may be lost; nothing else is kept in here.
+//! [`state_at`] and [`state_at_head`] read; [`Snapshots`] takes snapshots beside the decision loop. Snapshots are
+//! disposable: one that is missing, damaged, or of another fold is passed over with a message, and the state is folded
+//! from further back. A snapshot is taken at a batch end, so it is a state that the engine had. What a crash means: a
+//! snapshot may be lost; nothing else is kept in here.
+
+mod snapshot;
+mod writer;
 
 use std::ops::ControlFlow;
 
 use prooflog_events::envelope::{Envelope, EnvelopeError};
-use prooflog_events::ids::Position;
+use prooflog_events::ids::{LogId, Position};
 use prooflog_events::port::{Sequence, SequenceError, SequenceRead};
 use prooflog_log::{Log, read::Reader};
 use prooflog_projections::state::Illegal;
 use prooflog_projections::{Fact, FactError, State};
+
+pub use snapshot::{PROJECTION, Taken, decode, encode, key, newest};
+pub use writer::{Cadence, Snapshots};
+
+/// Facts after which the list of what they touched is emptied: nobody asks for it while folding.
+const TOUCHED_KEPT: u64 = 4_096;
 
 /// Why a log cannot be folded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +45,15 @@ pub enum ReplayError {
     Illegal(#[from] Illegal),
 }
 
+/// The fact that stored bytes say, borrowed from them; `None` for what an outside writer stored.
+///
+/// # Errors
+/// When the bytes are damaged or not known to this release.
+pub fn fact_of(position: Position, stored: &[u8]) -> Result<Option<Fact<'_>>, ReplayError> {
+    let envelope = Envelope::decode(stored).map_err(|source| ReplayError::Envelope { position, source })?;
+    Ok(Fact::of(&envelope)?)
+}
+
 /// Shows every fact of `from..=to` to `fold`, in order.
 ///
 /// # Errors
@@ -47,10 +66,7 @@ pub fn for_each_fact<R: SequenceRead + ?Sized>(
 ) -> Result<(), ReplayError> {
     let mut failed = None;
     reader.for_each(from, to, &mut |position, stored| {
-        let folded = Envelope::decode(stored)
-            .map_err(|source| ReplayError::Envelope { position, source })
-            .and_then(|envelope| Fact::of(&envelope).map_err(ReplayError::from))
-            .and_then(|fact| fact.map_or(Ok(()), |fact| fold(&fact)));
+        let folded = fact_of(position, stored).and_then(|fact| fact.map_or(Ok(()), |fact| fold(&fact)));
         match folded {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
@@ -62,18 +78,58 @@ pub fn for_each_fact<R: SequenceRead + ?Sized>(
     failed.map_or(Ok(()), Err)
 }
 
+/// Folds `from..=to` into a state that holds everything before `from`.
+///
+/// # Errors
+/// As [`for_each_fact`].
+pub fn fold_on<R: SequenceRead + ?Sized>(
+    reader: &Reader<'_, R>,
+    state: &mut State,
+    from: Position,
+    to: Position,
+) -> Result<(), ReplayError> {
+    let mut facts = 0_u64;
+    for_each_fact(reader, from, to, &mut |fact| {
+        facts += 1;
+        if facts.is_multiple_of(TOUCHED_KEPT) {
+            drop(state.take_touched());
+        }
+        Ok(state.apply(fact)?)
+    })?;
+    drop(state.take_touched());
+    Ok(())
+}
+
 /// The state at `position`, folded from the empty log.
 ///
 /// # Errors
 /// As [`for_each_fact`].
 pub fn fold_to<R: SequenceRead + ?Sized>(
     reader: &Reader<'_, R>,
-    log: prooflog_events::ids::LogId,
+    log: LogId,
     position: Position,
 ) -> Result<State, ReplayError> {
     let mut state = State::new(log);
-    for_each_fact(reader, Position(1), position, &mut |fact| Ok(state.apply(fact)?))?;
+    fold_on(reader, &mut state, Position(1), position)?;
     Ok(state)
+}
+
+/// The state at `position`, folded from the newest snapshot at or below it.
+///
+/// # Errors
+/// As [`for_each_fact`].
+pub fn state_at<R: SequenceRead + ?Sized>(
+    reader: &Reader<'_, R>,
+    log: LogId,
+    position: Position,
+) -> Result<State, ReplayError> {
+    match newest(reader, log, position) {
+        Some(Taken { mut state, position: from, .. }) => {
+            fold_on(reader, &mut state, from.next(), position)?;
+            Ok(state)
+        }
+        None => fold_to(reader, log, position),
+    }
 }
 
 /// The state at the head of a log that is open for writing.
@@ -81,5 +137,5 @@ pub fn fold_to<R: SequenceRead + ?Sized>(
 /// # Errors
 /// As [`for_each_fact`].
 pub fn state_at_head<S: Sequence>(log: &Log<S>) -> Result<State, ReplayError> {
-    fold_to(&log.reader(), log.id(), log.head().position)
+    state_at(&log.reader(), log.id(), log.head().position)
 }
