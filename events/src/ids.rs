@@ -541,7 +541,9 @@ mod tests {
         }
         assert_eq!("chain-18446744073709551615".parse(), Ok(StreamId::Chain(ChainId(u64::MAX))));
         assert_eq!("chain-0".parse(), Ok(StreamId::Chain(ChainId(0))));
-        for wrong in ["chain-18446744073709551616", "chain-00", "chain-1٣", "chain-1 ", "span-10-00", "tx-1-0x0x"] {
+        for wrong in
+            ["chain-18446744073709551616", "chain-00", "chain-1٣", "chain-1 ", "span-10-00", "tx-1-0x0x"]
+        {
             assert!(wrong.parse::<StreamId>().is_err(), "{wrong}");
         }
     }

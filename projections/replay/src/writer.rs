@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use prooflog_events::ids::Position;
-use prooflog_events::port::{SequenceError, Snapshot, SnapshotKey};
+use prooflog_events::port::{Sequence, Snapshot};
+use prooflog_log::Log;
 use prooflog_projections::State;
 
 use crate::snapshot::{encode, key};
@@ -21,6 +23,10 @@ const EVENTS_MIN: u64 = 4_096;
 /// much, so snapshots take at most the room of the log, and less after compression; and reading one takes about as
 /// long as folding what lies between two.
 const BYTES_PER_EVENT: u64 = 256;
+
+/// Looks at the head until a snapshot's batch is durable, and the pause between two: ten seconds in all.
+const DURABLE_LOOKS: u32 = 10_000;
+const DURABLE_PAUSE: Duration = Duration::from_millis(1);
 
 /// Decides when a snapshot is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,22 +53,20 @@ impl Cadence {
 #[derive(Debug)]
 pub struct Snapshots {
     cadence: Cadence,
-    /// Size of the newest snapshot.
+    /// Size of the newest snapshot taken here; 0 before the first.
     bytes: Arc<AtomicU64>,
     jobs: Option<SyncSender<(State, Position)>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Snapshots {
-    /// Starts the thread. `put` stores a snapshot; `cadence` follows the newest one there is.
+    /// Starts the thread that stores snapshots in `log`; `cadence` follows the newest one there is. Drop this before
+    /// the log is closed.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(
-        cadence: Cadence,
-        put: impl Fn(&SnapshotKey, &Snapshot) -> Result<(), SequenceError> + Send + 'static,
-    ) -> std::io::Result<Self> {
-        // One may wait while one is encoded: a large state is encoded for longer than the next one takes to be due.
+    pub fn start<S: Sequence>(cadence: Cadence, log: Arc<Log<S>>) -> std::io::Result<Self> {
+        // Without room for a job that waits: an offer is taken only while the thread is free.
         let (jobs, queue) = sync_channel::<(State, Position)>(0);
         let bytes = Arc::new(AtomicU64::new(0));
         let size = Arc::clone(&bytes);
@@ -72,7 +76,10 @@ impl Snapshots {
                 let snapshot = Snapshot { position, bytes: encode(&state) };
                 drop(state);
                 size.store(snapshot.bytes.len() as u64, Ordering::Release);
-                if let Err(error) = put(&key, &snapshot) {
+                if !becomes_durable(&log, position) {
+                    continue;
+                }
+                if let Err(error) = log.put_snapshot(&key, &snapshot) {
                     tracing::warn!(%error, %position, "a snapshot could not be stored");
                 }
             }
@@ -80,25 +87,35 @@ impl Snapshots {
         Ok(Self { cadence, bytes, jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Offers the state at a batch end that is durable or will be: a snapshot above the head is never read. Takes it if
-    /// one is due and the thread is free; otherwise the next offer will do.
+    /// Offers the state at a batch end, durable or on its way. It is taken if a snapshot is due and the thread is free.
     pub fn offer(&mut self, state: &State, position: Position) {
+        let bytes = self.bytes.load(Ordering::Acquire);
+        if bytes > 0 {
+            self.cadence = Cadence::after(self.cadence.last, bytes);
+        }
         if !self.cadence.is_due(position) {
             return;
         }
-        // The size of the one before is known by now, or the thread is not free.
-        let next = Cadence::after(position, self.bytes.load(Ordering::Acquire));
-        let Some(jobs) = &self.jobs else { return };
-        let known = Cadence { last: self.cadence.last, ..next };
-        if self.bytes.load(Ordering::Acquire) > 0 && !known.is_due(position) {
-            self.cadence = known;
-            return;
-        }
-        match jobs.try_send((state.clone(), position)) {
-            Ok(()) => self.cadence = next,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+        if let Some(jobs) = &self.jobs
+            && jobs.try_send((state.clone(), position)).is_ok()
+        {
+            self.cadence.last = position;
         }
     }
+}
+
+/// Waits until `position` is durable. A snapshot of a batch that a crash takes back would be of another history.
+fn becomes_durable<S: Sequence>(log: &Log<S>, position: Position) -> bool {
+    for _ in 0..DURABLE_LOOKS {
+        if log.head().position >= position {
+            return true;
+        }
+        if log.poisoned().is_some() {
+            return false;
+        }
+        thread::sleep(DURABLE_PAUSE);
+    }
+    false
 }
 
 impl Drop for Snapshots {
