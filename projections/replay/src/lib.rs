@@ -17,8 +17,8 @@ use prooflog_log::{Log, read::Reader};
 use prooflog_projections::state::Illegal;
 use prooflog_projections::{Fact, FactError, State};
 
-pub use snapshot::{PROJECTION, Taken, decode, encode, key, newest};
-pub use writer::{Cadence, Snapshots};
+pub use snapshot::{PROJECTION, Taken, decode, encode, keep, key, newest};
+pub use writer::{Cadence, EVENTS_MIN, Snapshots};
 
 /// Facts after which the list of what they touched is emptied: nobody asks for it while folding.
 const TOUCHED_KEPT: u64 = 4_096;

@@ -10,15 +10,16 @@ use prooflog_events::codec::{self, CodecError};
 use prooflog_events::envelope::ENVELOPE_VERSION;
 use prooflog_events::event::EventType;
 use prooflog_events::ids::{Hash32, LogId, Position};
-use prooflog_events::port::{SequenceRead, SnapshotKey};
+use prooflog_events::port::{Sequence, SequenceError, SequenceRead, Snapshot, SnapshotKey};
+use prooflog_log::Log;
 use prooflog_log::read::Reader;
 use prooflog_projections::state::FOLD_VERSION;
 use prooflog_projections::state::chain::Chain;
 use prooflog_projections::{Map, State};
 use sha2::{Digest, Sha256};
 
-/// Name of the state's snapshots in the store.
-pub const PROJECTION: &str = "state";
+/// Name of the scheduler's state among the snapshots in the store.
+pub const PROJECTION: &str = "scheduler";
 
 /// Version of the layout in here.
 const LAYOUT: u8 = 1;
@@ -65,6 +66,18 @@ pub fn encode(state: &State) -> Vec<u8> {
         push(&mut bytes, &codec::encode(chain));
     }
     bytes
+}
+
+/// Encodes and keeps a snapshot of what is durable, and returns its size. Meant for another thread than the decision
+/// loop's: the state is a clone that shares its structure with the living one.
+///
+/// # Errors
+/// When the medium refuses.
+pub fn keep<S: Sequence>(log: &Log<S>, position: Position, state: &State) -> Result<u64, SequenceError> {
+    let bytes = encode(state);
+    let size = bytes.len() as u64;
+    log.put_snapshot(&key(), &Snapshot { position, bytes })?;
+    Ok(size)
 }
 
 /// The state that a snapshot holds.

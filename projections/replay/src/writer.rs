@@ -10,14 +10,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use prooflog_events::ids::Position;
-use prooflog_events::port::{Sequence, Snapshot};
+use prooflog_events::port::Sequence;
 use prooflog_log::Log;
 use prooflog_projections::State;
 
-use crate::snapshot::{encode, key};
+use crate::snapshot::keep;
 
-/// Events between two snapshots at least.
-const EVENTS_MIN: u64 = 4_096;
+/// Fewest events between two snapshots.
+pub const EVENTS_MIN: u64 = 4_096;
 
 /// A snapshot follows when the log has grown by an event for so many bytes of the last one. A record takes about as
 /// much, so snapshots take at most the room of the log, and less after compression; and reading one takes about as
@@ -29,23 +29,23 @@ const DURABLE_LOOKS: u32 = 10_000;
 const DURABLE_PAUSE: Duration = Duration::from_millis(1);
 
 /// Decides when a snapshot is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cadence {
     last: Position,
-    events: u64,
+    bytes: u64,
 }
 
 impl Cadence {
-    /// After a snapshot of so many bytes at `last`; position and size are 0 where there is none.
-    #[must_use]
-    pub fn after(last: Position, bytes: u64) -> Self {
-        Self { last, events: (bytes / BYTES_PER_EVENT).max(EVENTS_MIN) }
+    /// A snapshot of so many bytes was taken at `position`.
+    pub const fn taken(&mut self, position: Position, bytes: u64) {
+        self.last = position;
+        self.bytes = bytes;
     }
 
     /// Whether a snapshot is due at `position`.
     #[must_use]
-    pub const fn is_due(&self, position: Position) -> bool {
-        position.0.saturating_sub(self.last.0) >= self.events
+    pub fn is_due(&self, position: Position) -> bool {
+        position.0.saturating_sub(self.last.0) >= EVENTS_MIN.max(self.bytes / BYTES_PER_EVENT)
     }
 }
 
@@ -71,16 +71,13 @@ impl Snapshots {
         let bytes = Arc::new(AtomicU64::new(0));
         let size = Arc::clone(&bytes);
         let thread = thread::Builder::new().name("snapshots".to_owned()).spawn(move || {
-            let key = key();
             for (state, position) in queue {
-                let snapshot = Snapshot { position, bytes: encode(&state) };
-                drop(state);
-                size.store(snapshot.bytes.len() as u64, Ordering::Release);
                 if !becomes_durable(&log, position) {
                     continue;
                 }
-                if let Err(error) = log.put_snapshot(&key, &snapshot) {
-                    tracing::warn!(%error, %position, "a snapshot could not be stored");
+                match keep(&log, position, &state) {
+                    Ok(bytes) => size.store(bytes, Ordering::Release),
+                    Err(error) => tracing::warn!(%error, %position, "a snapshot could not be stored"),
                 }
             }
         })?;
@@ -91,7 +88,7 @@ impl Snapshots {
     pub fn offer(&mut self, state: &State, position: Position) {
         let bytes = self.bytes.load(Ordering::Acquire);
         if bytes > 0 {
-            self.cadence = Cadence::after(self.cadence.last, bytes);
+            self.cadence.bytes = bytes;
         }
         if !self.cadence.is_due(position) {
             return;

@@ -6,6 +6,7 @@
 use std::io::BufReader;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use prooflog_events::envelope::Envelope;
 use prooflog_events::ids::{LogId, Position};
@@ -13,7 +14,7 @@ use prooflog_events::port::{Sequence, SequenceRead, Snapshot};
 use prooflog_log::export::{import, read_header};
 use prooflog_log::{Log, MemorySequence, read::Reader};
 use prooflog_projections::State;
-use prooflog_replay::{Cadence, EVENTS_MIN, fold_to, keep, key, state_at};
+use prooflog_replay::{Cadence, EVENTS_MIN, Snapshots, decode, encode, fold_to, keep, key, state_at};
 use proptest::prelude::*;
 
 fn golden(name: &str) -> MemorySequence {
@@ -56,12 +57,12 @@ proptest! {
         let whole = fold_to(&reader, id, wanted).unwrap();
         for position in kept.iter().map(|index| *index.get(&ends)) {
             let state = fold_to(&reader, id, position).unwrap();
-            let copied = State::from_bytes(&state.to_bytes()).unwrap();
+            let copied = decode(&encode(&state)).unwrap();
             prop_assert_eq!(&copied.digest(), &state.digest());
-            sequence.put_snapshot(&key(), &Snapshot { position, bytes: copied.to_bytes() }).unwrap();
+            sequence.put_snapshot(&key(), &Snapshot { position, bytes: encode(&copied) }).unwrap();
         }
         for position in damaged.iter().map(|index| *index.get(&ends)) {
-            let mut bytes = fold_to(&reader, id, position).unwrap().to_bytes();
+            let mut bytes = encode(&fold_to(&reader, id, position).unwrap());
             bytes.truncate(bytes.len() / 2);
             sequence.put_snapshot(&key(), &Snapshot { position, bytes }).unwrap();
         }
@@ -73,7 +74,7 @@ proptest! {
 #[test]
 fn a_snapshot_of_another_log_is_passed_over() {
     let sequence = golden("happy-path.jsonl");
-    let bytes = State::new(LogId([9; 16])).to_bytes();
+    let bytes = encode(&State::new(LogId([9; 16])));
     sequence.put_snapshot(&key(), &Snapshot { position: Position(3), bytes }).unwrap();
     let reader = Reader::new(&sequence).unwrap();
     let head = reader.head().position;
@@ -84,11 +85,11 @@ fn a_snapshot_of_another_log_is_passed_over() {
 #[test]
 fn a_snapshot_is_due_after_enough_events_and_later_when_it_is_large() {
     let mut cadence = Cadence::default();
-    assert!(!cadence.after(EVENTS_MIN - 1));
-    assert!(cadence.after(1));
-    cadence.taken(300 * EVENTS_MIN);
-    assert!(!cadence.after(EVENTS_MIN), "sixteen times its size in log first");
-    assert!(cadence.after(15 * EVENTS_MIN));
+    assert!(!cadence.is_due(Position(EVENTS_MIN - 1)));
+    assert!(cadence.is_due(Position(EVENTS_MIN)));
+    cadence.taken(Position(EVENTS_MIN), 3 * 256 * EVENTS_MIN);
+    assert!(!cadence.is_due(Position(3 * EVENTS_MIN)), "as many records as it has the size of come first");
+    assert!(cadence.is_due(Position(4 * EVENTS_MIN)));
 }
 
 #[test]
@@ -99,4 +100,18 @@ fn a_kept_snapshot_is_found_again() {
     let size = keep(&log, head, &state).unwrap();
     let found = log.reader().snapshot(&key(), head).unwrap().unwrap();
     assert_eq!((found.position, found.bytes.len() as u64), (head, size));
+}
+
+#[test]
+fn snapshots_are_taken_beside_the_loop_and_only_of_what_is_durable() {
+    let log = Arc::new(Log::open(golden("happy-path.jsonl")).unwrap());
+    let head = log.head().position;
+    let state = fold_to(&log.reader(), log.id(), head).unwrap();
+    let mut due = Cadence::default();
+    due.taken(Position::ZERO, 0);
+    let mut snapshots = Snapshots::start(due, Arc::clone(&log)).unwrap();
+    // The log is shorter than a snapshot is due after: nothing is taken, at the head or above it.
+    snapshots.offer(&state, head);
+    drop(snapshots);
+    assert_eq!(log.reader().snapshot(&key(), head).unwrap(), None);
 }
