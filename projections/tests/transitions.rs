@@ -3,7 +3,7 @@
 //! The table lists, per event, from where to where it may lead; whatever is not listed must be illegal. All shapes,
 //! phases and event types are enumerated, so a pair that the code allows and the table does not know, or the other way
 //! round, is named. `own` is the phase that the unit is in already.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeMap;
 

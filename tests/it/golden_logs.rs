@@ -92,8 +92,11 @@ fn replays(sequence: &MemorySequence) {
     assert!(expected.is_empty());
 }
 
-/// The histories of the current format and the fact that each of them must hold.
-fn stories() -> Vec<(&'static str, Scenario, fn(&Event) -> bool)> {
+/// A history: its file's name, how it comes about, and the event that it must hold.
+type Story = (&'static str, Scenario, fn(&Event) -> bool);
+
+/// The histories of the current format.
+fn stories() -> Vec<Story> {
     let calm = |seed: u64| {
         let mut plan = Scenario::named("friendly", seed).unwrap();
         plan.chains.truncate(1);

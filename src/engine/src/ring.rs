@@ -12,7 +12,6 @@ use prooflog_events::port::{Blob, Sequence};
 use prooflog_log::{Append, AppendError, By, CauseInput, CausedBy, Expected, Log, NewRecord, Ticket};
 use prooflog_projections::State;
 use prooflog_projections::state::Illegal;
-use prooflog_replay::Cadence;
 
 /// Why the ring cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -55,9 +54,6 @@ pub struct Fed {
     pub ticket: Option<Ticket>,
     /// Bytes to remove from the blob store once the batch is durable.
     pub forget: Vec<Hash32>,
-    /// The state at the end of this batch, if a snapshot is due: hand it to `prooflog_replay::keep` with the batch's last
-    /// position, on another thread, and tell [`Ring::snapshot_taken`].
-    pub snapshot: Option<Box<State>>,
     /// More is left to do than fitted: feed `TimerDue` at once.
     pub more: bool,
 }
@@ -68,7 +64,6 @@ pub struct Ring<S: Sequence> {
     state: State,
     outbox: Outbox,
     batches: u64,
-    cadence: Cadence,
 }
 
 impl<S: Sequence> Ring<S> {
@@ -83,8 +78,7 @@ impl<S: Sequence> Ring<S> {
         started: EngineStarted,
     ) -> Result<(Self, Fed), RingError> {
         let state = prooflog_replay::state_at_head(&log)?;
-        let mut ring =
-            Self { log, state, outbox: Outbox::new(pacing), batches: 0, cadence: Cadence::default() };
+        let mut ring = Self { log, state, outbox: Outbox::new(pacing), batches: 0 };
         ring.outbox.fill(&mut ring.state, now);
         let opened = Input::EngineOpened(EngineOpened { started });
         let fed = ring.feed(now, &opened, Origin::default())?;
@@ -121,9 +115,7 @@ impl<S: Sequence> Ring<S> {
         self.outbox.written(self.batches);
         let now = now.max(self.state.time);
         self.outbox.refresh(&mut self.state, now);
-        let due = self.cadence.after(decision.events.len() as u64) && ticket.is_some();
-        let snapshot = due.then(|| Box::new(self.state.clone()));
-        Ok(Fed { batch: self.batches, events: decision.events, ticket, forget, snapshot, more })
+        Ok(Fed { batch: self.batches, events: decision.events, ticket, forget, more })
     }
 
     fn append(&self, input: &Input, events: &[NewEvent], origin: Origin) -> Append {
@@ -162,11 +154,6 @@ impl<S: Sequence> Ring<S> {
             version: input.version(),
             bytes: input.encode(),
         })
-    }
-
-    /// A snapshot of so many bytes was kept; the next one is due when enough has happened since.
-    pub const fn snapshot_taken(&mut self, bytes: u64) {
-        self.cadence.taken(bytes);
     }
 
     /// The batch of this number, and all before it, are durable: effects that follow from them may go out.

@@ -62,7 +62,7 @@ fn plan() -> Option<Scenario> {
 
 /// Runs the demo.
 #[must_use]
-pub fn demo(json: bool) -> ExitCode {
+pub(crate) fn demo(json: bool) -> ExitCode {
     let Some(plan) = plan() else { return ExitCode::from(2) };
     let mut tallies: BTreeMap<ChainId, Tally> = BTreeMap::new();
     let mut watch = |batch: &Batch, _: &World| {

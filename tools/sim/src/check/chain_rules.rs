@@ -1,4 +1,7 @@
 //! Rules about a rollup as a whole: coverage, the contract, heads, and what is true at the end of a batch.
+//!
+//! They rest on the model's own picture of the contract and of the units, which is built from the events and from the
+//! world's truth, never from the projections.
 
 use std::collections::BTreeSet;
 

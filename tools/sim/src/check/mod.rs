@@ -73,7 +73,7 @@ pub struct Checker {
 impl Checker {
     /// Rules for an empty log.
     #[must_use]
-    pub fn new(seed: u64, log: LogId, replays: bool) -> Self {
+    pub(crate) fn new(seed: u64, log: LogId, replays: bool) -> Self {
         Self {
             seed,
             violations: Vec::new(),

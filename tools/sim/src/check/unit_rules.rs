@@ -1,4 +1,7 @@
 //! Rules about spans and aggregates, each looked at before its event is taken in.
+//!
+//! Each rule looks at one event on what the model held before it; a rule that breaks names the unit, the position and
+//! what it saw.
 
 use prooflog_events::event::{
     AggQueued, CheckpointStarted, Event, InvalidReason, ProofFulfilled, ProofPruned, Retried, SpanCreated,

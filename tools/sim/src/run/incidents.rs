@@ -1,4 +1,7 @@
 //! Incidents as they begin: what breaks, for how long, and what ends it.
+//!
+//! An incident changes the world and never the engine: what follows is the engine's to find out. Those that last end
+//! by themselves, at a time drawn with them.
 
 use prooflog_engine::Origin;
 use prooflog_events::ids::{Address, ChainId, L2Block, UnitId, Wei};

@@ -1,4 +1,7 @@
 //! The end of a run: faults stop, operators do what only they can, and everything must come right.
+//!
+//! Faults have stopped: within a bounded time everything that can be proven must be submitted and confirmed, and then
+//! nothing may happen that nobody asked for.
 
 use prooflog_engine::Origin;
 use prooflog_events::ids::{UnitId, UnitKind, Wei};

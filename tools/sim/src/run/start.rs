@@ -1,4 +1,7 @@
 //! How a run begins, how its process dies and how the next one starts.
+//!
+//! A start is a fold of the log, or of a snapshot and the tail; both must give the same state. Everything that the last
+//! process had in memory is gone, what it had asked of others goes on.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -228,7 +228,7 @@ impl Prover {
     }
 
     /// The server restarts: calls break, and with `forget` nothing of before is known.
-    pub fn restart(&mut self, forget: bool) {
+    pub(crate) fn restart(&mut self, forget: bool) {
         for witness in self.witnesses.values_mut() {
             witness.killed = true;
         }

@@ -98,7 +98,7 @@ impl World {
     }
 
     /// A witness is done: the network takes the job, or the request fails. `None`: nobody hears of it.
-    pub fn finish_witness(&mut self, chain: ChainId, number: u64, breaks: bool) -> Option<Answer> {
+    pub(crate) fn finish_witness(&mut self, chain: ChainId, number: u64, breaks: bool) -> Option<Answer> {
         let answer = self.witness_answer(chain, number, breaks)?;
         if let Answer::Input(input, _) = &answer
             && let Input::WitnessAnswered(answered) = input.as_ref()

@@ -1,4 +1,7 @@
 //! Reads of nodes, contracts and accounts: consistent in one block, and sometimes old, wrong or missing.
+//!
+//! Every answer is taken from one block, as a careful adapter would give it; it may be late, of a lagging endpoint, or
+//! no answer at all.
 
 use prooflog_events::ids::{
     Address, ChainId, Hash32, L1Number, L1Ref, L2Block, Nonce, Range, SignerId, TxVersion, Wei,

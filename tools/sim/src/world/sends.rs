@@ -1,4 +1,7 @@
 //! Quotes, signatures and broadcasts: from a simulated call to a transaction in the mempool.
+//!
+//! The world keeps its own books of what was signed, sent and paid for, so that the checkers need not believe the
+//! engine's.
 
 use prooflog_core::{Effect, TxBody, checkpoint_block};
 use prooflog_events::codec;
