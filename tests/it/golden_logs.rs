@@ -10,7 +10,7 @@ use std::io::BufReader;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use prooflog_core::decide;
+use prooflog_core::{Effect, Outbox, Pacing, decide, plan};
 use prooflog_events::envelope::Envelope;
 use prooflog_events::event::Event;
 use prooflog_events::ids::{ChainId, LogId, Micros, Position};
@@ -19,6 +19,7 @@ use prooflog_events::port::{Head, SequenceRead};
 use prooflog_log::export::{import, read_header};
 use prooflog_log::read::Reader;
 use prooflog_log::{Log, MemorySequence};
+use prooflog_projections::state::index_from_scratch;
 use prooflog_projections::{State, Timeline, describe};
 use prooflog_sim::run::{Memory, Options, Sim};
 use prooflog_sim::scenario::{Incident, START, Scenario};
@@ -71,6 +72,7 @@ fn told(sequence: &MemorySequence) -> String {
 fn replays(sequence: &MemorySequence) {
     let reader = Reader::new(sequence).unwrap();
     let mut state = State::new(sequence.log_id());
+    let mut outbox = Outbox::new(Pacing::default());
     let mut expected: Vec<(String, Event)> = Vec::new();
     reader
         .for_each(Position(1), reader.head().position, &mut |position, stored| {
@@ -82,6 +84,7 @@ fn replays(sequence: &MemorySequence) {
                 expected =
                     decision.events.into_iter().map(|new| (new.stream.to_string(), new.event)).collect();
                 expected.reverse();
+                kept_is_computed(&mut state, &mut outbox, envelope.recorded_at);
             }
             let recorded = Event::decode(envelope.type_name, envelope.version, envelope.payload).unwrap();
             let decided = expected.pop();
@@ -90,6 +93,22 @@ fn replays(sequence: &MemorySequence) {
         })
         .unwrap();
     assert!(expected.is_empty());
+}
+
+/// What is kept up to date with every event is what is computed from scratch: the index of each rollup, and the effects
+/// that are owed.
+fn kept_is_computed(state: &mut State, outbox: &mut Outbox, now: Micros) {
+    for chain in state.chains.values() {
+        assert_eq!(chain.index, index_from_scratch(chain));
+    }
+    // Whether a moment has come is part of what is owed, so the runner looks at every rollup then; so does this test.
+    state.touch_chains();
+    outbox.refresh(state, now);
+    let mut kept: Vec<Effect> = outbox.owed().cloned().collect();
+    let mut computed = plan(state, now);
+    kept.sort_by_key(Effect::key);
+    computed.sort_by_key(Effect::key);
+    assert_eq!(kept, computed);
 }
 
 /// A history: its file's name, how it comes about, and the event that it must hold.
