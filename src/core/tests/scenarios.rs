@@ -1,0 +1,463 @@
+//! Decisions as data: given what was observed, when this comes in, then these events follow.
+//!
+//! Each test names a story of the field. A chain is brought to the point where proofs are bought by the same few
+//! observations; what an input leads to is shown as the names of the events, with the facts that the story is about.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use prooflog_core::{DecideError, decide};
+use prooflog_events::event::{ChainRegistered, EngineStarted, Event, ParkReason, SpanOrigin};
+use prooflog_events::ids::*;
+use prooflog_events::input::*;
+use prooflog_events::policy::{AfterDeletion, OptimisticPolicy, Policy};
+use prooflog_events::values::*;
+use prooflog_projections::State;
+use prooflog_projections::state::phase::Phase;
+
+const CHAIN: ChainId = ChainId(10);
+const SIGNER: Address = Address([7; 20]);
+
+fn h(text: &str) -> Hash32 {
+    prooflog_events::envelope::blob_hash(text.as_bytes())
+}
+
+fn root(block: u64) -> Hash32 {
+    h(&format!("root {block}"))
+}
+
+fn l1(number: u64) -> L1Ref {
+    L1Ref { number: L1Number(number), hash: h(&format!("l1 {number}")) }
+}
+
+struct Given {
+    state: State,
+    now: Micros,
+    l1: u64,
+    values: ContractValues,
+    latest: Option<Anchor>,
+}
+
+impl Given {
+    /// A chain whose contract stands at block 1,000 and whose finalized head is `finalized`.
+    fn chain(finalized: u64, change: impl FnOnce(&mut Policy)) -> Self {
+        let mut policy = Policy { span_blocks: 50, confirmations: 3, ..Policy::with_signer(SIGNER) };
+        change(&mut policy);
+        let mut given = Self {
+            state: State::new(LogId([1; 16])),
+            now: Micros(1_700_000_000_000_000),
+            l1: 500,
+            values: ContractValues {
+                implementation: Address([1; 20]),
+                generation: Generation::V2,
+                submission_interval: 100,
+                agg_vkey: h("agg"),
+                range_vkey: h("range"),
+                rollup_config: h("config"),
+                verifier: Address([2; 20]),
+                optimistic: false,
+                approved: true,
+                factory: None,
+                bond: Wei(0),
+                finalization_secs: 3_600,
+            },
+            latest: Some(Anchor { index: 4, root: root(1_000), block: L2Block(1_000) }),
+        };
+        let started = EngineStarted { release: "test".into(), behaviour: 1, format: 0, policy: Hash32::ZERO };
+        given.when(EngineOpened { started });
+        given.when(ChainConfigured { chain: CHAIN, registration: registration(), policy });
+        given.contract();
+        given.output(1_000);
+        given.when(ServerValidated { chain: CHAIN, rollup_config_ok: true, agg_vkey_ok: true, range_vkey_ok: true });
+        given.finalize(finalized);
+        given
+    }
+
+    fn when(&mut self, input: impl Into<Input>) -> Vec<Event> {
+        let decision = decide(&mut self.state, self.now, &input.into()).unwrap();
+        decision.events.into_iter().map(|new| new.event).collect()
+    }
+
+    fn names(&mut self, input: impl Into<Input>) -> Vec<&'static str> {
+        self.when(input).iter().map(|event| event.event_type().name()).collect()
+    }
+
+    fn finalize(&mut self, block: u64) -> Vec<Event> {
+        self.when(NodeRead {
+            chain: CHAIN,
+            finalized: L2Block(block),
+            hash: h("l2"),
+            current_l1: l1(self.l1),
+            finalized_time: self.now,
+        })
+    }
+
+    fn read(&self) -> ContractRead {
+        ContractRead {
+            chain: CHAIN,
+            oracle: registration().oracle,
+            at: L1Head { block: l1(self.l1), time: self.now, base_fee: Wei(7), tip: Wei(1) },
+            values: self.values.clone(),
+            latest: self.latest,
+            next_block: L2Block(0),
+            latest_by: None,
+            outputs_deleted: false,
+            confirmed_at: l1(self.l1 - 3),
+            confirmed: self.latest,
+            checkpoints: Vec::new(),
+            canonical: Vec::new(),
+        }
+    }
+
+    fn contract(&mut self) -> Vec<Event> {
+        self.l1 += 1;
+        let read = self.read();
+        self.when(read)
+    }
+
+    fn output(&mut self, block: u64) -> Vec<Event> {
+        let nodes = vec![NodeAnswer { node: "a".into(), root: Some(root(block)) }];
+        self.when(OutputRead { chain: CHAIN, block: L2Block(block), current_l1: l1(self.l1), nodes })
+    }
+
+    fn later(&mut self, secs: u64) -> Vec<Event> {
+        self.now = self.now.plus_secs(secs);
+        self.when(TimerDue {})
+    }
+
+    fn attempt(&self, span: u64) -> Attempt {
+        self.state.unit(UnitId::span(CHAIN, span)).unwrap().attempt
+    }
+
+    fn phase(&self, span: u64) -> Phase {
+        self.state.unit(UnitId::span(CHAIN, span)).unwrap().phase
+    }
+
+    fn answer(&mut self, span: u64, attempt: Attempt, answer: WitnessAnswer) -> Vec<Event> {
+        self.when(WitnessAnswered { unit: UnitId::span(CHAIN, span), attempt, answer })
+    }
+
+    fn requested(&mut self, span: u64) -> Vec<Event> {
+        let attempt = self.attempt(span);
+        let answer = WitnessAnswer::Requested {
+            proof_id: ProofId(vec![1, 2]),
+            l1_head: Some(l1(490)),
+            l1_seen: L1Number(self.l1),
+        };
+        self.answer(span, attempt, answer)
+    }
+
+    fn failed(&mut self, span: u64, class: FailureClass) -> Vec<Event> {
+        let attempt = self.attempt(span);
+        self.answer(span, attempt, WitnessAnswer::Failed { class, text: "words".into() })
+    }
+
+    fn status(&mut self, span: u64, attempt: Attempt, fulfillment: i32, execution: i32) -> Vec<Event> {
+        let proof = BlobRef { sha256: h(&format!("proof {span} {attempt}")), length: 9 };
+        let delivery = Delivery { proof, selector: None, l1_head: None, cycles: None, prover_gas: None, cost: None };
+        let delivery = (fulfillment == 3).then_some(delivery);
+        let answer = StatusAnswer::Status { fulfillment, execution, delivery, text: String::new() };
+        self.when(StatusAnswered { unit: UnitId::span(CHAIN, span), attempt, answer })
+    }
+
+    fn proven(&mut self, span: u64) -> Vec<Event> {
+        self.requested(span);
+        let attempt = self.attempt(span);
+        self.status(span, attempt, 3, 2)
+    }
+
+    fn command(&mut self, command: Command) -> Result<Vec<Event>, DecideError> {
+        let input = OperatorCommanded { name: "ann".into(), command, note: "because".into() };
+        let decision = decide(&mut self.state, self.now, &input.into())?;
+        Ok(decision.events.into_iter().map(|new| new.event).collect())
+    }
+}
+
+fn registration() -> ChainRegistered {
+    let oracle = Address([9; 20]);
+    ChainRegistered { name: "ten".into(), l1: L1ChainId(1), oracle, l1_genesis: h("g1"), l2_genesis: h("g2") }
+}
+
+fn ranges(events: &[Event]) -> Vec<(u64, u64)> {
+    let spans = events.iter().filter_map(|event| match event {
+        Event::SpanCreated(e) => Some((e.range.start.0, e.range.end.0)),
+        _ => None,
+    });
+    spans.collect()
+}
+
+fn names(events: &[Event]) -> Vec<&'static str> {
+    events.iter().map(|event| event.event_type().name()).collect()
+}
+
+#[test]
+fn at_the_tip_only_full_spans_are_cut() {
+    let mut given = Given::chain(1_000, |_| {});
+    assert_eq!(ranges(&given.finalize(1_120)), [(1_000, 1_050), (1_050, 1_100)]);
+    assert!(ranges(&given.finalize(1_149)).is_empty());
+    assert_eq!(ranges(&given.finalize(1_150)), [(1_100, 1_150)]);
+}
+
+#[test]
+fn a_chain_shorter_than_a_span_and_a_contract_ahead_of_finalized_just_wait() {
+    let mut given = Given::chain(1_010, |_| {});
+    assert_eq!(given.state.chains[&CHAIN].spans.len(), 0);
+    let mut ahead = Given::chain(900, |_| {});
+    assert!(ahead.state.chains[&CHAIN].is_degraded());
+    assert_eq!(names(&ahead.finalize(1_000)), ["FinalizedMoved", "DegradedModeLeft"]);
+    assert!(given.later(10).is_empty());
+}
+
+#[test]
+fn a_head_that_jumps_is_planned_in_order_and_started_up_to_the_limits() {
+    let mut given = Given::chain(1_000, |policy| (policy.max_witness_in_flight, policy.max_blocks_ahead) = (3, 1_000));
+    let events = given.finalize(21_000);
+    let cut = ranges(&events);
+    assert_eq!((cut.len(), cut[0], cut[19]), (20, (1_000, 1_050), (1_950, 2_000)));
+    let started = events.iter().filter(|event| matches!(event, Event::WitnessGenStarted(_))).count();
+    assert_eq!(started, 3);
+}
+
+#[test]
+fn a_lower_finalized_head_is_a_lagging_node_and_no_rollback() {
+    let mut given = Given::chain(1_100, |_| {});
+    assert!(given.finalize(1_050).is_empty());
+}
+
+#[test]
+fn an_unexecutable_span_is_halved_at_the_shared_middle_block() {
+    let mut given = Given::chain(1_051, |policy| policy.span_blocks = 51);
+    given.requested(1);
+    let events = given.status(1, Attempt(1), 4, 3);
+    assert_eq!(ranges(&events), [(1_000, 1_025), (1_025, 1_051)]);
+    assert!(events.iter().any(|event| matches!(event, Event::SpanCreated(e) if e.origin == SpanOrigin::HalfOf(1))));
+}
+
+#[test]
+fn unfulfillable_three_times_halves_and_two_times_retries_with_growing_pauses() {
+    let mut given = Given::chain(1_050, |_| {});
+    let mut pauses = Vec::new();
+    for _ in 0..2 {
+        given.requested(1);
+        let events = given.status(1, given.attempt(1), 4, 2);
+        let Some(Event::Retried(retried)) = events.get(1) else { panic!("{events:?}") };
+        pauses.push(retried.not_before.secs_since(given.now));
+        given.later(pauses[pauses.len() - 1]);
+    }
+    assert_eq!(pauses, [10, 20]);
+    given.requested(1);
+    let events = given.status(1, given.attempt(1), 4, 2);
+    assert_eq!(ranges(&events), [(1_000, 1_025), (1_025, 1_050)]);
+}
+
+#[test]
+fn a_single_block_that_cannot_run_is_parked_after_its_budget_and_unparked_by_an_operator() {
+    let mut given = Given::chain(1_001, |policy| policy.span_blocks = 1);
+    let mut last = Vec::new();
+    for _ in 0..5 {
+        given.requested(1);
+        last = given.status(1, given.attempt(1), 4, 3);
+        given.later(900);
+    }
+    assert!(matches!(&last[1], Event::Parked(parked) if parked.reason == ParkReason::Unsplittable), "{last:?}");
+    assert!(given.later(100_000).iter().all(|event| !matches!(event, Event::WitnessGenStarted(_))));
+    let events = given.command(Command::Unpark { unit: UnitId::span(CHAIN, 1) }).unwrap();
+    assert!(matches!(&events[0], Event::Unparked(_)), "{events:?}");
+    assert_eq!(given.phase(1), Phase::WitnessGen);
+}
+
+#[test]
+fn an_account_without_credit_stops_new_requests_at_once_and_a_success_resumes() {
+    let mut given = Given::chain(1_200, |policy| policy.max_witness_in_flight = 1);
+    let events = given.failed(1, FailureClass::Account);
+    assert_eq!(names(&events), ["WitnessGenFailed", "Retried", "ProverDegraded"]);
+    assert!(matches!(&events[1], Event::Retried(retried) if retried.failures == 0), "nobody's budget is used");
+    let probe = given.later(10);
+    assert_eq!(names(&probe), ["WitnessGenStarted"], "one probe, of another span");
+    let events = given.requested(2);
+    assert_eq!(names(&events)[..2], ["ProofRequested", "ProverRecovered"]);
+}
+
+#[test]
+fn a_full_prover_is_asked_again_later_and_nothing_failed() {
+    let mut given = Given::chain(1_200, |policy| policy.max_witness_in_flight = 1);
+    let events = given.failed(1, FailureClass::Capacity);
+    assert_eq!(names(&events), ["WitnessGenFailed", "Retried"]);
+    assert!(matches!(&events[1], Event::Retried(retried) if retried.failures == 0));
+}
+
+#[test]
+fn a_late_failure_is_recorded_once_and_moves_nothing() {
+    let mut given = Given::chain(1_050, |_| {});
+    given.requested(1);
+    given.later(14_401);
+    assert_eq!(given.attempt(1), Attempt(2));
+    let before = given.phase(1);
+    assert_eq!(names(&given.status(1, Attempt(1), 4, 3)), ["LateAnswerRecorded"]);
+    assert!(given.status(1, Attempt(1), 4, 3).is_empty());
+    assert_eq!(given.phase(1), before);
+}
+
+#[test]
+fn a_late_proof_of_an_old_attempt_is_used_and_the_newer_attempt_is_a_recorded_duplicate() {
+    let mut given = Given::chain(1_050, |_| {});
+    given.requested(1);
+    given.later(14_401);
+    given.later(10);
+    assert_eq!(given.phase(1), Phase::WitnessGen);
+    let events = given.status(1, Attempt(1), 3, 2);
+    assert_eq!(names(&events), ["ProofFulfilled", "DuplicateSpendRecorded"]);
+    assert!(given.status(1, Attempt(1), 3, 2).is_empty(), "the same proof again is nothing");
+}
+
+#[test]
+fn unknown_and_transient_statuses_change_nothing() {
+    let mut given = Given::chain(1_050, |_| {});
+    given.requested(1);
+    for (fulfillment, execution) in [(0, 0), (1, 1), (7, 9), (-1, 0)] {
+        assert!(given.status(1, Attempt(1), fulfillment, execution).is_empty());
+    }
+    assert_eq!(names(&given.status(1, Attempt(1), 2, 1)), ["ProofAssigned"]);
+}
+
+#[test]
+fn a_restart_ends_open_calls_once_and_polls_what_has_an_id() {
+    let mut given = Given::chain(1_100, |_| {});
+    given.requested(1);
+    let started = EngineStarted { release: "test".into(), behaviour: 1, format: 0, policy: Hash32::ZERO };
+    let events = given.when(EngineOpened { started });
+    assert_eq!(names(&events), ["EngineStarted", "TimedOut", "Retried"]);
+    assert!(matches!(&events[1], Event::TimedOut(e) if e.maybe_paid));
+    assert!(matches!(&events[2], Event::Retried(e) if e.not_before.secs_since(given.now) >= 1_200), "{events:?}");
+    assert_eq!((given.phase(1), given.phase(2)), (Phase::Requested, Phase::Ready));
+}
+
+#[test]
+fn an_aggregate_starts_at_the_contracts_block_or_not_at_all() {
+    let mut given = Given::chain(1_150, |_| {});
+    assert!(!names(&given.proven(2)).contains(&"AggQueued"));
+    assert!(!names(&given.proven(3)).contains(&"AggQueued"));
+    let events = given.proven(1);
+    let Some(Event::AggQueued(agg)) = events.iter().find(|event| matches!(event, Event::AggQueued(_))) else {
+        panic!("{events:?}")
+    };
+    assert_eq!((agg.range.start.0, agg.range.end.0, agg.members.clone()), (1_000, 1_150, vec![1, 2, 3]));
+}
+
+#[test]
+fn another_proposer_inside_a_span_invalidates_it_and_what_is_left_is_planned_again() {
+    let mut given = Given::chain(1_100, |_| {});
+    given.latest = Some(Anchor { index: 5, root: root(1_070), block: L2Block(1_070) });
+    let events = given.contract();
+    assert!(names(&events).contains(&"ContractAdvanced"));
+    assert!(names(&events).contains(&"SpanSettled"), "the one below: {events:?}");
+    assert!(names(&events).contains(&"Invalidated"), "the one that is cut in two");
+    assert_eq!(ranges(&given.finalize(1_120)), [(1_070, 1_120)]);
+}
+
+#[test]
+fn deleted_outputs_hold_submission_until_resume_and_give_the_proofs_back() {
+    let mut given = Given::chain(1_100, |policy| policy.after_deletion = AfterDeletion::Hold);
+    given.proven(1);
+    given.proven(2);
+    given.latest = Some(Anchor { index: 5, root: root(1_100), block: L2Block(1_100) });
+    given.contract();
+    given.latest = Some(Anchor { index: 4, root: root(1_000), block: L2Block(1_000) });
+    given.l1 += 1;
+    let read = ContractRead { outputs_deleted: true, ..given.read() };
+    let events = given.names(read);
+    assert_eq!(events[..2], ["ContractRolledBack", "Paused"]);
+    assert_eq!(events.iter().filter(|name| **name == "Restored").count(), 2, "{events:?}");
+    let resumed = given.command(Command::Resume { chain: CHAIN, control: Control::Submitting }).unwrap();
+    assert_eq!(resumed[0].event_type().name(), "Resumed");
+}
+
+#[test]
+fn other_keys_on_the_contract_invalidate_what_was_proven_under_the_old_ones_and_nothing_is_bought_before_the_server_has_them()
+{
+    let mut given = Given::chain(1_050, |_| {});
+    given.values.range_vkey = h("new range");
+    let events = given.contract();
+    assert_eq!(names(&events), ["ContractObserved", "Invalidated", "SpanCreated"]);
+    assert!(given.later(60).iter().all(|event| !matches!(event, Event::WitnessGenStarted(_))));
+    let ok = ServerValidated { chain: CHAIN, rollup_config_ok: true, agg_vkey_ok: true, range_vkey_ok: true };
+    assert_eq!(given.names(ok)[0], "ContractConfigValidated");
+}
+
+#[test]
+fn different_roots_stop_the_buying_and_name_both() {
+    let mut given = Given::chain(1_000, |_| {});
+    given.latest = Some(Anchor { index: 5, root: h("wrong"), block: L2Block(1_100) });
+    given.contract();
+    let events = given.output(1_100);
+    assert_eq!(names(&events), ["OutputMismatched", "DegradedModeEntered"]);
+    let Event::DegradedModeEntered(entered) = &events[1] else { panic!() };
+    assert!(entered.detail.contains(&root(1_100).to_string()) && entered.detail.contains(&h("wrong").to_string()));
+}
+
+#[test]
+fn optimistic_mode_buys_nothing_and_submits_only_if_told_to() {
+    let mut given = Given::chain(1_200, |policy| policy.optimistic = OptimisticPolicy::Submit);
+    given.values.optimistic = true;
+    given.contract();
+    assert!(given.later(60).iter().all(|event| !matches!(event, Event::WitnessGenStarted(_))));
+    assert_eq!(names(&given.output(1_100)), ["OutputChecked"]);
+}
+
+#[test]
+fn controls_are_refused_with_what_can_be_done_instead() {
+    let mut given = Given::chain(1_050, |_| {});
+    let unit = UnitId::span(CHAIN, 1);
+    let in_flight = given.command(Command::Retry { unit }).unwrap_err().to_string();
+    assert!(in_flight.contains("witness_gen") && in_flight.contains("cancel"), "{in_flight}");
+    assert!(given.command(Command::Unpark { unit }).is_err());
+    assert!(given.command(Command::Resume { chain: CHAIN, control: Control::Proving }).is_err());
+    assert!(given.command(Command::Cancel { unit: UnitId::span(CHAIN, 99) }).is_err());
+    let paused = given.command(Command::Pause { chain: CHAIN, control: Control::Proving }).unwrap();
+    assert_eq!(names(&paused), ["Paused"]);
+    assert!(given.command(Command::Pause { chain: CHAIN, control: Control::Proving }).is_err());
+}
+
+#[test]
+fn a_log_cannot_be_continued_for_another_chain_and_a_wrong_limit_is_named() {
+    let mut given = Given::chain(1_000, |_| {});
+    let policy = Policy::with_signer(SIGNER);
+    let other = ChainRegistered { l2_genesis: h("another"), ..registration() };
+    let wrong = ChainConfigured { chain: CHAIN, registration: other, policy: policy.clone() };
+    let error = decide(&mut given.state, given.now, &wrong.into()).unwrap_err().to_string();
+    assert!(error.contains("L2 genesis"), "{error}");
+    let policy = Policy { span_blocks: 0, ..policy };
+    let zero = ChainConfigured { chain: ChainId(11), registration: registration(), policy };
+    let error = decide(&mut given.state, given.now, &zero.into()).unwrap_err().to_string();
+    assert!(error.contains("span_blocks"), "{error}");
+}
+
+#[test]
+fn flush_cuts_a_short_span_exactly_where_it_was_asked_to() {
+    let mut given = Given::chain(1_130, |_| {});
+    let events = given.command(Command::Flush { chain: CHAIN, to: L2Block(1_120) }).unwrap();
+    assert_eq!(ranges(&events), [(1_100, 1_120)]);
+}
+
+#[test]
+fn a_stalled_head_is_said_once_and_its_move_ends_it() {
+    let mut given = Given::chain(1_000, |_| {});
+    assert_eq!(names(&given.later(1_800)), ["FinalizedStalled"]);
+    assert!(given.later(7_200).is_empty());
+    assert_eq!(names(&given.finalize(1_001)), ["FinalizedMoved"]);
+}
+
+#[test]
+fn a_full_disk_starts_no_proof_and_room_mends_it() {
+    let mut given = Given::chain(1_000, |_| {});
+    assert_eq!(given.names(DiskRead { free: 1, minimum: 100 }), ["DegradedModeEntered"]);
+    assert!(given.finalize(1_050).iter().all(|event| !matches!(event, Event::WitnessGenStarted(_))));
+    assert_eq!(given.names(DiskRead { free: 200, minimum: 100 }), ["DegradedModeLeft", "WitnessGenStarted"]);
+}
+
+#[test]
+fn a_clock_far_behind_the_log_stops_new_work_and_time_never_runs_backwards() {
+    let mut given = Given::chain(1_000, |_| {});
+    let before = given.state.time;
+    given.now = Micros(given.now.0 - 60_000_000);
+    assert_eq!(names(&given.finalize(1_050)), ["DegradedModeEntered", "FinalizedMoved", "SpanCreated"]);
+    assert!(given.state.time >= before);
+}
