@@ -74,6 +74,14 @@ pub fn replacement_fees(policy: &FeePolicy, old: Fees, base_fee: Wei, tip: Wei) 
     (tip <= max_fee).then_some(Fees { max_fee: Wei(max_fee), tip: Wei(tip) })
 }
 
+/// The gas limit for an estimate: the policy's margin, once more for each refusal or revert in a row (one of them may
+/// have run out of gas), up to the policy's ceiling and never below the estimate.
+pub(crate) fn gas_limit(policy: &FeePolicy, estimate: u64, refusals: u32) -> u64 {
+    let percent = u64::from(policy.gas_margin_percent).saturating_mul(u64::from(refusals).saturating_add(1));
+    let margin = estimate.saturating_mul(percent).div_ceil(100);
+    estimate.saturating_add(margin).min(policy.max_gas_limit.max(estimate))
+}
+
 /// When a witness call counts as timed out.
 pub(crate) fn witness_deadline(policy: &Policy, now: Micros) -> Micros {
     match policy.mode {
@@ -117,6 +125,14 @@ mod tests {
         let old = Fees { max_fee: Wei(1), tip: Wei(1) };
         let new = replacement_fees(&policy, old, Wei(0), Wei(0));
         assert!(new.is_some_and(|new| new.tip.0 >= 2 && new.max_fee.0 >= 2));
+    }
+
+    #[test]
+    fn what_ran_out_of_gas_gets_more_of_it_up_to_the_ceiling() {
+        let policy = FeePolicy { gas_margin_percent: 25, max_gas_limit: 1_600, ..FeePolicy::default() };
+        let limits: Vec<u64> = (0..4).map(|refusals| gas_limit(&policy, 1_000, refusals)).collect();
+        assert_eq!(limits, [1_250, 1_500, 1_600, 1_600]);
+        assert_eq!(gas_limit(&policy, 2_000, 0), 2_000, "an estimate above the ceiling is tried as it is");
     }
 
     #[test]

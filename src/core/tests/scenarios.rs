@@ -66,7 +66,12 @@ impl Given {
         given.when(ChainConfigured { chain: CHAIN, registration: registration(), policy });
         given.contract();
         given.output(1_000);
-        given.when(ServerValidated { chain: CHAIN, rollup_config_ok: true, agg_vkey_ok: true, range_vkey_ok: true });
+        given.when(ServerValidated {
+            chain: CHAIN,
+            rollup_config_ok: true,
+            agg_vkey_ok: true,
+            range_vkey_ok: true,
+        });
         given.finalize(finalized);
         given
     }
@@ -152,7 +157,8 @@ impl Given {
 
     fn status(&mut self, span: u64, attempt: Attempt, fulfillment: i32, execution: i32) -> Vec<Event> {
         let proof = BlobRef { sha256: h(&format!("proof {span} {attempt}")), length: 9 };
-        let delivery = Delivery { proof, selector: None, l1_head: None, cycles: None, prover_gas: None, cost: None };
+        let delivery =
+            Delivery { proof, selector: None, l1_head: None, cycles: None, prover_gas: None, cost: None };
         let delivery = (fulfillment == 3).then_some(delivery);
         let answer = StatusAnswer::Status { fulfillment, execution, delivery, text: String::new() };
         self.when(StatusAnswered { unit: UnitId::span(CHAIN, span), attempt, answer })
@@ -208,7 +214,8 @@ fn a_chain_shorter_than_a_span_and_a_contract_ahead_of_finalized_just_wait() {
 
 #[test]
 fn a_head_that_jumps_is_planned_in_order_and_started_up_to_the_limits() {
-    let mut given = Given::chain(1_000, |policy| (policy.max_witness_in_flight, policy.max_blocks_ahead) = (3, 1_000));
+    let mut given =
+        Given::chain(1_000, |policy| (policy.max_witness_in_flight, policy.max_blocks_ahead) = (3, 1_000));
     let events = given.finalize(21_000);
     let cut = ranges(&events);
     assert_eq!((cut.len(), cut[0], cut[19]), (20, (1_000, 1_050), (1_950, 2_000)));
@@ -228,7 +235,11 @@ fn an_unexecutable_span_is_halved_at_the_shared_middle_block() {
     given.requested(1);
     let events = given.status(1, Attempt(1), 4, 3);
     assert_eq!(ranges(&events), [(1_000, 1_025), (1_025, 1_051)]);
-    assert!(events.iter().any(|event| matches!(event, Event::SpanCreated(e) if e.origin == SpanOrigin::HalfOf(1))));
+    assert!(
+        events
+            .iter()
+            .any(|event| matches!(event, Event::SpanCreated(e) if e.origin == SpanOrigin::HalfOf(1)))
+    );
 }
 
 #[test]
@@ -257,7 +268,10 @@ fn a_single_block_that_cannot_run_is_parked_after_its_budget_and_unparked_by_an_
         last = given.status(1, given.attempt(1), 4, 3);
         given.later(900);
     }
-    assert!(matches!(&last[1], Event::Parked(parked) if parked.reason == ParkReason::Unsplittable), "{last:?}");
+    assert!(
+        matches!(&last[1], Event::Parked(parked) if parked.reason == ParkReason::Unsplittable),
+        "{last:?}"
+    );
     assert!(given.later(100_000).iter().all(|event| !matches!(event, Event::WitnessGenStarted(_))));
     let events = given.command(Command::Unpark { unit: UnitId::span(CHAIN, 1) }).unwrap();
     assert!(matches!(&events[0], Event::Unparked(_)), "{events:?}");
@@ -269,7 +283,10 @@ fn an_account_without_credit_stops_new_requests_at_once_and_a_success_resumes() 
     let mut given = Given::chain(1_200, |policy| policy.max_witness_in_flight = 1);
     let events = given.failed(1, FailureClass::Account);
     assert_eq!(names(&events), ["WitnessGenFailed", "Retried", "ProverDegraded"]);
-    assert!(matches!(&events[1], Event::Retried(retried) if retried.failures == 0), "nobody's budget is used");
+    assert!(
+        matches!(&events[1], Event::Retried(retried) if retried.failures == 0),
+        "nobody's budget is used"
+    );
     let probe = given.later(10);
     assert_eq!(names(&probe), ["WitnessGenStarted"], "one probe, of another span");
     let events = given.requested(2);
@@ -326,7 +343,10 @@ fn a_restart_ends_open_calls_once_and_polls_what_has_an_id() {
     let events = given.when(EngineOpened { started });
     assert_eq!(names(&events), ["EngineStarted", "TimedOut", "Retried"]);
     assert!(matches!(&events[1], Event::TimedOut(e) if e.maybe_paid));
-    assert!(matches!(&events[2], Event::Retried(e) if e.not_before.secs_since(given.now) >= 1_200), "{events:?}");
+    assert!(
+        matches!(&events[2], Event::Retried(e) if e.not_before.secs_since(given.now) >= 1_200),
+        "{events:?}"
+    );
     assert_eq!((given.phase(1), given.phase(2)), (Phase::Requested, Phase::Ready));
 }
 
@@ -372,7 +392,7 @@ fn deleted_outputs_hold_submission_until_resume_and_give_the_proofs_back() {
 
 #[test]
 fn other_keys_on_the_contract_invalidate_what_was_proven_under_the_old_ones_and_nothing_is_bought_before_the_server_has_them()
-{
+ {
     let mut given = Given::chain(1_050, |_| {});
     given.values.range_vkey = h("new range");
     let events = given.contract();
@@ -390,7 +410,9 @@ fn different_roots_stop_the_buying_and_name_both() {
     let events = given.output(1_100);
     assert_eq!(names(&events), ["OutputMismatched", "DegradedModeEntered"]);
     let Event::DegradedModeEntered(entered) = &events[1] else { panic!() };
-    assert!(entered.detail.contains(&root(1_100).to_string()) && entered.detail.contains(&h("wrong").to_string()));
+    assert!(
+        entered.detail.contains(&root(1_100).to_string()) && entered.detail.contains(&h("wrong").to_string())
+    );
 }
 
 #[test]

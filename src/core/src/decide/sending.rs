@@ -22,7 +22,7 @@ use prooflog_projections::state::{Illegal, State};
 use super::aggregates;
 use super::contract::optimistic_block;
 use crate::batch::Batch;
-use crate::rules::{checkpoint_block, clip, initial_fees, replacement_fees, retry_pause};
+use crate::rules::{checkpoint_block, clip, gas_limit, initial_fees, replacement_fees, retry_pause};
 
 /// Pause after "not visible yet", in seconds: one L1 block.
 const NEXT_BLOCK_SECS: u64 = 12;
@@ -204,7 +204,7 @@ fn accepted(
     let Some(fees) = initial_fees(&policy.fees, input.at.base_fee, input.at.tip) else {
         return Ok(());
     };
-    let gas_limit = with_margin(quote.gas, policy);
+    let gas_limit = gas_limit(&policy.fees, quote.gas, refusals_of(batch, &input.purpose));
     let cost = u128::from(gas_limit).saturating_mul(fees.max_fee.0).saturating_add(quote.call.value.0);
     if input.balance.0 < cost {
         if !signer.low {
@@ -226,6 +226,16 @@ fn accepted(
         Purpose::Optimistic { .. } | Purpose::Release => {}
     }
     batch.slot(slot, input.purpose, TxReserved { purpose: input.purpose, call: quote.call, fees, gas_limit })
+}
+
+/// Refusals and reverts in a row of what is to be sent.
+fn refusals_of(batch: &Batch<'_>, purpose: &Purpose) -> u32 {
+    match purpose {
+        Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg } => {
+            batch.state.unit(*agg).and_then(|unit| unit.agg_body()).map_or(0, |body| body.refusals)
+        }
+        Purpose::Optimistic { .. } | Purpose::Release => 0,
+    }
 }
 
 /// The nonce to give out: after everything of ours, and never below what the chain says. `None`: the endpoint lags.
@@ -267,11 +277,6 @@ pub(super) fn bound_of(batch: &Batch<'_>, agg: UnitId) -> L1Number {
         (Some(chain), Some(body)) => aggregates::checkpoint_bound(chain, body),
         _ => L1Number(0),
     }
-}
-
-fn with_margin(gas: u64, policy: &Policy) -> u64 {
-    let margin = gas.saturating_mul(u64::from(policy.fees.gas_margin_percent)).div_ceil(100);
-    gas.saturating_add(margin).min(policy.fees.max_gas_limit.max(gas))
 }
 
 /// The rollup that a purpose serves.
