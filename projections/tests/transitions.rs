@@ -144,7 +144,8 @@ fn every_pair_of_a_unit_is_as_the_table_says() {
                     let found = next_phase(shape, phase, *event).map(|phase| phase.name().to_owned());
                     let wanted = expected(table, *event, phase.name(), &facts);
                     if found != wanted {
-                        differences.push(format!("{shape:?} {phase:?} {event:?}: {found:?}, table {wanted:?}"));
+                        differences
+                            .push(format!("{shape:?} {phase:?} {event:?}: {found:?}, table {wanted:?}"));
                     }
                 }
             }
@@ -165,7 +166,8 @@ fn every_pair_of_a_slot_is_as_the_table_says() {
                 let found = next_slot_phase(SlotShape { is_signed }, phase, *event).map(SlotPhase::name);
                 let wanted = expected(&table, *event, phase.name(), &facts);
                 if found != wanted.as_deref() {
-                    differences.push(format!("signed {is_signed} {phase:?} {event:?}: {found:?}, table {wanted:?}"));
+                    differences
+                        .push(format!("signed {is_signed} {phase:?} {event:?}: {found:?}, table {wanted:?}"));
                 }
             }
         }

@@ -1,2 +1,5 @@
-//! Placeholder until the room is built.
-fn main() {}
+//! `prooflog-bench`: generates logs and measures.
+
+fn main() -> std::process::ExitCode {
+    prooflog_bench::cli::main()
+}

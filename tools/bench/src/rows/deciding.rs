@@ -1,0 +1,157 @@
+//! One observation decided, folded and planned, with many live requests and with histories of different lengths.
+
+use prooflog_core::{Outbox, Pacing, decide};
+use prooflog_events::ids::{Micros, ProofId, UnitId};
+use prooflog_events::input::{
+    Delivery, Input, StatusAnswer, StatusAnswered, TimerDue, WitnessAnswer, WitnessAnswered,
+};
+use prooflog_events::values::BlobRef;
+use prooflog_projections::State;
+use prooflog_projections::state::phase::Phase;
+
+use super::Sizes;
+use crate::Outcome;
+use crate::generator::{Generator, Shape};
+use crate::rng::Rng;
+use crate::table::{Row, quantile, span, timed};
+
+struct Bench {
+    state: State,
+    outbox: Outbox,
+    now: Micros,
+    rng: Rng,
+}
+
+/// Seconds of many decisions.
+struct Times {
+    median: f64,
+    high: f64,
+    most: f64,
+    live: usize,
+}
+
+pub(crate) fn rows(sizes: &Sizes) -> Outcome<Vec<Row>> {
+    let crowd = sizes.crowd;
+    let (short, long) = (crowd * 6, crowd * 30);
+    let many = Shape::with_live(crowd);
+    let one = Shape { chains: 1, ..many };
+    let first = measure(many, short, sizes.decisions)?;
+    let later = measure(many, long, sizes.decisions)?;
+    let alone = measure(one, short, sizes.decisions)?;
+    let row = |what: String, times: &Times| {
+        let shown = format!("{}, p99 {}, most {}", span(times.median), span(times.high), span(times.most));
+        Row::told(what, shown)
+            .judged("median < 50 µs, p99 < 1 ms", (times.median < 50e-6 && times.high < 1e-3).into())
+    };
+    let history =
+        format!("{:.1} M events behind it, {} rollups, {} live", short as f64 / 1e6, many.chains, first.live);
+    let alone_what = format!("one observation decided, folded and planned: one rollup, {} live", alone.live);
+    Ok(vec![
+        row(format!("one observation decided, folded and planned: {history}"), &first),
+        row(alone_what, &alone),
+        Row::told(format!("the same with {:.1} M events behind it", long as f64 / 1e6), span(later.median))
+            .beside(
+                format!("{} with {:.1} M", span(first.median), short as f64 / 1e6),
+                later.median / first.median,
+            )
+            .judged("≤ 1.5: history does not matter", (later.median <= first.median * 1.5).into()),
+    ])
+}
+
+fn measure(shape: Shape, events: u64, decisions: usize) -> Outcome<Times> {
+    let mut generator = Generator::new(shape);
+    let mut made = 0;
+    while made < events {
+        made += generator.next_batch()?.events.len() as u64;
+    }
+    let (state, now) = generator.into_state();
+    let mut bench = Bench { state, outbox: Outbox::new(Pacing::default()), now, rng: Rng::new(5) };
+    bench.settle()?;
+    let live = bench.state.chains.values().map(|chain| chain.spans.len() + chain.aggs.len()).sum();
+    let mut times = Vec::with_capacity(decisions);
+    for _ in 0..decisions {
+        let input = bench.observation();
+        bench.now = Micros(bench.now.0 + 1_000);
+        let (seconds, done) = timed(|| bench.feed(&input));
+        done?;
+        times.push(seconds);
+    }
+    Ok(Times {
+        median: quantile(&mut times, 500),
+        high: quantile(&mut times, 990),
+        most: quantile(&mut times, 1_000),
+        live,
+    })
+}
+
+impl Bench {
+    /// Brings a generated state to where the rules have nothing left to do, and plans on it.
+    fn settle(&mut self) -> Outcome<()> {
+        self.outbox.fill(&mut self.state, self.now);
+        for _ in 0..10_000 {
+            let decision = decide(&mut self.state, self.now, &Input::TimerDue(TimerDue {}))?;
+            if decision.events.is_empty() && !decision.more {
+                break;
+            }
+        }
+        self.outbox.refresh(&mut self.state, self.now);
+        Ok(())
+    }
+
+    fn feed(&mut self, input: &Input) -> Outcome<usize> {
+        let decision = decide(&mut self.state, self.now, input)?;
+        self.outbox.refresh(&mut self.state, self.now);
+        Ok(decision.events.len())
+    }
+
+    /// News about a random unit that is with the prover.
+    fn observation(&mut self) -> Input {
+        for _ in 0..10_000 {
+            let Some(unit) = self.random_unit() else { continue };
+            if let Some(input) = self.news(unit) {
+                return input;
+            }
+        }
+        Input::TimerDue(TimerDue {})
+    }
+
+    fn random_unit(&mut self) -> Option<UnitId> {
+        let nth = usize::try_from(self.rng.bits()).unwrap_or(usize::MAX) % self.state.chains.len().max(1);
+        let chain = self.state.chains.values().nth(nth)?;
+        let (first, _) = chain.spans.get_min()?;
+        let (last, _) = chain.spans.get_max()?;
+        let number = self.rng.between(*first, *last);
+        chain.spans.get(&number).map(|unit| unit.id)
+    }
+
+    fn news(&mut self, id: UnitId) -> Option<Input> {
+        let unit = self.state.unit(id)?;
+        let (attempt, phase) = (unit.attempt, unit.phase);
+        let status = |fulfillment, delivery| {
+            let answer = StatusAnswer::Status { fulfillment, execution: 2, delivery, text: String::new() };
+            Input::StatusAnswered(StatusAnswered { unit: id, attempt, answer })
+        };
+        match phase {
+            Phase::WitnessGen => {
+                let proof_id = ProofId(self.rng.bytes::<32>().to_vec());
+                let l1_seen = prooflog_events::ids::L1Number(self.now.0 / 12_000_000);
+                let answer = WitnessAnswer::Requested { proof_id, l1_head: None, l1_seen };
+                Some(Input::WitnessAnswered(WitnessAnswered { unit: id, attempt, answer }))
+            }
+            Phase::Requested => Some(status(2, None)),
+            Phase::Assigned => {
+                let sha256 = prooflog_events::ids::Hash32(self.rng.bytes());
+                let delivery = Delivery {
+                    proof: BlobRef { sha256, length: 1_400_000 },
+                    selector: None,
+                    l1_head: None,
+                    cycles: None,
+                    prover_gas: None,
+                    cost: None,
+                };
+                Some(status(3, Some(delivery)))
+            }
+            _ => None,
+        }
+    }
+}
