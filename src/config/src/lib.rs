@@ -1,0 +1,1 @@
+//! Configuration: TOML, environment, flags, and the names of older proposers.

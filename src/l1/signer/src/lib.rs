@@ -1,0 +1,1 @@
+//! Keys that sign L1 transactions: local, keystore, mnemonic, remote, cloud.

@@ -1,0 +1,1 @@
+//! The L1 as effects and inputs: contracts read at pinned blocks, transactions, their fate.

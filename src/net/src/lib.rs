@@ -1,0 +1,16 @@
+//! What every adapter that talks over HTTP shares: endpoints that never show their secrets, calls in which everything
+//! has a limit, and JSON-RPC.
+//!
+//! An address may carry credentials in its user part, path or query. It is shown as scheme, host and a salted digest of
+//! the rest, so that two endpoints can be told apart and nothing can be used. Errors of the HTTP client are rendered
+//! without their address for the same reason. What a crash in here means: nothing; nothing is kept.
+
+mod endpoint;
+mod http;
+mod rpc;
+mod secret;
+
+pub use endpoint::{Endpoint, EndpointError, Salt};
+pub use http::{Body, HttpError, Limits, client, read_body, send};
+pub use rpc::{RpcClient, RpcError};
+pub use secret::Secret;

@@ -1,0 +1,167 @@
+//! JSON-RPC 2.0 over HTTP, one call or a batch at a time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use reqwest::Client;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::endpoint::Endpoint;
+use crate::http::{HttpError, Limits, client, read_body};
+
+/// Most characters of an error's message that are kept.
+const MESSAGE_MAX: usize = 1_024;
+
+/// Why a call brought no value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RpcError {
+    /// The call itself failed.
+    #[error("{endpoint}: {source}")]
+    Http {
+        /// Who was asked.
+        endpoint: String,
+        /// What happened.
+        source: HttpError,
+    },
+    /// The other side answered with an error.
+    #[error("{endpoint}: {method}: {message} ({code})")]
+    Refused {
+        /// Who was asked.
+        endpoint: String,
+        /// What for.
+        method: String,
+        /// The error's code.
+        code: i64,
+        /// The error's words.
+        message: String,
+    },
+    /// The answer is not what the method promises.
+    #[error("{endpoint}: {method}: not a valid answer: {problem}")]
+    Malformed {
+        /// Who was asked.
+        endpoint: String,
+        /// What for.
+        method: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl RpcError {
+    /// Whether the other side does not know the method.
+    #[must_use]
+    pub const fn is_unknown_method(&self) -> bool {
+        matches!(self, Self::Refused { code: -32601, .. })
+    }
+}
+
+/// A JSON-RPC endpoint.
+#[derive(Debug, Clone)]
+pub struct RpcClient {
+    endpoint: Endpoint,
+    http: Client,
+    limits: Limits,
+    id: std::sync::Arc<AtomicU64>,
+}
+
+impl RpcClient {
+    /// A client of one endpoint.
+    ///
+    /// # Errors
+    /// When the TLS library cannot be set up.
+    pub fn new(endpoint: Endpoint, limits: Limits) -> Result<Self, HttpError> {
+        Ok(Self { endpoint, http: client(limits)?, limits, id: std::sync::Arc::new(AtomicU64::new(1)) })
+    }
+
+    /// Whom it asks.
+    #[must_use]
+    pub const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Calls a method.
+    ///
+    /// # Errors
+    /// When the call fails, is refused, or is answered with something else.
+    pub async fn call<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<T, RpcError> {
+        let id = self.id.fetch_add(1, Ordering::Relaxed);
+        let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        let bytes = self.post(&body).await?;
+        let mut answer: Value =
+            serde_json::from_slice(&bytes).map_err(|error| self.malformed(method, &error))?;
+        self.value(method, &mut answer)
+    }
+
+    /// Calls several methods in one request; the answers come in the order of the calls.
+    ///
+    /// # Errors
+    /// When the request fails, or an answer is missing. One refused call is an error in its place.
+    pub async fn batch<T: DeserializeOwned>(
+        &self,
+        calls: &[(&str, Value)],
+    ) -> Result<Vec<Result<T, RpcError>>, RpcError> {
+        if calls.is_empty() {
+            return Ok(Vec::new());
+        }
+        let first = self.id.fetch_add(calls.len() as u64, Ordering::Relaxed);
+        let body: Vec<Value> = (first..)
+            .zip(calls)
+            .map(|(id, (method, params))| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))
+            .collect();
+        let bytes = self.post(&Value::Array(body)).await?;
+        let mut answers: Vec<Value> =
+            serde_json::from_slice(&bytes).map_err(|error| self.malformed("batch", &error))?;
+        (first..)
+            .zip(calls)
+            .map(|(id, (method, _))| {
+                let found =
+                    answers.iter_mut().find(|answer| answer.get("id").and_then(Value::as_u64) == Some(id));
+                match found {
+                    Some(answer) => Ok(self.value(method, answer)),
+                    None => Err(self.malformed(method, &"an answer of the batch is missing")),
+                }
+            })
+            .collect()
+    }
+
+    async fn post(&self, body: &Value) -> Result<Vec<u8>, RpcError> {
+        let request = self.http.post(self.endpoint.url().clone()).json(body);
+        let answer = read_body(request, self.limits).await.map_err(|source| self.failed(source))?;
+        // Some servers answer a JSON-RPC error with another status than 200; the words are what counts.
+        if answer.status != 200
+            && serde_json::from_slice::<Value>(&answer.bytes).is_ok_and(|v| v.get("error").is_some())
+        {
+            return Ok(answer.bytes);
+        }
+        answer.ok().map_err(|source| self.failed(source))
+    }
+
+    fn value<T: DeserializeOwned>(&self, method: &str, answer: &mut Value) -> Result<T, RpcError> {
+        if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
+            let message = error.get("message").and_then(Value::as_str).unwrap_or("no message");
+            return Err(RpcError::Refused {
+                endpoint: self.endpoint.to_string(),
+                method: method.to_owned(),
+                code: error.get("code").and_then(Value::as_i64).unwrap_or(0),
+                message: message.chars().take(MESSAGE_MAX).collect(),
+            });
+        }
+        let result = answer.get_mut("result").map(Value::take);
+        let Some(result) = result else {
+            return Err(self.malformed(method, &"neither a result nor an error"));
+        };
+        serde_json::from_value(result).map_err(|error| self.malformed(method, &error))
+    }
+
+    fn failed(&self, source: HttpError) -> RpcError {
+        RpcError::Http { endpoint: self.endpoint.to_string(), source }
+    }
+
+    fn malformed(&self, method: &str, problem: &dyn std::fmt::Display) -> RpcError {
+        RpcError::Malformed {
+            endpoint: self.endpoint.to_string(),
+            method: method.to_owned(),
+            problem: problem.to_string(),
+        }
+    }
+}

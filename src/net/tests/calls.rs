@@ -1,0 +1,72 @@
+//! Calls against real listeners: limits hold, errors say what happened, and no address shows.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::post;
+use prooflog_net::{Endpoint, HttpError, Limits, RpcClient, RpcError, Salt};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+async fn serve(router: Router) -> RpcClient {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    client(&format!("http://{address}/secret-path"))
+}
+
+fn client(address: &str) -> RpcClient {
+    let limits = Limits { call: Duration::from_millis(300), body: 1_000, ..Limits::default() };
+    RpcClient::new(Endpoint::parse(address, Salt::default()).unwrap(), limits).unwrap()
+}
+
+fn answering(answer: Value) -> Router {
+    Router::new().route("/secret-path", post(move || async move { axum::Json(answer) }))
+}
+
+#[tokio::test]
+async fn a_value_comes_back() {
+    let rpc = serve(answering(json!({ "jsonrpc": "2.0", "id": 1, "result": "0x10" }))).await;
+    assert_eq!(rpc.call::<String>("m", json!([])).await.unwrap(), "0x10");
+}
+
+#[tokio::test]
+async fn a_batch_is_put_in_the_order_of_its_calls() {
+    let rpc = serve(answering(
+        json!([{ "id": 2, "result": "b" }, { "id": 1, "error": { "code": -32601, "message": "no" } }]),
+    ))
+    .await;
+    let answers = rpc.batch::<String>(&[("a", json!([])), ("b", json!([]))]).await.unwrap();
+    assert!(answers[0].as_ref().is_err_and(RpcError::is_unknown_method));
+    assert_eq!(answers[1].as_ref().unwrap(), "b");
+}
+
+#[tokio::test]
+async fn an_answer_above_the_limit_is_refused() {
+    let rpc = serve(answering(json!({ "result": "x".repeat(2_000) }))).await;
+    let error = rpc.call::<String>("m", json!([])).await.unwrap_err();
+    assert!(matches!(error, RpcError::Http { source: HttpError::TooLarge(1_000), .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_hanging_server_is_given_up() {
+    let router = Router::new().route("/secret-path", post(std::future::pending::<&str>));
+    let error = serve(router).await.call::<String>("m", json!([])).await.unwrap_err();
+    assert!(matches!(error, RpcError::Http { source: HttpError::Timeout(_), .. }), "{error}");
+    assert!(!format!("{error} {error:?}").contains("secret"));
+}
+
+#[tokio::test]
+async fn nobody_there_is_told_from_a_refusal() {
+    let error = client("http://127.0.0.1:1/secret-path").call::<String>("m", json!([])).await.unwrap_err();
+    let RpcError::Http { source, .. } = &error else { unreachable!("{error}") };
+    assert!(matches!(source, HttpError::Unreachable(_)) && !source.may_have_arrived());
+    assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_not_json_rpc_is_named_so() {
+    let rpc = serve(answering(json!({}))).await;
+    assert!(matches!(rpc.call::<String>("m", json!([])).await, Err(RpcError::Malformed { .. })));
+}

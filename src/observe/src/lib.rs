@@ -1,0 +1,1 @@
+//! Metrics, health and logs: observers that may fail without stopping work.

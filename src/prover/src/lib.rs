@@ -1,0 +1,1 @@
+//! The op-succinct prover server as effects and inputs.

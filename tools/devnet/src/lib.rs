@@ -1,0 +1,1 @@
+//! Two real EVM chains, a rollup node, a prover and the contracts, on one machine.
