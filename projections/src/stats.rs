@@ -54,7 +54,7 @@ pub struct ChainStats {
     /// Prover cycles, where told.
     pub cycles: u64,
     /// Price paid, where told, in the prover's smallest unit.
-    pub cost: u64,
+    pub cost: Wei,
     /// Proofs whose price was not told.
     pub cost_untold: u64,
     /// When a submission was last confirmed.
@@ -110,7 +110,7 @@ impl ChainStats {
                 }
                 self.cycles = self.cycles.saturating_add(e.cycles.unwrap_or(0));
                 match e.cost {
-                    Some(cost) => self.cost = self.cost.saturating_add(cost),
+                    Some(cost) => self.cost = Wei(self.cost.0.saturating_add(cost.0)),
                     None => self.cost_untold += 1,
                 }
             }

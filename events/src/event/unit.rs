@@ -7,7 +7,7 @@
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Attempt, Hash32, L1Number, L1Ref, L2Block, Micros, ProofId, Range, SlotId};
+use crate::ids::{Attempt, Hash32, L1Number, L1Ref, L2Block, Micros, ProofId, Range, SlotId, Wei};
 use crate::values::{AggTerms, BlobRef, Commitments, FailureClass, Mode, NodeAnswer, Refusal};
 
 /// A run of blocks is to be proven.
@@ -115,8 +115,8 @@ pub struct ProofFulfilled {
     pub cycles: Option<u64>,
     /// Gas proven, in the prover's unit, where the server tells.
     pub prover_gas: Option<u64>,
-    /// Price paid, in the prover's smallest unit, where the server tells.
-    pub cost: Option<u64>,
+    /// Price paid, in the prover's smallest unit (18 decimals), where the server tells.
+    pub cost: Option<Wei>,
 }
 
 /// The prover gave the request up.

@@ -77,8 +77,8 @@ pub struct Delivery {
     pub cycles: Option<u64>,
     /// Gas proven, where the server tells.
     pub prover_gas: Option<u64>,
-    /// Price paid, where the server tells.
-    pub cost: Option<u64>,
+    /// Price paid, in the prover's smallest unit (18 decimals), where the server tells.
+    pub cost: Option<Wei>,
 }
 
 /// The server answered a question for the state of a proof.

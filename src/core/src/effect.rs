@@ -5,8 +5,8 @@
 //! appears here only after its intent is on disk.
 
 use prooflog_events::ids::{
-    Address, Attempt, ChainId, Hash32, L1Number, L2Block, Micros, Nonce, ProofId, Range, SignerId, SlotId,
-    TxVersion, UnitId,
+    Address, Attempt, ChainId, Hash32, L1Number, L1Ref, L2Block, Micros, Nonce, ProofId, Range, SignerId,
+    SlotId, TxVersion, UnitId,
 };
 use prooflog_events::values::{BlobRef, Call, Fees, Mode, Purpose};
 
@@ -44,6 +44,8 @@ pub enum Effect {
         checkpoints: Vec<L1Number>,
         /// L1 blocks whose canonical hash is needed.
         canonical: Vec<L1Number>,
+        /// The L1 block at which the latest output was seen: outputs deleted after it make a rollback the challenger's.
+        since: L1Ref,
     },
     /// Read the sending account, and what became of its transactions.
     ReadSigner {

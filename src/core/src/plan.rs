@@ -56,6 +56,7 @@ pub fn chain_effects(state: &State, id: ChainId, now: Micros) -> Vec<Effect> {
             confirmations: policy.confirmations,
             checkpoints: checkpoints_to_read(chain),
             canonical: l1_heads_to_check(chain),
+            since: chain.contract.advanced_at,
         },
         Effect::ValidateServer {
             chain: id,

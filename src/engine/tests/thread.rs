@@ -129,7 +129,7 @@ impl World {
                 nodes: vec![NodeAnswer { node: "a".into(), root: Some(hash("root", block.0)) }],
             }
             .into(),
-            Effect::ReadContract { chain, oracle, confirmations, checkpoints, canonical } => {
+            Effect::ReadContract { chain, oracle, confirmations, checkpoints, canonical, .. } => {
                 let deep = self.l1() - confirmations;
                 ContractRead {
                     chain: *chain,

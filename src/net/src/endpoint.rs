@@ -1,4 +1,7 @@
 //! Addresses of outside systems.
+//!
+//! An address may carry credentials anywhere but in scheme, host and port; only those and a salted digest of the whole
+//! are ever shown, in errors and `Debug` too.
 
 use std::fmt;
 

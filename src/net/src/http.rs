@@ -1,4 +1,7 @@
-//! One HTTP call: a limit on its time and on the size of its answer, and errors that say what happened.
+//! One HTTP call.
+//!
+//! It has a limit on its time and on the size of its answer; its errors tell what happened and never the address, which
+//! may hold a secret. A broken connection after sending is not the same as nobody there: the request may have arrived.
 
 use std::time::Duration;
 

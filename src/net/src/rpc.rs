@@ -1,4 +1,7 @@
 //! JSON-RPC 2.0 over HTTP, one call or a batch at a time.
+//!
+//! A refusal, a call that failed and an answer that is none are three different errors, because they lead to different
+//! next steps. Messages of the other side are kept, cut to a limit.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

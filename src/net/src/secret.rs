@@ -1,4 +1,6 @@
 //! A value that never shows.
+//!
+//! Neither `Debug` nor a serialiser gets at it; whoever needs the value says so.
 
 use std::fmt;
 

@@ -1,5 +1,7 @@
-//! The command line. Exit codes are those of the whole project: 0 is done, 1 is a failure, 2 is wrong usage; a target
-//! that is missed is told in the table and is no failure.
+//! The command line: what to measure, how large, and how to show it.
+//!
+//! Exit codes are those of the whole project: 0 is done, 1 is a failure, 2 is wrong usage. A target that is missed is
+//! told in the table and is no failure.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
 
 use std::io::{IsTerminal, Write};

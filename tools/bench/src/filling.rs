@@ -1,4 +1,7 @@
-//! Writes a generated log through the one door that every log is written through, snapshots included.
+//! Writes a generated log to disk.
+//!
+//! Through the one door that every log is written through, snapshots included, so that what is measured afterwards is
+//! a log as the engine leaves it.
 
 use std::collections::VecDeque;
 use std::path::Path;

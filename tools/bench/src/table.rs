@@ -1,4 +1,6 @@
-//! Rows of the table, how they are printed, and the little statistics that they need.
+//! Rows of the table and how they are printed.
+//!
+//! And the little statistics that they need: medians and percentiles of durations, ratios, counts with their unit.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};

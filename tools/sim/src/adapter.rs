@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use prooflog_core::Effect;
-use prooflog_events::ids::{Attempt, ChainId, Hash32, L1Ref, Micros, UnitId};
+use prooflog_events::ids::{Attempt, ChainId, Hash32, Micros, UnitId};
 use prooflog_events::input::{StatusAnswer, StatusAnswered};
 use prooflog_events::values::FailureClass;
 
@@ -38,7 +38,6 @@ pub struct LostRule {
 #[derive(Debug, Default)]
 pub struct Adapter {
     polls: BTreeMap<(UnitId, Attempt), Trouble>,
-    last_read: BTreeMap<ChainId, L1Ref>,
     answered: BTreeMap<ChainId, Micros>,
 }
 
@@ -68,17 +67,16 @@ impl Adapter {
                 }
                 reply
             }
-            Effect::ReadContract { chain, oracle, confirmations, checkpoints, canonical } => {
-                let (chain, oracle, confirmations) = (*chain, *oracle, *confirmations);
-                let since = self.last_read.get(&chain).copied();
-                let asks = ContractQuestion { chain, oracle, confirmations, checkpoints, canonical, since };
-                let reply = world.read_contract(asks);
-                if let Reply::At(_, Answer::Input(input, _)) = &reply
-                    && let prooflog_events::input::Input::ContractRead(seen) = input.as_ref()
-                {
-                    self.last_read.insert(chain, seen.at.block);
-                }
-                reply
+            Effect::ReadContract { chain, oracle, confirmations, checkpoints, canonical, since } => {
+                let (chain, oracle, confirmations, since) = (*chain, *oracle, *confirmations, *since);
+                world.read_contract(ContractQuestion {
+                    chain,
+                    oracle,
+                    confirmations,
+                    checkpoints,
+                    canonical,
+                    since,
+                })
             }
             Effect::RequestProof(request) => {
                 let wanted = request.agg.iter().flat_map(|agg| &agg.members);

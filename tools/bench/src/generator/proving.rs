@@ -1,11 +1,14 @@
-//! The life of an attempt, with its troubles: errors, timeouts, losses, splits, late answers, operators.
+//! The life of an attempt, with its troubles.
+//!
+//! Errors, timeouts, losses, splits, late answers and operators come with fixed chances; a unit ends complete, halved
+//! or parked.
 
 use prooflog_events::event::{
     AggQueued, DuplicateSpendRecorded, LateAnswer, LateAnswerRecorded, ParkReason, Parked, ProofAssigned,
     ProofFulfilled, ProofLost, ProofRequested, SpanCreated, SpanOrigin, Split, Stage, TimedOut,
     TimeoutReason, Unfulfillable, Unparked, WitnessGenFailed, WitnessGenStarted,
 };
-use prooflog_events::ids::{Attempt, ChainId, L1Number, ProofId, Range, UnitId};
+use prooflog_events::ids::{Attempt, ChainId, L1Number, ProofId, Range, UnitId, Wei};
 use prooflog_events::input::{
     Command, Delivery, Input, OperatorCommanded, StatusAnswer, StatusAnswered, TimerDue, WitnessAnswer,
     WitnessAnswered,
@@ -144,7 +147,8 @@ impl Generator {
         let attempt = late.unwrap_or(unit.attempt);
         let proof = self.blob(PROOF_BYTES);
         let selector = (!unit.is_span()).then(|| self.rng.bytes());
-        let (cycles, cost) = (self.rng.between(1 << 28, 1 << 34), self.rng.between(1 << 20, 1 << 30));
+        let cycles = self.rng.between(1 << 28, 1 << 34);
+        let cost = Wei(u128::from(self.rng.between(1 << 40, 1 << 60)));
         let l1_bound = unit.request.as_ref().map_or(L1Number(0), |request| request.l1_bound);
         let event = ProofFulfilled {
             attempt,

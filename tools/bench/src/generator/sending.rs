@@ -1,4 +1,7 @@
-//! The life of an aggregate around its proof: checkpoint, submission, and the nonce slots that carry them.
+//! The life of an aggregate around its proof.
+//!
+//! Checkpoint and submission, and the nonce slots that carry them, with replacements, reverts and reorgs at fixed
+//! chances.
 
 use prooflog_events::event::{
     AggSettled, CheckpointStarted, Checkpointed, ContractAdvanced, ContractConfirmed, ReplaceReason,

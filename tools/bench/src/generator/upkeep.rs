@@ -1,4 +1,7 @@
-//! What happens to a rollup as a whole: it is taken on, its blocks are cut into spans, old proofs are given up.
+//! What happens to a rollup as a whole.
+//!
+//! It is taken on, its heads move, its blocks are cut into spans, operators halt and resume it, old proofs are given
+//! up.
 
 use prooflog_events::event::{
     ChainRegistered, ContractAdvanced, ContractConfigValidated, ContractConfirmed, ContractObserved,

@@ -1,4 +1,7 @@
-//! One observation decided, folded and planned, with many live requests and with histories of different lengths.
+//! One observation decided, folded and planned.
+//!
+//! With many live requests and with histories of different lengths: the first may cost its logarithm, the second
+//! nothing.
 
 use prooflog_core::{Outbox, Pacing, decide};
 use prooflog_events::ids::{Micros, ProofId, UnitId};

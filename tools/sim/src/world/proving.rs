@@ -4,7 +4,7 @@
 //! that do not chain. What is merely hopeless fails as it would in reality, and costs what it would cost.
 
 use prooflog_core::ProofRequest;
-use prooflog_events::ids::{Attempt, ChainId, L1Ref, L2Block, ProofId, UnitId, UnitKind};
+use prooflog_events::ids::{Attempt, ChainId, L1Ref, L2Block, ProofId, UnitId, UnitKind, Wei};
 use prooflog_events::input::{Delivery, Input, StatusAnswer, StatusAnswered, WitnessAnswer, WitnessAnswered};
 use prooflog_events::values::{FailureClass, Mode};
 
@@ -283,7 +283,7 @@ fn delivery(unit: UnitId, bytes: &[u8], job: &Job) -> Delivery {
         l1_head: job.tells.then_some(job.l1_head),
         cycles: Some(job.range.blocks() * 1_000_000),
         prover_gas: None,
-        cost: Some(job.range.blocks()),
+        cost: Some(Wei(u128::from(job.range.blocks()) * 1_000_000_000_000_000)),
     }
 }
 

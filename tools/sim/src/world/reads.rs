@@ -36,8 +36,8 @@ pub struct ContractQuestion<'a> {
     pub checkpoints: &'a [L1Number],
     /// L1 blocks whose canonical hash is asked for.
     pub canonical: &'a [L1Number],
-    /// The block of the read before.
-    pub since: Option<L1Ref>,
+    /// The block at which the latest output was seen.
+    pub since: L1Ref,
 }
 
 impl World {
@@ -211,12 +211,12 @@ fn contract_at(l1: &L1, height: u64, asks: ContractQuestion<'_>) -> Option<Contr
     })
 }
 
-/// Whether a transaction deleted outputs after the read before; without one, in the last blocks that nodes keep.
+/// Whether a transaction deleted outputs after the block at which the latest one was seen.
 fn was_deleted(l1: &L1, height: u64, asks: &ContractQuestion<'_>) -> bool {
-    let from = match asks.since {
-        Some(read) if l1.is_canonical(read) => read.number.0 + 1,
-        Some(read) => read.number.0.saturating_sub(64),
-        None => height.saturating_sub(300),
+    let from = if l1.is_canonical(asks.since) {
+        asks.since.number.0 + 1
+    } else {
+        asks.since.number.0.saturating_sub(64)
     };
     (from..=height)
         .filter_map(|number| l1.block(number))

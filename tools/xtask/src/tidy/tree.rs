@@ -12,7 +12,16 @@ use super::{Finding, Repository};
 /// Crates that only these manifests may depend on. The root names what the program will be made of.
 const OWNERS: &[(&str, &[&str])] = &[
     ("rocksdb", &["events/store/Cargo.toml", "tools/bench/Cargo.toml"]),
-    ("alloy", &["Cargo.toml", "src/l1/Cargo.toml"]),
+    (
+        "alloy",
+        &[
+            "Cargo.toml",
+            "src/l1/Cargo.toml",
+            "src/l1/signer/Cargo.toml",
+            "tools/devnet/Cargo.toml",
+            "tools/devnet/prover/Cargo.toml",
+        ],
+    ),
 ];
 
 const SECTIONS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];

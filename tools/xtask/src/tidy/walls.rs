@@ -52,8 +52,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     // The bench measures raw RocksDB as the yardstick of the log.
     ("rocksdb", &["events/store/", "tools/bench/"]),
     ("librocksdb_sys", &["events/store/", "tools/bench/"]),
-    ("alloy", &["src/l1/"]),
-    ("reqwest", &["src/prover/", "src/l1/", "src/node/"]),
+    // The devnet deploys contracts and computes what the adapter must agree with.
+    ("alloy", &["src/l1/", "tools/devnet/"]),
+    ("reqwest", &["src/net/", "src/prover/", "src/l1/", "src/node/", "src/cli/", "tools/devnet/"]),
 ];
 
 /// Every wall that `source` breaks.
