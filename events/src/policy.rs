@@ -95,6 +95,8 @@ pub struct Policy {
     pub fees: FeePolicy,
     /// Balance below which the operator is warned.
     pub min_balance: Wei,
+    /// Only observe: plan, and neither request a proof nor send a transaction.
+    pub observe: bool,
 }
 
 /// How much a transaction may cost, and when it is sent again.
@@ -170,6 +172,7 @@ impl Policy {
             keep_proofs_secs: 14 * 24 * 3_600,
             fees: FeePolicy::default(),
             min_balance: Wei(100_000_000_000_000_000),
+            observe: false,
         }
     }
 

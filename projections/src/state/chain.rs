@@ -236,6 +236,13 @@ impl Chain {
         self.hold.paused.contains_key(&control)
     }
 
+    /// Whether a kind of work may be done: it is not halted, and costs nothing where we only observe.
+    #[must_use]
+    pub fn may(&self, control: Control) -> bool {
+        let observes = self.policy.as_ref().is_some_and(|policy| policy.observe);
+        !self.is_paused(control) && !(observes && control != Control::Planning)
+    }
+
     /// Whether the rollup is in degraded mode for any reason.
     #[must_use]
     pub fn is_degraded(&self) -> bool {

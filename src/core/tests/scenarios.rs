@@ -483,3 +483,17 @@ fn a_clock_far_behind_the_log_stops_new_work_and_time_never_runs_backwards() {
     assert_eq!(names(&given.finalize(1_050)), ["DegradedModeEntered", "FinalizedMoved", "SpanCreated"]);
     assert!(given.state.time >= before);
 }
+
+#[test]
+fn who_only_observes_plans_and_buys_nothing() {
+    let mut given = Given::chain(1_100, |policy| policy.observe = true);
+    let events = given.later(4_000);
+    assert!(events.iter().all(|event| !matches!(event, Event::WitnessGenStarted(_))), "{events:?}");
+    assert_eq!(given.phase(1), Phase::Ready, "the span is planned");
+    let mut spending = given.state.clone();
+    if let Some(policy) = spending.chains.get_mut(&CHAIN).and_then(|chain| chain.policy.as_mut()) {
+        policy.observe = false;
+    }
+    let would = decide(&mut spending, given.now, &TimerDue {}.into()).unwrap();
+    assert!(would.events.iter().any(|event| matches!(event.event, Event::WitnessGenStarted(_))), "it would have");
+}

@@ -267,7 +267,7 @@ pub(super) fn start_ready(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Ille
 
 /// Whether anything that costs prover money may be started for the rollup now.
 fn may_request(chain: &Chain, now: Micros) -> bool {
-    !chain.is_paused(Control::Proving)
+    chain.may(Control::Proving)
         && !chain.is_degraded()
         && !chain.is_optimistic()
         && chain.hold.config_ok == Some(true)

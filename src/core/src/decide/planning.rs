@@ -61,7 +61,7 @@ pub(super) fn window_end(chain: &Chain) -> Option<L2Block> {
 
 /// Whether new spans may be cut now.
 fn may_plan(chain: &Chain) -> bool {
-    !chain.is_paused(Control::Planning)
+    chain.may(Control::Planning)
         && !chain.is_optimistic()
         && !chain.hold.degraded.contains_key(&DegradedReason::NoAnchor)
         && !chain.hold.degraded.contains_key(&DegradedReason::RootMismatch)

@@ -30,18 +30,20 @@ const NEXT_BLOCK_SECS: u64 = 12;
 /// Whether transactions may be started for the rollup now. A full disk stops proving and not the few events that a
 /// submission takes.
 pub(crate) fn may_send(chain: &Chain) -> bool {
-    !chain.is_paused(Control::Submitting)
+    chain.may(Control::Submitting)
         && chain.hold.degraded.keys().all(|reason| *reason == DegradedReason::Disk)
         && chain.anchor_agreed()
         && chain.contract.values.as_ref().is_some_and(|values| values.approved)
 }
 
 /// Whether a slot's transaction is held back because its rollup's submitting is paused. It is not if another purpose
-/// waits behind it: a nonce is everybody's of the account.
+/// waits behind it: a nonce is everybody's of the account. Where we only observe, nothing is sent at all.
 pub(crate) fn is_held(state: &State, slot: &Slot) -> bool {
-    let paused = chain_of(&slot.purpose)
-        .and_then(|chain| state.chains.get(&chain))
-        .is_some_and(|chain| chain.is_paused(Control::Submitting));
+    let chain = chain_of(&slot.purpose).and_then(|chain| state.chains.get(&chain));
+    if chain.and_then(|chain| chain.policy.as_ref()).is_some_and(|policy| policy.observe) {
+        return true;
+    }
+    let paused = chain.is_some_and(|chain| chain.is_paused(Control::Submitting));
     let is_last = state
         .signers
         .get(&slot.id.signer)
