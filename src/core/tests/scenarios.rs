@@ -495,5 +495,8 @@ fn who_only_observes_plans_and_buys_nothing() {
         policy.observe = false;
     }
     let would = decide(&mut spending, given.now, &TimerDue {}.into()).unwrap();
-    assert!(would.events.iter().any(|event| matches!(event.event, Event::WitnessGenStarted(_))), "it would have");
+    assert!(
+        would.events.iter().any(|event| matches!(event.event, Event::WitnessGenStarted(_))),
+        "it would have"
+    );
 }

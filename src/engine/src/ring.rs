@@ -4,6 +4,8 @@
 //! effects that rest on it come out after that. Any error but a refusal means that memory may be ahead of the log: the
 //! ring must be opened again.
 
+use std::sync::Arc;
+
 use prooflog_core::{DecideError, Effect, EffectKey, NewEvent, Outbox, Outcome, Pacing, Refused, decide};
 use prooflog_events::event::EngineStarted;
 use prooflog_events::ids::{EventId, Hash32, Micros, Revision, StreamId};
@@ -60,7 +62,7 @@ pub struct Fed {
 
 /// One decision order over one log.
 pub struct Ring<S: Sequence> {
-    log: Log<S>,
+    log: Arc<Log<S>>,
     state: State,
     outbox: Outbox,
     batches: u64,
@@ -72,11 +74,12 @@ impl<S: Sequence> Ring<S> {
     /// # Errors
     /// When the log cannot be folded or does not take the first batch.
     pub fn open(
-        log: Log<S>,
+        log: impl Into<Arc<Log<S>>>,
         pacing: Pacing,
         now: Micros,
         started: EngineStarted,
     ) -> Result<(Self, Fed), RingError> {
+        let log = log.into();
         let state = prooflog_replay::state_at_head(&log)?;
         let mut ring = Self { log, state, outbox: Outbox::new(pacing), batches: 0 };
         ring.outbox.fill(&mut ring.state, now);
@@ -85,8 +88,8 @@ impl<S: Sequence> Ring<S> {
         Ok((ring, fed))
     }
 
-    /// The log.
-    pub const fn log(&self) -> &Log<S> {
+    /// The log, for those who read it or store blobs and snapshots beside the loop.
+    pub const fn log(&self) -> &Arc<Log<S>> {
         &self.log
     }
 
@@ -187,10 +190,10 @@ impl<S: Sequence> Ring<S> {
         self.outbox.owed()
     }
 
-    /// Ends the ring and gives the log back.
+    /// Ends the ring and gives the log back; `None` while somebody else holds it.
     #[must_use]
-    pub fn into_log(self) -> Log<S> {
-        self.log
+    pub fn into_log(self) -> Option<Log<S>> {
+        Arc::into_inner(self.log)
     }
 }
 

@@ -322,7 +322,7 @@ fn a_chain_is_planned_proven_submitted_and_confirmed() {
     assert_eq!(count("WitnessGenStarted"), 6, "five spans and one aggregate, each once: {names:#?}");
     assert_eq!(world.latest.block, L2Block(1_250));
     let digest = ring.state().digest();
-    let log = ring.into_log();
+    let log = ring.into_log().unwrap();
     let folded = prooflog_replay::state_at_head(&log).unwrap();
     assert_eq!(folded.digest(), digest, "the fold of the log is the state that the engine had");
 }

@@ -125,7 +125,7 @@ impl<S: Sequence> Process<S> {
 
     /// The log.
     #[must_use]
-    pub const fn log(&self) -> &Log<S> {
+    pub fn log(&self) -> &Log<S> {
         match self {
             Self::Real(ring) => ring.log(),
             Self::Copy(ring) => &ring.log,
@@ -134,10 +134,10 @@ impl<S: Sequence> Process<S> {
 
     /// Ends the process and gives its log back.
     #[must_use]
-    pub fn into_log(self) -> Log<S> {
+    pub fn into_log(self) -> Option<Log<S>> {
         match self {
             Self::Real(ring) => ring.into_log(),
-            Self::Copy(ring) => ring.log,
+            Self::Copy(ring) => Some(ring.log),
         }
     }
 

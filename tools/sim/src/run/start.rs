@@ -202,7 +202,10 @@ impl<'w, M: Medium> Sim<'w, M> {
         self.wake_at = None;
         self.unheard.clear();
         self.adapter = Adapter::default();
-        match self.medium.reopen(process.into_log(), losing + self.options.sabotage.loses_heard()) {
+        let Some(log) = process.into_log() else {
+            return self.violate("log", "somebody still holds the log of a dead process".to_owned());
+        };
+        match self.medium.reopen(log, losing + self.options.sabotage.loses_heard()) {
             Ok(sequence) => self.resting = Some(sequence),
             Err(error) => self.violate("log", format!("it does not open after a crash: {error}")),
         }
