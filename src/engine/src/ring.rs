@@ -7,10 +7,12 @@
 use std::sync::Arc;
 
 use prooflog_core::{DecideError, Effect, EffectKey, NewEvent, Outbox, Outcome, Pacing, Refused, decide};
+use prooflog_events::envelope::native_event_id;
 use prooflog_events::event::EngineStarted;
 use prooflog_events::ids::{EventId, Hash32, Micros, Revision, StreamId};
 use prooflog_events::input::{EngineOpened, Input};
 use prooflog_events::port::{Blob, Sequence};
+use prooflog_events::values::Purpose;
 use prooflog_log::{Append, AppendError, By, CauseInput, CausedBy, Expected, Log, NewRecord, Ticket};
 use prooflog_projections::State;
 use prooflog_projections::state::Illegal;
@@ -174,6 +176,32 @@ impl<S: Sequence> Ring<S> {
         self.outbox.done(key, now, outcome);
     }
 
+    /// The newest event of what the effect is about: the one that its answer goes back to. `None` for standing
+    /// questions, whose answers come from outside.
+    #[must_use]
+    pub fn cause_of(&self, effect: &Effect) -> Option<CausedBy> {
+        let stream = match effect {
+            Effect::RequestProof(request) => StreamId::Unit(request.unit),
+            Effect::PollProof { unit, .. } => StreamId::Unit(*unit),
+            Effect::QuoteTx { purpose, .. } => match purpose {
+                Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg } => StreamId::Unit(*agg),
+                Purpose::Optimistic { chain, .. } => StreamId::Chain(*chain),
+                Purpose::Release => return None,
+            },
+            Effect::SignTx { slot, .. } | Effect::BroadcastTx { slot, .. } => StreamId::Tx(*slot),
+            Effect::ReadNode { .. }
+            | Effect::ReadBlocks { .. }
+            | Effect::ReadOutput { .. }
+            | Effect::ReadContract { .. }
+            | Effect::ReadSigner { .. }
+            | Effect::ValidateServer { .. } => return None,
+        };
+        let revision = Revision(self.state.next_revision(stream).0.checked_sub(1)?);
+        let stream = stream.to_string();
+        let event_id = native_event_id(self.log.id(), &stream, revision);
+        Some(CausedBy { event_id, stream, revision })
+    }
+
     /// Whether a moment has come for which `TimerDue` must be fed.
     pub fn timer_due(&mut self, now: Micros) -> bool {
         self.outbox.timer_due(&self.state, now)
@@ -200,6 +228,6 @@ impl<S: Sequence> Ring<S> {
 /// How later events name an event of this log.
 fn caused_by(log: prooflog_events::ids::LogId, event: &NewEvent) -> CausedBy {
     let stream = event.stream.to_string();
-    let event_id: EventId = prooflog_events::envelope::native_event_id(log, &stream, event.revision);
+    let event_id: EventId = native_event_id(log, &stream, event.revision);
     CausedBy { event_id, stream, revision: event.revision }
 }
