@@ -1,9 +1,12 @@
 //! The `prooflog` program.
 //!
-//! What is here reads a data directory, beside a running engine or without one: nothing in it writes to the log. Data
-//! goes to standard output, everything else to standard error, and each kind of error has its exit code.
+//! `run` holds a data directory and drives the ring; every other command looks at one through a read-only open, or asks
+//! the engine that holds it. Data goes to standard output, everything else to standard error, and each kind of error has
+//! its exit code.
 
+mod api;
 mod cli;
+mod run;
 
 use std::process::ExitCode;
 

@@ -372,6 +372,17 @@ impl fmt::Display for UnitId {
     }
 }
 
+impl FromStr for UnitId {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match parse_stream(text) {
+            Some(StreamId::Unit(unit)) => Ok(unit),
+            _ => Err(ParseIdError::new(text, "a span or aggregate (span-10-7, agg-10-2)")),
+        }
+    }
+}
+
 /// An account that sends, on the L1 it sends on: nonces belong to it, not to a rollup.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize,

@@ -1,14 +1,19 @@
 //! `events`: the record itself, page by page, filtered by stream, category and type.
 
 use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
 
 use clap::Args;
 use prooflog_events::envelope::{Content, Envelope, record_hash};
 use prooflog_events::event::Event;
 use prooflog_events::ids::Position;
-use prooflog_events::port::Direction;
+use prooflog_events::port::{Direction, SequenceError, SequenceRead};
+use prooflog_log::follow::RemoteFollower;
 use prooflog_log::{Filter, Record};
 use prooflog_projections::describe;
+use prooflog_store::FollowerStore;
 
 use super::exit::CliError;
 use super::output::{self, Form, json_line};
@@ -27,38 +32,82 @@ pub(crate) struct Selection {
     #[arg(long = "type")]
     type_prefix: Option<String>,
     /// From this position on.
-    #[arg(long, default_value_t = 1)]
-    from: u64,
+    #[arg(long)]
+    from: Option<u64>,
     /// At most so many.
     #[arg(long, default_value_t = 1_000)]
     limit: usize,
+    /// Go on with what comes, until interrupted; without `--from` only with what comes.
+    #[arg(long, conflicts_with_all = ["limit", "at"])]
+    follow: bool,
+}
+
+/// Between two looks at a log that another process writes.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Events per look.
+const LOOK_MAX: usize = 1_000;
+
+impl Selection {
+    /// Whether it goes on with what comes.
+    pub(crate) const fn follows(&self) -> bool {
+        self.follow
+    }
+
+    fn filter(&self) -> Filter {
+        Filter {
+            streams: self.stream.iter().cloned().collect(),
+            categories: self.category.iter().cloned().collect(),
+            type_prefixes: self.type_prefix.iter().cloned().collect(),
+            stream_prefixes: Vec::new(),
+        }
+    }
+}
+
+/// Shows what is there from a position on, and then what comes.
+pub(crate) fn follow(dir: &Path, selection: &Selection, form: Form) -> Result<(), CliError> {
+    let store = FollowerStore::open(dir)?;
+    let from = match selection.from {
+        Some(from) => Position(from.max(1)),
+        None => store.head()?.position.next(),
+    };
+    let mut follower = RemoteFollower::new(&store, from, selection.filter());
+    loop {
+        let found = follower.poll(LOOK_MAX)?;
+        if show(&found.records, form)?.is_break() {
+            return Ok(());
+        }
+        if found.caught_up {
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
 }
 
 /// Shows the events.
 pub(crate) fn run(source: &Source, selection: &Selection, form: Form) -> Result<(), CliError> {
-    let filter = Filter {
-        streams: selection.stream.iter().cloned().collect(),
-        categories: selection.category.iter().cloned().collect(),
-        type_prefixes: selection.type_prefix.iter().cloned().collect(),
-        stream_prefixes: Vec::new(),
-    };
-    let (mut from, mut left) = (Some(Position(selection.from.max(1))), selection.limit);
+    let filter = selection.filter();
+    let (mut from, mut left) = (Some(Position(selection.from.unwrap_or(1).max(1))), selection.limit);
     while let Some(begin) = from.filter(|begin| *begin <= source.at() && left > 0) {
         let page = source.reader().all(begin, Direction::Forward, &filter, left)?;
         left = left.saturating_sub(page.records.len());
         from = page.next;
-        let records: Vec<&Record> =
-            page.records.iter().filter(|record| record.position() <= source.at()).collect();
-        let lines = records.iter().map(|record| Ok((record.envelope()?, record_hash(record.stored()))));
-        let lines: Vec<_> = lines.collect::<Result<_, prooflog_events::port::SequenceError>>()?;
-        output::print(|out| {
-            lines.iter().try_for_each(|(envelope, hash)| match form {
-                Form::Json => json_line(out, &json(envelope, &hash.to_string())),
-                Form::Text => text(out, envelope),
-            })
-        })?;
+        let mut records = page.records;
+        records.retain(|record| record.position() <= source.at());
+        if show(&records, form)?.is_break() {
+            return Ok(());
+        }
     }
     Ok(())
+}
+
+fn show(records: &[Record], form: Form) -> Result<ControlFlow<()>, CliError> {
+    let lines = records.iter().map(|record| Ok((record.envelope()?, record_hash(record.stored()))));
+    let lines: Vec<_> = lines.collect::<Result<_, SequenceError>>()?;
+    output::print_on(|out| {
+        lines.iter().try_for_each(|(envelope, hash)| match form {
+            Form::Json => json_line(out, &json(envelope, &hash.to_string())),
+            Form::Text => text(out, envelope),
+        })
+    })
 }
 
 fn text(out: &mut dyn Write, envelope: &Envelope<'_>) -> std::io::Result<()> {

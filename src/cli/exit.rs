@@ -10,6 +10,8 @@ use prooflog_log::export::ExportError;
 use prooflog_replay::ReplayError;
 use prooflog_store::{ErrorKind, StoreError};
 
+use crate::api::ClientError;
+
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
@@ -36,6 +38,9 @@ pub(crate) enum CliError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The running engine did not do it.
+    #[error(transparent)]
+    Engine(#[from] ClientError),
     /// What was asked for is not there.
     #[error("{0}")]
     Usage(String),
@@ -60,7 +65,8 @@ impl CliError {
             },
             Self::Sequence(SequenceError::Damaged { .. }) | Self::Replay(_) | Self::Verify(_) => DAMAGED,
             Self::Export(ExportError::Line { .. } | ExportError::Record { .. }) => DAMAGED,
-            Self::Sequence(_) | Self::Export(_) | Self::Io { .. } => UNAVAILABLE,
+            Self::Engine(ClientError::Refused(_)) => USAGE,
+            Self::Sequence(_) | Self::Export(_) | Self::Io { .. } | Self::Engine(_) => UNAVAILABLE,
             Self::Usage(_) => USAGE,
         })
     }

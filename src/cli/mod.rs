@@ -8,7 +8,9 @@
 mod events;
 mod exit;
 mod movement;
+mod operate;
 mod output;
+mod show;
 mod source;
 mod status;
 mod timeline;
@@ -31,6 +33,8 @@ use source::{Moment, Source};
 struct Arguments {
     #[command(flatten)]
     common: Common,
+    #[command(flatten, next_help_heading = "Telling a running engine")]
+    way: operate::Way,
     #[command(subcommand)]
     command: Command,
 }
@@ -58,6 +62,12 @@ enum Command {
     /// Events, oldest first.
     #[command(after_help = "Example: prooflog events --stream span-10-7 --json")]
     Events(events::Selection),
+    /// One span, aggregate, transaction slot or rollup: how it stands and how it came there.
+    #[command(after_help = "Example: prooflog show agg-10-3")]
+    Show {
+        /// Its stream: span-<chain>-<n>, agg-<chain>-<n>, tx-<l1>-<signer>-<nonce>, chain-<id>.
+        name: String,
+    },
     /// What happened to one thing, in words: a span, an aggregate, a rollup.
     #[command(after_help = "Example: prooflog timeline span-10-7")]
     Timeline {
@@ -77,6 +87,14 @@ enum Command {
         /// File to read.
         from: PathBuf,
     },
+    /// Copy the log while it is being written; the copy is opened and compared.
+    #[command(after_help = "Example: prooflog backup --to /mnt/other-disk/prooflog-2026-11-23")]
+    Backup {
+        #[command(flatten)]
+        target: operate::Target,
+    },
+    #[command(flatten)]
+    Operate(operate::Operation),
     /// Put a backup where a log is to be; the copy is opened and compared.
     Restore {
         /// Directory of the backup.
@@ -103,6 +121,15 @@ fn run(arguments: &Arguments) -> Result<(), CliError> {
     match &arguments.command {
         Command::Import { from } => return movement::import(&common.data_dir, from),
         Command::Restore { backup } => return movement::restore(&common.data_dir, backup),
+        Command::Backup { target } => {
+            return operate::backup(&common.data_dir, &arguments.way, &target.to, form);
+        }
+        Command::Operate(operation) => {
+            return operate::run(&common.data_dir, &arguments.way, operation, form);
+        }
+        Command::Events(selection) if selection.follows() => {
+            return events::follow(&common.data_dir, selection, form);
+        }
         _ => {}
     }
     let source = Source::open(&common.data_dir, common.at)?;
@@ -110,9 +137,12 @@ fn run(arguments: &Arguments) -> Result<(), CliError> {
         Command::Status => status::status(&source, form),
         Command::Requests => status::requests(&source, form),
         Command::Events(selection) => events::run(&source, selection, form),
+        Command::Show { name } => show::run(&source, name, form),
         Command::Timeline { correlation } => timeline::run(&source, correlation, form),
         Command::Verify => verify::run(&source, form),
         Command::Export { to } => movement::export(&source, to.as_deref()),
-        Command::Import { .. } | Command::Restore { .. } => Ok(()),
+        Command::Import { .. } | Command::Restore { .. } | Command::Backup { .. } | Command::Operate(_) => {
+            Ok(())
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Writing goes through one locked writer; a reader that closes the pipe early ends the command without an error.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
 use serde::Serialize;
 
@@ -25,12 +26,18 @@ impl Form {
 
 /// Writes to standard output until `write` is done or nobody reads any more.
 pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), CliError> {
+    print_on(write).map(drop)
+}
+
+/// As [`print`]; breaks when nobody reads any more.
+pub(crate) fn print_on(
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<ControlFlow<()>, CliError> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     match write(&mut out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(CliError::io("standard output")(error))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(error) => Err(CliError::io("standard output")(error)),
     }
 }
 

@@ -24,6 +24,11 @@ pub(crate) enum Moment {
     At(Position),
 }
 
+impl Moment {
+    /// Now.
+    pub(crate) const HEAD: Self = Self::BeforeHead(0);
+}
+
 impl FromStr for Moment {
     type Err = String;
 
