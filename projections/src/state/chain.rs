@@ -239,8 +239,8 @@ impl Chain {
     /// Whether a kind of work may be done: it is not halted, and costs nothing where we only observe.
     #[must_use]
     pub fn may(&self, control: Control) -> bool {
-        let observes = self.policy.as_ref().is_some_and(|policy| policy.observe);
-        !self.is_paused(control) && !(observes && control != Control::Planning)
+        let spends = self.policy.as_ref().is_none_or(|policy| !policy.observe);
+        (spends || control == Control::Planning) && !self.is_paused(control)
     }
 
     /// Whether the rollup is in degraded mode for any reason.

@@ -1,0 +1,363 @@
+//! The life of a checkpoint and of a submission, as decisions: given what the L1 said, these events follow.
+//!
+//! What goes wrong between signing and confirmation: refusals, dropped and underpriced transactions, a nonce that
+//! somebody else used, reverts, reorgs before and after confirmation began, an empty wallet.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod given;
+
+use given::*;
+use prooflog_core::{Effect, plan};
+use prooflog_events::event::{AbandonReason, Event, ReplaceReason};
+use prooflog_events::ids::*;
+use prooflog_events::input::*;
+use prooflog_events::values::*;
+use prooflog_projections::state::phase::{Phase, SlotPhase};
+
+const AGG: UnitId = UnitId::agg(CHAIN, 1);
+const ACCOUNT: SignerId = SignerId { l1: L1ChainId(1), address: SIGNER };
+const GWEI: u128 = 1_000_000_000;
+
+fn slot(nonce: u64) -> SlotId {
+    SlotId { signer: ACCOUNT, nonce: Nonce(nonce) }
+}
+
+/// Two spans proven and the root at their end agreed: the aggregate waits for its checkpoint.
+fn queued() -> Given {
+    let mut given = Given::chain(1_100, |_| {});
+    given.proven(1);
+    given.proven(2);
+    given.output(1_100);
+    assert_eq!(given.phase_of(AGG), Phase::Queued);
+    given
+}
+
+/// The checkpoint's transaction is signed and sent, under nonce 5.
+fn checkpoint_sent() -> Given {
+    let mut given = queued();
+    let purpose = given.wanted_quote();
+    given.when(given.quote(purpose, 5));
+    given.sign(5, 1);
+    given.send(5, 1, BroadcastOutcome::Accepted);
+    given
+}
+
+/// The aggregate is proven and its submission is signed and sent, under nonce 6.
+fn submission_sent() -> Given {
+    let mut given = checkpoint_sent();
+    given.confirmed_in_block(5, 1, None);
+    let point = given.state.unit(AGG).unwrap().agg_body().unwrap().checkpoint.unwrap().block;
+    let read = ContractRead { checkpoints: vec![l1(point.0)], ..given.read() };
+    assert_eq!(given.names(read), ["Checkpointed", "WitnessGenStarted"]);
+    given.agg_proven();
+    given.output(1_100);
+    let purpose = given.wanted_quote();
+    let quote = given.quote(purpose, 6);
+    assert_eq!(given.names(quote)[..2], ["SubmissionStarted", "TxReserved"]);
+    given.sign(6, 1);
+    given.send(6, 1, BroadcastOutcome::Accepted);
+    given
+}
+
+impl Given {
+    fn phase_of(&self, unit: UnitId) -> Phase {
+        self.state.unit(unit).unwrap().phase
+    }
+
+    fn slot_phase(&self, nonce: u64) -> SlotPhase {
+        self.state.slot(slot(nonce)).unwrap().phase
+    }
+
+    /// The one purpose that is to be simulated now; a checkpoint's block is chosen as the adapter chooses it.
+    fn wanted_quote(&self) -> Purpose {
+        let effects = plan(&self.state, self.now);
+        let mut wanted = effects.iter().filter_map(|effect| match effect {
+            Effect::QuoteTx { purpose, .. } => Some(*purpose),
+            _ => None,
+        });
+        let (Some(purpose), None) = (wanted.next(), wanted.next()) else { panic!("{effects:#?}") };
+        match purpose {
+            Purpose::Checkpoint { agg, block } => {
+                let block = prooflog_core::checkpoint_block(block, L1Number(self.l1)).unwrap();
+                Purpose::Checkpoint { agg, block }
+            }
+            other => other,
+        }
+    }
+
+    fn head(&self) -> L1Head {
+        L1Head { block: l1(self.l1), time: self.now, base_fee: Wei(7 * GWEI), tip: Wei(GWEI) }
+    }
+
+    fn quote(&self, purpose: Purpose, nonce: u64) -> TxQuoted {
+        let call = Call { to: Address([9; 20]), value: Wei(0), calldata: h("call") };
+        TxQuoted {
+            sender: SIGNER,
+            purpose,
+            at: self.head(),
+            nonce: Nonce(nonce),
+            balance: Wei(1_000_000_000_000_000_000),
+            outcome: QuoteOutcome::Accepted { call, gas: 100_000, root: root(1_100) },
+        }
+    }
+
+    fn refused(&self, purpose: Purpose, class: RefusalClass) -> TxQuoted {
+        let outcome = QuoteOutcome::Refused { refusal: Refusal { class, text: "words".into() } };
+        TxQuoted { outcome, ..self.quote(purpose, 6) }
+    }
+
+    fn sign(&mut self, nonce: u64, version: u32) -> Vec<Event> {
+        let (hash, raw) = (h(&format!("tx {nonce} {version}")), h(&format!("raw {nonce} {version}")));
+        self.when(TxSigned {
+            slot: slot(nonce),
+            version: TxVersion(version),
+            calldata: h("call"),
+            hash,
+            raw: BlobRef { sha256: raw, length: 200 },
+        })
+    }
+
+    fn send(&mut self, nonce: u64, version: u32, outcome: BroadcastOutcome) -> Vec<Event> {
+        self.when(TxSent { slot: slot(nonce), version: TxVersion(version), outcome, text: String::new() })
+    }
+
+    /// The account, read `blocks` later, with its next nonce at the head and at depth and what became of versions.
+    fn account(&mut self, blocks: u64, nonces: (u64, u64), txs: Vec<TxSeen>) -> Vec<Event> {
+        self.l1 += blocks;
+        self.now = self.now.plus_secs(12 * blocks);
+        let (head, confirmed) = (Nonce(nonces.0), Nonce(nonces.1));
+        self.when(SignerRead {
+            signer: ACCOUNT,
+            at: self.head(),
+            nonce: NonceState { head, confirmed },
+            balance: Wei(1_000_000_000_000_000_000),
+            txs,
+        })
+    }
+
+    /// Includes a version, and lets it reach depth.
+    fn confirmed_in_block(&mut self, nonce: u64, version: u32, reverted: Option<Refusal>) -> Vec<Event> {
+        let at = self.l1 + 1;
+        let seen = included(nonce, version, at, reverted);
+        let mut events = self.account(1, (nonce + 1, nonce), vec![seen.clone()]);
+        events.extend(self.account(3, (nonce + 1, nonce + 1), vec![seen]));
+        events
+    }
+
+    fn agg_proven(&mut self) {
+        let attempt = self.state.unit(AGG).unwrap().attempt;
+        let answer = WitnessAnswer::Requested {
+            proof_id: ProofId(vec![9]),
+            l1_head: None,
+            l1_seen: L1Number(self.l1),
+        };
+        self.when(WitnessAnswered { unit: AGG, attempt, answer });
+        let delivery = Delivery {
+            proof: BlobRef { sha256: h("agg proof"), length: 400 },
+            selector: Some([1, 2, 3, 4]),
+            l1_head: None,
+            cycles: None,
+            prover_gas: None,
+            cost: None,
+        };
+        let answer = StatusAnswer::Status {
+            fulfillment: 3,
+            execution: 2,
+            delivery: Some(delivery),
+            text: String::new(),
+        };
+        let events = self.when(StatusAnswered { unit: AGG, attempt, answer });
+        assert_eq!(names(&events), ["ProofFulfilled"]);
+    }
+}
+
+fn included(nonce: u64, version: u32, block: u64, reverted: Option<Refusal>) -> TxSeen {
+    let state = TxState::Included { block: l1(block), gas_used: 90_000, fee_paid: Wei(1), reverted };
+    TxSeen { nonce: Nonce(nonce), version: TxVersion(version), state }
+}
+
+fn seen(nonce: u64, version: u32, state: TxState) -> TxSeen {
+    TxSeen { nonce: Nonce(nonce), version: TxVersion(version), state }
+}
+
+#[test]
+fn a_checkpoint_is_reserved_signed_on_disk_and_only_then_sent() {
+    let mut given = queued();
+    let purpose = given.wanted_quote();
+    let quote = given.quote(purpose, 5);
+    assert_eq!(given.names(quote), ["CheckpointStarted", "TxReserved"]);
+    let owed = plan(&given.state, given.now);
+    assert!(owed.iter().any(|effect| matches!(effect, Effect::SignTx { .. })));
+    assert!(!owed.iter().any(|effect| matches!(effect, Effect::BroadcastTx { .. })), "nothing is signed yet");
+    assert_eq!(names(&given.sign(5, 1)), ["TxPrepared"]);
+    assert!(plan(&given.state, given.now).iter().any(|effect| matches!(effect, Effect::BroadcastTx { .. })));
+    assert_eq!(names(&given.send(5, 1, BroadcastOutcome::Accepted)), ["TxBroadcast"]);
+    assert_eq!(given.slot_phase(5), SlotPhase::Broadcast);
+}
+
+#[test]
+fn everything_from_the_checkpoint_to_a_settled_aggregate() {
+    let mut given = submission_sent();
+    given.latest = Some(Anchor { index: 5, root: root(1_100), block: L2Block(1_100) });
+    let at = given.l1 + 1;
+    let tx = included(6, 1, at, None);
+    assert_eq!(names(&given.account(1, (7, 6), vec![tx.clone()])), ["TxIncluded", "Submitted"]);
+    let settled = given.contract();
+    assert!(names(&settled).contains(&"ContractAdvanced"), "{settled:?}");
+    let last = given.account(3, (7, 7), vec![tx]);
+    assert_eq!(names(&last)[..2], ["TxConfirmed", "SubmissionConfirmed"], "{last:?}");
+}
+
+#[test]
+fn a_refused_simulation_is_recorded_and_never_signed() {
+    let mut given = queued();
+    let purpose = given.wanted_quote();
+    let refused = given.refused(purpose, RefusalClass::Other);
+    assert_eq!(given.names(refused), ["SubmissionRefused"]);
+    assert!(plan(&given.state, given.now).iter().all(|effect| !matches!(effect, Effect::SignTx { .. })));
+    assert!(
+        plan(&given.state, given.now).iter().all(|effect| !matches!(effect, Effect::QuoteTx { .. })),
+        "and not asked again at once"
+    );
+}
+
+#[test]
+fn a_verifier_that_does_not_take_the_proof_parks_the_aggregate_and_keeps_it() {
+    let mut given = checkpoint_sent();
+    given.confirmed_in_block(5, 1, None);
+    let point = given.state.unit(AGG).unwrap().agg_body().unwrap().checkpoint.unwrap().block;
+    let read = ContractRead { checkpoints: vec![l1(point.0)], ..given.read() };
+    given.when(read);
+    given.agg_proven();
+    given.output(1_100);
+    let purpose = given.wanted_quote();
+    let refused = given.refused(purpose, RefusalClass::Route);
+    assert_eq!(given.names(refused), ["SubmissionRefused", "Parked"]);
+    assert!(given.state.unit(AGG).unwrap().proof.is_some());
+}
+
+#[test]
+fn an_empty_wallet_is_told_once_and_the_purpose_goes_on_when_it_is_filled() {
+    let mut given = queued();
+    let purpose = given.wanted_quote();
+    let poor = TxQuoted { balance: Wei(1), ..given.quote(purpose, 5) };
+    assert_eq!(given.names(poor.clone()), ["SignerBalanceLow"]);
+    assert!(given.names(poor).is_empty());
+    let rich = given.quote(purpose, 5);
+    assert_eq!(given.names(rich), ["CheckpointStarted", "TxReserved"]);
+}
+
+#[test]
+fn a_stuck_transaction_is_replaced_with_fees_that_clear_the_rule_in_the_same_slot() {
+    let mut given = checkpoint_sent();
+    let before = given.state.slot(slot(5)).unwrap().fees;
+    let events = given.account(5, (5, 5), vec![seen(5, 1, TxState::Pending)]);
+    let [Event::TxReplaced(replaced)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((replaced.reason, replaced.version), (ReplaceReason::Stuck, TxVersion(2)));
+    assert!(
+        replaced.fees.tip.0 * 10 >= before.tip.0 * 11
+            && replaced.fees.max_fee.0 * 10 >= before.max_fee.0 * 11
+    );
+    assert_eq!(given.slot_phase(5), SlotPhase::Unsigned);
+}
+
+#[test]
+fn an_underpriced_replacement_is_raised_again_at_once() {
+    let mut given = checkpoint_sent();
+    given.account(5, (5, 5), vec![seen(5, 1, TxState::Pending)]);
+    given.sign(5, 2);
+    let events = given.send(5, 2, BroadcastOutcome::Underpriced);
+    assert_eq!(names(&events), ["TxBroadcast", "TxReplaced"]);
+}
+
+#[test]
+fn what_the_pool_forgot_is_sent_again_as_it_was() {
+    let mut given = checkpoint_sent();
+    let events = given.account(12, (5, 5), vec![seen(5, 1, TxState::Unknown)]);
+    assert!(names(&events).contains(&"TxDropped") || names(&events).contains(&"TxReplaced"), "{events:?}");
+    let owed = plan(&given.state, given.now);
+    let goes_on = |effect: &Effect| matches!(effect, Effect::BroadcastTx { .. } | Effect::SignTx { .. });
+    assert!(owed.iter().any(goes_on), "{owed:#?}");
+}
+
+#[test]
+fn the_first_version_may_be_included_after_it_was_replaced() {
+    let mut given = checkpoint_sent();
+    given.account(5, (5, 5), vec![seen(5, 1, TxState::Pending)]);
+    given.sign(5, 2);
+    let at = given.l1 + 1;
+    let txs = vec![included(5, 1, at, None), seen(5, 2, TxState::Unknown)];
+    let events = given.account(1, (6, 5), txs);
+    assert!(names(&events).contains(&"TxIncluded"), "{events:?}");
+}
+
+#[test]
+fn a_nonce_that_somebody_else_used_ends_the_slot_only_at_depth_and_the_purpose_gets_another() {
+    let mut given = checkpoint_sent();
+    let unknown = vec![seen(5, 1, TxState::Unknown)];
+    let events = given.account(1, (6, 5), unknown.clone());
+    assert!(!names(&events).contains(&"TxAbandoned"), "only at the head: {events:?}");
+    let events = given.account(3, (6, 6), unknown);
+    let abandoned = events.iter().find_map(|event| match event {
+        Event::TxAbandoned(abandoned) => Some(abandoned.reason),
+        _ => None,
+    });
+    assert_eq!(abandoned, Some(AbandonReason::NonceTaken), "{events:?}");
+    assert_eq!(given.phase_of(AGG), Phase::Queued);
+    assert!(matches!(given.wanted_quote(), Purpose::Checkpoint { .. }));
+}
+
+#[test]
+fn a_submission_that_reverted_says_why_and_its_proof_stays() {
+    let mut given = submission_sent();
+    let at = given.l1 + 1;
+    let why = Refusal { class: RefusalClass::Other, text: "L2OutputOracle: no".into() };
+    let events = given.account(1, (7, 6), vec![included(6, 1, at, Some(why))]);
+    assert_eq!(names(&events)[..2], ["TxReverted", "SubmissionReverted"], "{events:?}");
+    assert!(given.state.unit(AGG).unwrap().proof.is_some());
+}
+
+#[test]
+fn an_inclusion_that_is_reorged_away_is_gone_and_the_same_bytes_are_good_again() {
+    let mut given = submission_sent();
+    let at = given.l1 + 1;
+    given.account(1, (7, 6), vec![included(6, 1, at, None)]);
+    let events = given.account(1, (6, 6), vec![seen(6, 1, TxState::Unknown)]);
+    assert_eq!(names(&events)[..2], ["TxReorged", "SubmissionReorged"], "{events:?}");
+    assert_ne!(given.phase_of(AGG), Phase::Complete, "its nonce still carries it");
+    let at = given.l1 + 1;
+    let events = given.account(1, (7, 6), vec![included(6, 1, at, None)]);
+    assert!(names(&events).contains(&"Submitted"), "included again: {events:?}");
+}
+
+#[test]
+fn a_transaction_that_moves_to_another_block_is_reorged_and_included_in_one_read() {
+    let mut given = submission_sent();
+    let at = given.l1 + 1;
+    given.account(1, (7, 6), vec![included(6, 1, at, None)]);
+    let events = given.account(2, (7, 6), vec![included(6, 1, at + 2, None)]);
+    let names = names(&events);
+    let place = |name| names.iter().position(|found| *found == name);
+    assert!(place("TxReorged") < place("TxIncluded"), "{names:?}");
+}
+
+#[test]
+fn a_checkpoint_too_old_to_be_included_in_time_is_given_up_for_a_new_one() {
+    let mut given = checkpoint_sent();
+    let events = given.account(260, (5, 5), vec![seen(5, 1, TxState::Pending)]);
+    let replaced =
+        events.iter().any(|event| matches!(event, Event::TxReplaced(_) | Event::CheckpointLost(_)));
+    assert!(replaced, "{events:?}");
+}
+
+#[test]
+fn paused_submitting_quotes_nothing_and_resumes_where_it_was() {
+    let mut given = queued();
+    given.command(Command::Pause { chain: CHAIN, control: Control::Submitting }).unwrap();
+    let asks = |given: &Given| {
+        plan(&given.state, given.now).iter().any(|effect| matches!(effect, Effect::QuoteTx { .. }))
+    };
+    assert!(!asks(&given));
+    given.command(Command::Resume { chain: CHAIN, control: Control::Submitting }).unwrap();
+    assert!(asks(&given));
+}
