@@ -4,6 +4,7 @@
 //! somebody else used, reverts, reorgs before and after confirmation began, an empty wallet.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+#[expect(dead_code, reason = "shared words; each file of stories uses a part")]
 mod given;
 
 use given::*;

@@ -1,7 +1,6 @@
 //! A chain brought to the point where proofs are bought, and short words for what comes in.
 //!
 //! Shared by the stories; each of them uses a part of it.
-#![expect(dead_code, reason = "each file of stories uses a part")]
 
 use prooflog_core::{DecideError, decide};
 use prooflog_events::event::{ChainRegistered, EngineStarted, Event};
