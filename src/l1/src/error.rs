@@ -1,0 +1,143 @@
+//! What can go wrong between us and the L1.
+//!
+//! An endpoint is named by its label and never by its address; what an endpoint said is kept, with every part of its
+//! address struck out. A refusal by a contract is no error here: it is an answer, decoded in `decode.rs`.
+//! A crash in here means nothing; nothing is kept.
+
+use prooflog_events::ids::{Address, L1ChainId, L1Number};
+use prooflog_net::HttpError;
+
+/// Why one call to one endpoint brought no value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RpcFault {
+    /// The call itself failed.
+    #[error("{endpoint}: {source}")]
+    Http {
+        /// Who was asked.
+        endpoint: String,
+        /// What happened.
+        source: HttpError,
+    },
+    /// The endpoint answered with an error.
+    #[error("{endpoint}: {method}: {message} ({code})")]
+    Refused {
+        /// Who was asked.
+        endpoint: String,
+        /// What for.
+        method: &'static str,
+        /// The error's code.
+        code: i64,
+        /// The error's words, cut.
+        message: String,
+        /// Bytes that came with it: what a reverted call returned.
+        data: Option<Vec<u8>>,
+    },
+    /// The answer is not what the method promises.
+    #[error("{endpoint}: {method}: not a valid answer: {problem}")]
+    Malformed {
+        /// Who was asked.
+        endpoint: String,
+        /// What for.
+        method: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// Words by which nodes say that they do not have the block, or not the state of it.
+const UNKNOWN_BLOCK: &[&str] = &[
+    "header not found",
+    "unknown block",
+    "block not found",
+    "header for hash not found",
+    "not currently canonical",
+    "non-canonical",
+    "not canonical",
+    "block does not exist",
+    "could not find block",
+    "blockoutofrange",
+    "block out of range",
+];
+
+impl RpcFault {
+    /// Whether the endpoint does not know the block that the call was pinned to, or no longer counts it as canonical.
+    pub(crate) fn is_unknown_block(&self) -> bool {
+        let Self::Refused { message, .. } = self else { return false };
+        let message = message.to_ascii_lowercase();
+        UNKNOWN_BLOCK.iter().any(|words| message.contains(words))
+    }
+
+    /// Whether the endpoint does not understand the parameters, as old ones do not with blocks named by hash.
+    pub(crate) fn is_bad_params(&self) -> bool {
+        let Self::Refused { code, message, .. } = self else { return false };
+        let message = message.to_ascii_lowercase();
+        *code == -32602 || message.contains("invalid argument") || message.contains("cannot unmarshal")
+    }
+
+    /// Whether the endpoint does not know the method.
+    pub(crate) const fn is_unknown_method(&self) -> bool {
+        matches!(self, Self::Refused { code: -32601, .. })
+    }
+}
+
+/// Why a question to the L1 has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum L1Error {
+    /// A call failed.
+    #[error(transparent)]
+    Rpc(#[from] RpcFault),
+    /// The configuration names no endpoint.
+    #[error("no L1 endpoint is configured")]
+    NoEndpoint,
+    /// Every endpoint that answers belongs to another chain: wrong URL.
+    #[error("{endpoint} belongs to chain {found}, not {expected}: check the L1 endpoint")]
+    WrongChain {
+        /// Who was asked.
+        endpoint: String,
+        /// The chain that was configured.
+        expected: L1ChainId,
+        /// The chain that answered.
+        found: u64,
+    },
+    /// Every endpoint's head lies below one that was seen a moment ago: a stale backend answered.
+    #[error("the L1's head was {seen} and is {found} now: a stale endpoint, waiting for a fresh one")]
+    Backwards {
+        /// The highest head seen.
+        seen: L1Number,
+        /// The head found.
+        found: L1Number,
+    },
+    /// The L1 moved while it was read; the parts do not belong together and are thrown away.
+    #[error("the L1 moved while it was read: {0}")]
+    Torn(String),
+    /// The contract does not answer as its interface promises.
+    #[error("contract {address}: {problem}")]
+    Contract {
+        /// Which.
+        address: Address,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The oracle has none of the three interfaces.
+    #[error("output oracle {oracle} is none of the generations that we know: {found}")]
+    Unsupported {
+        /// The oracle.
+        oracle: Address,
+        /// What was found.
+        found: String,
+    },
+    /// What was handed over is not what the record says; nothing was sent or signed.
+    #[error("{0}")]
+    Mismatch(String),
+    /// The signer did not sign, or signed something else.
+    #[error("signer: {0}")]
+    Signer(String),
+}
+
+impl L1Error {
+    /// Whether the same question may find its answer with a fresh head or another endpoint.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Rpc(_) | Self::Backwards { .. } | Self::Torn(_))
+    }
+}
