@@ -1,0 +1,85 @@
+//! From sources to settings, and everything that is to be said about them.
+
+use prooflog_events::ids::{ChainId, Hash32};
+use prooflog_net::Salt;
+
+use crate::chain::ChainConfig;
+use crate::check;
+use crate::collect::collect;
+use crate::effective::{EffectiveValue, digest};
+use crate::problem::{ChainProblem, ConfigErrors, Note, Problem};
+use crate::process::ProcessConfig;
+use crate::resolve::{Resolved, effective, resolve};
+use crate::sources::Sources;
+use crate::table::{chain_keys, process_keys};
+
+/// A configuration with which the process can start.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings of the process.
+    pub process: ProcessConfig,
+    /// The rollups in the order of the file: each with its settings, or why it is left out. At least one has settings.
+    pub chains: Vec<Result<ChainConfig, ChainProblem>>,
+    /// What the operator should know; nothing of it stops anything.
+    pub report: Vec<Note>,
+    /// The value in force of every key, of the process and of each rollup that has settings.
+    pub effective: Vec<EffectiveValue>,
+    /// SHA-256 over those values: equal where they are equal, wherever they came from. Endpoints count by their salted
+    /// digest, so it can be compared within one data directory.
+    pub digest: Hash32,
+}
+
+/// Reads and checks the whole configuration. `salt` goes into the digests of endpoints.
+///
+/// # Errors
+/// All problems of the process at once; with them those of the chains. A problem of one chain among several is no
+/// error: it is in [`Loaded::chains`].
+pub fn load(sources: &Sources, salt: Salt) -> Result<Loaded, ConfigErrors> {
+    let Resolved { mut process, process_origins, mut drafts, mut problems, mut notes, broken } =
+        resolve(collect(sources), salt);
+    problems.extend(check::process(&process, &process_origins));
+    if broken {
+        // Whatever is missing may stand in the part that could not be read.
+        return Err(ConfigErrors(problems));
+    }
+    problems.extend(check::chains(&drafts));
+    let chains: Vec<Result<ChainConfig, ChainProblem>> = drafts
+        .iter()
+        .map(|draft| {
+            check::chain(draft, &problems, &mut notes).map_err(|problems| {
+                let id = (draft.chain.id != 0).then_some(ChainId(draft.chain.id));
+                ChainProblem { id, name: draft.called.clone(), problems }
+            })
+        })
+        .collect();
+    let runs = chains.iter().any(Result::is_ok);
+    if !problems.is_empty() || !runs {
+        problems.extend(of_chains(&chains));
+        return Err(ConfigErrors(problems));
+    }
+    let mut values = effective(process_keys(), &mut process, &process_origins, None);
+    for (chain, draft) in chains.iter().zip(&mut drafts) {
+        if let Ok(chain) = chain {
+            draft.chain.name.clone_from(&chain.name);
+            values.extend(effective(chain_keys(), &mut draft.chain, &draft.origins, Some(chain.id)));
+        }
+    }
+    notes.sort_by_key(|note| note.kind);
+    notes.dedup();
+    let digest = digest(&values);
+    Ok(Loaded { process, chains, report: notes, effective: values, digest })
+}
+
+/// The problems of all chains, each with its chain where there are several.
+fn of_chains(chains: &[Result<ChainConfig, ChainProblem>]) -> Vec<Problem> {
+    let several = chains.len() > 1;
+    let name = |chain: &ChainProblem, problem: &Problem| {
+        let mut problem = problem.clone();
+        if several {
+            problem.key = format!("chain {}: {}", chain.name, problem.key);
+        }
+        problem
+    };
+    let failed = chains.iter().filter_map(|chain| chain.as_ref().err());
+    failed.flat_map(|chain| chain.problems.iter().map(move |problem| name(chain, problem))).collect()
+}

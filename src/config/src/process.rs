@@ -1,0 +1,88 @@
+//! What the process needs, whatever chains it serves. Its defaults are the defaults of the table.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON document per line.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// A level, or directives as in `RUST_LOG`.
+    pub filter: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// Where to listen, and whether.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Whether to listen at all.
+    pub enabled: bool,
+    /// The address to listen on.
+    pub addr: IpAddr,
+    /// The port; 0 takes any free one.
+    pub port: u16,
+}
+
+impl Listener {
+    const fn local(enabled: bool, port: u16) -> Self {
+        Self { enabled, addr: IpAddr::V4(Ipv4Addr::LOCALHOST), port }
+    }
+
+    /// Address and port, if it is to listen.
+    #[must_use]
+    pub const fn socket(&self) -> Option<SocketAddr> {
+        if self.enabled { Some(SocketAddr::new(self.addr, self.port)) } else { None }
+    }
+}
+
+/// The settings of the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessConfig {
+    /// Directory of the log.
+    pub data_dir: PathBuf,
+    /// What is logged, and how.
+    pub log: LogConfig,
+    /// The operator's HTTP interface.
+    pub rpc: Listener,
+    /// Whether that interface also takes commands.
+    pub rpc_admin: bool,
+    /// The metrics.
+    pub metrics: Listener,
+    /// The event-store interface.
+    pub eventstore: Listener,
+    /// Free bytes on the disk of the data directory below which no new proof is started.
+    pub min_free_bytes: u64,
+    /// How long a connection to an outside system may take to stand.
+    pub connect_timeout: Duration,
+    /// Largest answer of a node, in bytes. Proofs have a limit of their own.
+    pub max_answer_bytes: u64,
+    /// How long a stop waits for calls under way before it ends them.
+    pub stop_timeout: Duration,
+}
+
+impl Default for ProcessConfig {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("./prooflog-data"),
+            log: LogConfig { filter: "info".to_owned(), format: LogFormat::Text },
+            rpc: Listener::local(true, 8_545),
+            rpc_admin: false,
+            metrics: Listener::local(true, 7_300),
+            eventstore: Listener::local(false, 2_113),
+            min_free_bytes: 4 << 30,
+            connect_timeout: Duration::from_secs(5),
+            max_answer_bytes: 16 << 20,
+            stop_timeout: Duration::from_secs(30),
+        }
+    }
+}
