@@ -14,7 +14,7 @@ use crate::error::L1Error;
 use crate::json::{address, bytes, hash, number, quantity};
 use crate::pin::{Ask, Pin};
 use crate::reading::Reading;
-use crate::rpc::Request;
+use crate::rpc::{Answer, Request};
 
 /// The question of a `ReadSigner` effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,8 @@ fn small(value: u128, account: Address) -> Result<u64, L1Error> {
 
 /// What is known of each transaction: by the pinned endpoint, or by any other where that one knows nothing.
 async fn sights(l1: &Inner, pin: &Pin, hashes: &[Hash32]) -> Result<Vec<Sight>, L1Error> {
-    let mut sights = look(&pin.member, hashes).await?;
+    // A backend that lags would not know what was sent or included a moment ago.
+    let mut sights = paired(pin.unmoved(lookups(hashes)).await?)?;
     for other in l1.heads.members.iter().filter(|member| !std::sync::Arc::ptr_eq(member, &pin.member)) {
         let missing: Vec<usize> = sights
             .iter()
@@ -98,25 +99,28 @@ async fn sights(l1: &Inner, pin: &Pin, hashes: &[Hash32]) -> Result<Vec<Sight>, 
     Ok(sights)
 }
 
-async fn look(member: &crate::pool::Member, hashes: &[Hash32]) -> Result<Vec<Sight>, L1Error> {
-    if hashes.is_empty() {
-        return Ok(Vec::new());
-    }
-    let requests: Vec<Request> = hashes
+/// The two questions about each transaction.
+fn lookups(hashes: &[Hash32]) -> Vec<Request> {
+    hashes
         .iter()
         .flat_map(|hash| {
-            [
-                Request::new("eth_getTransactionByHash", json!([hash])),
-                Request::new("eth_getTransactionReceipt", json!([hash])),
-            ]
+            ["eth_getTransactionByHash", "eth_getTransactionReceipt"]
+                .map(|method| Request::new(method, json!([hash])))
         })
-        .collect();
-    let mut answers = member.rpc.batch(&requests).await?.into_iter();
-    let mut sights = Vec::with_capacity(hashes.len());
+        .collect()
+}
+
+fn paired(answers: Vec<Answer>) -> Result<Vec<Sight>, L1Error> {
+    let mut answers = answers.into_iter();
+    let mut sights = Vec::new();
     while let (Some(tx), Some(receipt)) = (answers.next(), answers.next()) {
         sights.push(Sight { tx: tx?, receipt: receipt? });
     }
     Ok(sights)
+}
+
+async fn look(member: &crate::pool::Member, hashes: &[Hash32]) -> Result<Vec<Sight>, L1Error> {
+    paired(member.rpc.batch(&lookups(hashes)).await?)
 }
 
 /// The block that a receipt names.

@@ -130,3 +130,145 @@ fn third(
 fn no(problem: &str) -> L1Error {
     L1Error::Mismatch(format!("no call can be built: {problem}"))
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use alloy::primitives::keccak256;
+    use prooflog_events::ids::{ChainId, L1Number, L2Block, UnitId};
+    use prooflog_events::values::BlobRef;
+
+    use super::*;
+
+    const ORACLE: Address = Address([0xaa; 20]);
+    const FACTORY: Address = Address([0xfa; 20]);
+    const SENDER: Address = Address([0x5e; 20]);
+    const PROVER: Address = Address([0x77; 20]);
+    const PROOF: &[u8] = &[0xa4, 0x59, 0x4c, 0x59, 0x01];
+    const SUBMISSION: Purpose = Purpose::Submission { agg: UnitId::agg(ChainId(10), 1) };
+
+    fn body(factory: Option<Address>) -> TxBody {
+        let proof = BlobRef { sha256: Hash32(Sha256::digest(PROOF).into()), length: 5 };
+        let output = OutputBody {
+            block: L2Block(0x1234),
+            root: Hash32([0x11; 32]),
+            l1_block: L1Number(0x99),
+            l1_hash: Hash32([0x22; 32]),
+            proof: Some(proof),
+            prover: PROVER,
+            config_name: Hash32([0x33; 32]),
+        };
+        TxBody { oracle: ORACLE, factory, output: Some(output) }
+    }
+
+    /// A selector followed by words, each written as hex of up to 32 bytes and filled with zeros from the left.
+    fn expected(signature: &str, words: &[&str]) -> String {
+        let mut text = hex::encode(keccak256(signature).get(..4).unwrap());
+        for word in words {
+            text.push_str(&format!("{word:0>64}"));
+        }
+        text
+    }
+
+    /// Bytes of an argument: their number, and the bytes filled with zeros from the right.
+    fn padded(bytes: &str) -> [String; 2] {
+        [format!("{:x}", bytes.len() / 2), format!("{bytes:0<64}")]
+    }
+
+    fn submission(generation: Generation, factory: Option<Address>) -> Built {
+        build(&SUBMISSION, &body(factory), Some(generation), Some(PROOF), SENDER).unwrap()
+    }
+
+    const ROOT: &str = "1111111111111111111111111111111111111111111111111111111111111111";
+    const NAME: &str = "3333333333333333333333333333333333333333333333333333333333333333";
+    const PROVER_WORD: &str = "7777777777777777777777777777777777777777";
+    const PROOF_HEX: &str = "a4594c5901";
+
+    #[test]
+    fn the_first_generation_takes_four_arguments() {
+        let [length, proof] = padded(PROOF_HEX);
+        let direct = submission(Generation::V1, None);
+        assert_eq!((direct.to, direct.bond_of), (ORACLE, None));
+        let signature = "proposeL2Output(bytes32,uint256,uint256,bytes)";
+        assert_eq!(
+            hex::encode(&direct.data),
+            expected(signature, &[ROOT, "1234", "99", "80", &length, &proof])
+        );
+    }
+
+    #[test]
+    fn the_second_generation_names_the_prover() {
+        let [length, proof] = padded(PROOF_HEX);
+        let direct = submission(Generation::V2, None);
+        let signature = "proposeL2Output(bytes32,uint256,uint256,bytes,address)";
+        let words = [ROOT, "1234", "99", "a0", PROVER_WORD, &length, &proof];
+        assert_eq!(hex::encode(&direct.data), expected(signature, &words));
+    }
+
+    #[test]
+    fn the_third_generation_names_the_config_and_has_its_own_way_through_the_factory() {
+        let [length, proof] = padded(PROOF_HEX);
+        let words = [NAME, ROOT, "1234", "99", "c0", PROVER_WORD, &length, &proof];
+        let direct = submission(Generation::V3, None);
+        let signature = "proposeL2Output(bytes32,bytes32,uint256,uint256,bytes,address)";
+        assert_eq!(hex::encode(&direct.data), expected(signature, &words));
+        assert_eq!((direct.to, direct.bond_of), (ORACLE, None));
+        let game = submission(Generation::V3, Some(FACTORY));
+        let signature = "dgfProposeL2Output(bytes32,bytes32,uint256,uint256,bytes,address)";
+        assert_eq!(hex::encode(&game.data), expected(signature, &words));
+        assert_eq!(
+            (game.to, game.bond_of),
+            (ORACLE, Some(FACTORY)),
+            "the oracle creates the game and passes the bond on"
+        );
+    }
+
+    #[test]
+    fn the_first_generations_game_gets_its_data_as_arguments() {
+        let [length, proof] = padded(PROOF_HEX);
+        let game = submission(Generation::V1, Some(FACTORY));
+        let extra = ["1234", "99", "60", &length, &proof];
+        let mut words = vec!["6", ROOT, "60", "a0"];
+        words.extend(extra);
+        assert_eq!(hex::encode(&game.data), expected("create(uint32,bytes32,bytes)", &words));
+        assert_eq!((game.to, game.bond_of), (FACTORY, Some(FACTORY)));
+    }
+
+    #[test]
+    fn the_second_generations_game_gets_its_data_packed() {
+        let game = submission(Generation::V2, Some(FACTORY));
+        let extra = format!("{:0>64}{:0>64}{PROVER_WORD}{PROOF_HEX}", "1234", "99");
+        let length = format!("{:x}", extra.len() / 2);
+        let mut text = expected("create(uint32,bytes32,bytes)", &["6", ROOT, "60", &length]);
+        text.push_str(&format!("{extra:0<192}"));
+        assert_eq!(hex::encode(&game.data), text);
+    }
+
+    #[test]
+    fn an_optimistic_submission_carries_the_l1_hash_and_no_proof() {
+        let purpose =
+            Purpose::Optimistic { chain: ChainId(10), block: L2Block(0x1234), root: Hash32([0x11; 32]) };
+        let built = build(&purpose, &body(Some(FACTORY)), None, None, SENDER).unwrap();
+        let l1_hash = "22".repeat(32);
+        let signature = "proposeL2Output(bytes32,uint256,bytes32,uint256)";
+        assert_eq!(hex::encode(&built.data), expected(signature, &[ROOT, "1234", &l1_hash, "99"]));
+        assert_eq!((built.to, built.bond_of), (ORACLE, None), "never through the factory");
+    }
+
+    #[test]
+    fn a_checkpoint_and_a_release_need_nothing_else() {
+        let agg = UnitId::agg(ChainId(10), 1);
+        let purpose = Purpose::Checkpoint { agg, block: L1Number(0x77) };
+        let built = build(&purpose, &body(None), None, None, SENDER).unwrap();
+        assert_eq!(hex::encode(&built.data), expected("checkpointBlockHash(uint256)", &["77"]));
+        let built = build(&Purpose::Release, &body(None), None, None, SENDER).unwrap();
+        assert_eq!((built.to, built.data.len()), (SENDER, 0));
+    }
+
+    #[test]
+    fn bytes_that_are_not_the_recorded_proof_are_refused() {
+        for wrong in [None, PROOF.get(..4), [0_u8; 5].get(..)] {
+            assert!(build(&SUBMISSION, &body(None), Some(Generation::V2), wrong, SENDER).is_err());
+        }
+    }
+}

@@ -55,6 +55,9 @@ const UNKNOWN_BLOCK: &[&str] = &[
     "not canonical",
     "block does not exist",
     "could not find block",
+    "could not be found",
+    "cannot find block",
+    "unknown header",
     "blockoutofrange",
     "block out of range",
 ];
@@ -62,9 +65,10 @@ const UNKNOWN_BLOCK: &[&str] = &[
 impl RpcFault {
     /// Whether the endpoint does not know the block that the call was pinned to, or no longer counts it as canonical.
     pub(crate) fn is_unknown_block(&self) -> bool {
-        let Self::Refused { message, .. } = self else { return false };
+        let Self::Refused { message, code, .. } = self else { return false };
         let message = message.to_ascii_lowercase();
-        UNKNOWN_BLOCK.iter().any(|words| message.contains(words))
+        // EIP-1474: -32001 is "resource not found".
+        *code == -32001 || UNKNOWN_BLOCK.iter().any(|words| message.contains(words))
     }
 
     /// Whether the endpoint does not understand the parameters, as old ones do not with blocks named by hash.

@@ -216,8 +216,11 @@ impl L1 {
     /// When no endpoint said anything about the transaction, or the bytes do not have the recorded hash.
     pub async fn broadcast_tx(&self, ask: BroadcastTx) -> Result<TxSent, L1Error> {
         self.check_l1(ask.slot.signer.l1)?;
-        // Makes sure that somebody of the right chain is there; a wrong chain would refuse the bytes anyway.
-        self.inner.heads.pin().await?;
+        // Only whether endpoints belong to this L1 matters here: bytes can be sent through one whose head is stale.
+        if let Err(error @ (L1Error::WrongChain { .. } | L1Error::NoEndpoint)) = self.inner.heads.pin().await
+        {
+            return Err(error);
+        }
         broadcast::broadcast(&self.inner, ask).await
     }
 

@@ -18,6 +18,8 @@ use crate::json::{ByNumber, block_param, hex_bytes, hex_number};
 use crate::pool::Member;
 use crate::rpc::{Answer, Request};
 
+/// Times a request is sent before the pinned block counts as gone: behind a load balancer, the next backend may have it.
+const TRIES: u32 = 4;
 /// Hashes remembered of the pinned head's chain.
 const KNOWN_MAX: usize = 4_096;
 
@@ -154,15 +156,26 @@ impl Pin {
         found.first().copied().ok_or_else(|| L1Error::Torn(format!("block {number} is missing")))
     }
 
-    /// Answers to questions that name no block by hash, taken while the pinned head was canonical.
-    pub(crate) async fn unmoved(&self, mut requests: Vec<Request>) -> Result<Vec<Answer>, L1Error> {
-        requests.push(by_number(self.at().number));
-        let mut answers = self.member.rpc.batch(&requests).await?;
-        let head = answers.pop().and_then(Result::ok).as_ref().and_then(Header::parse);
-        if head.map(|header| header.block) != Some(self.at()) {
-            return Err(L1Error::Torn(format!("block {} is not canonical any more", self.at())));
+    /// Answers to questions that name no block by hash, each from a backend that had the pinned head as canonical.
+    pub(crate) async fn unmoved(&self, requests: Vec<Request>) -> Result<Vec<Answer>, L1Error> {
+        let mut answers = Vec::with_capacity(requests.len());
+        for part in requests.chunks(self.member.rpc.batch_max().saturating_sub(1).max(1)) {
+            answers.extend(self.unmoved_part(part).await?);
         }
         Ok(answers)
+    }
+
+    async fn unmoved_part(&self, requests: &[Request]) -> Result<Vec<Answer>, L1Error> {
+        let mut requests = requests.to_vec();
+        requests.push(by_number(self.at().number));
+        for _ in 0..TRIES {
+            let mut answers = self.member.rpc.batch(&requests).await?;
+            let head = answers.pop().and_then(Result::ok).as_ref().and_then(Header::parse);
+            if head.map(|header| header.block) == Some(self.at()) {
+                return Ok(answers);
+            }
+        }
+        Err(L1Error::Torn(format!("block {} is not canonical any more", self.at())))
     }
 
     /// Answers about the state at blocks of this chain. A refused question is an error in its place, unless it was
@@ -185,18 +198,24 @@ impl Pin {
     async fn ask_as(&self, questions: &[(L1Ref, Ask)], how: ByNumber) -> Result<Vec<Answer>, L1Error> {
         let requests: Vec<Request> =
             questions.iter().map(|(block, ask)| ask.request(&block_param(*block, &how))).collect();
-        let answers = match how {
-            ByNumber::No => self.member.rpc.batch(&requests).await?,
-            ByNumber::Yes => {
-                let answers = self.member.rpc.batch(&requests).await?;
-                self.recheck(questions).await?;
-                answers
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            let answers = self.member.rpc.batch(&requests).await?;
+            let unknown = answers
+                .iter()
+                .filter_map(|answer| answer.as_ref().err())
+                .find(|fault| fault.is_unknown_block());
+            match unknown {
+                Some(fault) if tried >= TRIES => return Err(L1Error::Torn(fault.to_string())),
+                Some(_) => {}
+                None => {
+                    if how == ByNumber::Yes {
+                        self.recheck(questions).await?;
+                    }
+                    return Ok(answers);
+                }
             }
-        };
-        match answers.iter().find_map(|answer| answer.as_ref().err().filter(|fault| fault.is_unknown_block()))
-        {
-            Some(fault) => Err(L1Error::Torn(fault.to_string())),
-            None => Ok(answers),
         }
     }
 
@@ -205,9 +224,8 @@ impl Pin {
         let mut blocks: Vec<L1Ref> = questions.iter().map(|(block, _)| *block).collect();
         blocks.sort_unstable();
         blocks.dedup();
-        let requests: Vec<Request> = blocks.iter().map(|block| by_number(block.number)).collect();
-        let answers = self.member.rpc.batch(&requests).await?;
-        for (block, answer) in blocks.into_iter().zip(answers) {
+        let requests = blocks.iter().map(|block| by_number(block.number)).collect();
+        for (block, answer) in blocks.into_iter().zip(self.unmoved(requests).await?) {
             if Header::parse(&answer?).map(|header| header.block) != Some(block) {
                 return Err(L1Error::Torn(format!("block {block} changed while it was read")));
             }

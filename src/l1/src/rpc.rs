@@ -66,6 +66,10 @@ impl Rpc {
         })
     }
 
+    pub(crate) const fn batch_max(&self) -> usize {
+        self.batch_max
+    }
+
     pub(crate) fn label(&self) -> &str {
         self.endpoint.label()
     }
