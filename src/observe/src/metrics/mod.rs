@@ -7,6 +7,7 @@ mod counts;
 mod gauges;
 mod legacy;
 mod own;
+mod process;
 mod seen;
 mod sheet;
 mod slots;
@@ -156,6 +157,7 @@ impl Metrics {
             LogStatus::Failed { .. } => Some(0.0),
         };
         sheet.set_known(Key::new(&own::LOG_WRITABLE, None, &[]), writable);
+        process::fill(sheet);
         sheet.set_known(Key::new(&own::LOG_HEAD, None, &[]), head.map(|head| head.0 as f64));
         let disk = scene.seen.disk(scene.now);
         sheet.set_known(Key::new(&own::DISK_FREE, None, &[]), disk.map(|(free, _)| free as f64));

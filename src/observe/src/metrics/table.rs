@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use super::{legacy, own};
+use super::{legacy, own, process};
 
 /// How a metric is read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -108,9 +108,10 @@ impl Def {
     }
 }
 
-/// Every metric, in the order of the exposition: our own first, then the names that dashboards already read.
+/// Every metric, in the order of the exposition: our own first, then the names that dashboards already
+/// read.
 pub fn all() -> impl Iterator<Item = &'static Def> {
-    own::TABLE.iter().chain(legacy::TABLE).copied()
+    own::TABLE.iter().chain(legacy::TABLE).chain(process::TABLE).copied()
 }
 
 /// `docs/metrics.md`.
@@ -119,6 +120,7 @@ pub fn document() -> String {
     let mut text = String::from(INTRODUCTION);
     section(&mut text, "Our own", own::TABLE);
     section(&mut text, "Names that dashboards already read", legacy::TABLE);
+    section(&mut text, "The process", process::TABLE);
     text
 }
 
@@ -167,12 +169,14 @@ fn section(text: &mut String, title: &str, table: &[&Def]) {
         ];
         let _ = writeln!(text, "| {} |", row.join(" | "));
     }
-    text.push_str("\nLabels with many values:\n\n");
     let mut seen: Vec<(&str, &[&str])> = Vec::new();
     for label in table.iter().flat_map(|def| def.labels) {
         if !seen.contains(&(label.name, label.values)) {
             seen.push((label.name, label.values));
         }
+    }
+    if !seen.is_empty() {
+        text.push_str("\nValues of the labels:\n\n");
     }
     for (name, values) in seen {
         let _ = writeln!(text, "- `{name}`: {}", values.join(", "));
