@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+use prooflog_config::ConfigErrors;
 use prooflog_events::port::SequenceError;
 use prooflog_log::VerifyError;
 use prooflog_log::export::ExportError;
@@ -11,6 +12,7 @@ use prooflog_replay::ReplayError;
 use prooflog_store::{ErrorKind, StoreError};
 
 use crate::api::ClientError;
+use crate::run::RunError;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +40,15 @@ pub(crate) enum CliError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The configuration has problems.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// The engine could not start, or ended.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Something was found that must be mended.
+    #[error("{0}")]
+    Findings(String),
     /// The running engine did not do it.
     #[error(transparent)]
     Engine(#[from] ClientError),

@@ -5,6 +5,8 @@
 //! `--json`, single answers one JSON document.
 #![expect(clippy::print_stderr, reason = "a command for people")]
 
+mod config;
+mod doctor;
 mod events;
 mod exit;
 mod movement;
@@ -19,10 +21,12 @@ mod verify;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use exit::CliError;
 use source::{Moment, Source};
+
+use crate::run::Spending;
 
 #[derive(Parser)]
 #[command(
@@ -55,6 +59,24 @@ struct Common {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the engine: plan, prove, aggregate, submit.
+    #[command(after_help = "Example: prooflog run --config prooflog.toml")]
+    Run {
+        /// Do everything but what costs: no proof is requested and no transaction sent. `would` shows what would be.
+        #[arg(long)]
+        observe: bool,
+    },
+    /// What a running engine that only observes would do.
+    Would,
+    /// Check everything before money is spent, and say how to mend what is wrong.
+    #[command(after_help = "Example: prooflog doctor --config prooflog.toml")]
+    Doctor,
+    /// Every setting in force and where it came from, secrets masked.
+    #[command(after_help = "Example: prooflog config --config prooflog.toml")]
+    Config,
+    /// Check that a server speaks the prover's interface.
+    #[command(after_help = "Example: prooflog prover-check http://127.0.0.1:3000 --oracle 0x5FbDB2315678afecb367f032d93F642f64180aa3")]
+    ProverCheck(doctor::ProverCheck),
     /// Where every rollup stands: contract, heads, work in flight, what holds it back.
     Status,
     /// Live spans and aggregates, and what each waits for.
@@ -105,8 +127,11 @@ enum Command {
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
     // A mistake on the command line is exit code 2, clap's own.
-    let arguments = Arguments::parse();
-    match run(&arguments) {
+    let matches = command().get_matches();
+    let result = Arguments::from_arg_matches(&matches)
+        .map_err(|error| CliError::Usage(error.to_string()))
+        .and_then(|arguments| run(&arguments, &matches));
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("prooflog: {error}");
@@ -115,7 +140,27 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), CliError> {
+/// The commands that take the whole configuration.
+const CONFIGURED: [&str; 3] = ["run", "doctor", "config"];
+
+/// The command line, with a flag for every setting where it is of use.
+fn command() -> clap::Command {
+    let own: Vec<String> = Arguments::command()
+        .get_arguments()
+        .filter_map(|arg| arg.get_long().map(str::to_owned))
+        .collect();
+    let settings: Vec<_> = prooflog_config::command_args()
+        .into_iter()
+        .filter(|arg| arg.get_long().is_none_or(|long| !own.iter().any(|known| known == long)))
+        .collect();
+    CONFIGURED.into_iter().fold(Arguments::command(), |command, name| {
+        let settings = settings.clone();
+        command.mut_subcommand(name, |sub| sub.args(settings))
+    })
+}
+
+fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
+    let settings = matches.subcommand().map_or(matches, |(_, settings)| settings);
     let common = &arguments.common;
     let form = output::Form::of(common.json);
     match &arguments.command {
@@ -127,6 +172,11 @@ fn run(arguments: &Arguments) -> Result<(), CliError> {
         Command::Operate(operation) => {
             return operate::run(&common.data_dir, &arguments.way, operation, form);
         }
+        Command::Run { observe } => return crate::run::run(config::read(settings)?, Spending::of(*observe)),
+        Command::Config => return config::run(settings, form),
+        Command::Doctor => return doctor::run(&config::read(settings)?, form),
+        Command::ProverCheck(check) => return doctor::prover_check(check, form),
+        Command::Would => return operate::would(&common.data_dir, &arguments.way, form),
         Command::Events(selection) if selection.follows() => {
             return events::follow(&common.data_dir, selection, form);
         }
@@ -141,8 +191,7 @@ fn run(arguments: &Arguments) -> Result<(), CliError> {
         Command::Timeline { correlation } => timeline::run(&source, correlation, form),
         Command::Verify => verify::run(&source, form),
         Command::Export { to } => movement::export(&source, to.as_deref()),
-        Command::Import { .. } | Command::Restore { .. } | Command::Backup { .. } | Command::Operate(_) => {
-            Ok(())
-        }
+        // Those that look at no log were answered above.
+        _ => Ok(()),
     }
 }

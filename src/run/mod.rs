@@ -1,8 +1,219 @@
 //! `prooflog run`: the engine, its adapters, and everything that looks on.
 //!
-//! Starting goes from what cannot fail silently to what can: configuration, the log, the engine, the listeners, then
-//! each rollup by itself, so that one wrong rollup stops alone. Ending goes the other way round.
+//! Starting goes from what cannot fail silently to what can: the log, the engine, the listeners, then each rollup by
+//! itself, so that one wrong rollup stops alone. Ending goes the other way round: calls about transactions come home,
+//! the end is recorded, the log is closed.
 
+mod disk;
+mod error;
+mod outside;
+mod salt;
+mod secrets;
+mod sides;
+mod start;
+mod watch;
 mod would;
 
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prooflog_config::{ChainConfig, Loaded, LogFormat as Shape, ProcessConfig};
+use prooflog_core::{BEHAVIOUR, Pacing};
+use prooflog_events::event::EngineStarted;
+use prooflog_events::ids::{ChainId, LogId, Micros};
+use prooflog_log::Log;
+use prooflog_observe::{
+    ChainStatus, Health, Limits, LogControl, LogFormat, LogSettings, LogStatus, Metrics, Observers, Secrets,
+    init_logging, look,
+};
+use prooflog_replay::Cadence;
+use prooflog_service::{Handle, Options, Service};
+use prooflog_store::{FORMAT, OpenOptions, RocksStore};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::api::{Api, ChainReport, Chains, serve_port, serve_socket, socket};
+
+pub(crate) use error::RunError;
+pub(crate) use salt::salt_of;
+pub(crate) use sides::Side;
+pub(crate) use start::{StartError, reach};
 pub(crate) use would::{Would, would};
+
+/// Whether money may be spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spending {
+    /// Proofs are requested and transactions sent.
+    Allowed,
+    /// Everything else is done.
+    Observing,
+}
+
+impl Spending {
+    /// From the flag `--observe`.
+    pub(crate) const fn of(observe: bool) -> Self {
+        if observe { Self::Observing } else { Self::Allowed }
+    }
+}
+
+/// Runs until told to end.
+pub(crate) fn run(loaded: Loaded, spending: Spending) -> Result<(), RunError> {
+    let secrets = secrets::of(&loaded);
+    let logs = logging(&loaded.process, secrets.clone())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(RunError::io("starting the runtime"))?;
+    let result = runtime.block_on(serve(loaded, spending, secrets));
+    // Calls that do not end are not waited for: their intents are on disk.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    logs.flush();
+    result
+}
+
+fn logging(process: &ProcessConfig, secrets: Secrets) -> Result<LogControl, RunError> {
+    let format = match process.log.format {
+        Shape::Text => LogFormat::Text,
+        Shape::Json => LogFormat::Json,
+    };
+    Ok(init_logging(&LogSettings { format, filter: process.log.filter.clone() }, secrets)?)
+}
+
+async fn serve(loaded: Loaded, spending: Spending, secrets: Secrets) -> Result<(), RunError> {
+    let process = &loaded.process;
+    for note in &loaded.report {
+        tracing::info!(note = %note, "configuration");
+    }
+    // Before anything is opened, so that a signal during the start ends it in order too.
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::io("listening for signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::io("listening for signals"))?;
+
+    let configured: Vec<ChainConfig> = loaded.chains.iter().filter_map(|chain| chain.clone().ok()).collect();
+    let log = open(process)?;
+    let names: Vec<ChainId> = configured.iter().map(|chain| chain.id).collect();
+    let health = Health::new(&names, prooflog_observe::DEFAULT_GRACE);
+    let metrics = Metrics::new(&names, health.clone());
+    let sides = sides::Sides::default();
+    let outside = outside::Adapters::new(sides.clone(), Arc::clone(&log), metrics.clone());
+    let started = EngineStarted {
+        release: env!("CARGO_PKG_VERSION").to_owned(),
+        behaviour: BEHAVIOUR,
+        format: FORMAT,
+        policy: loaded.digest,
+    };
+    let options = Options {
+        pacing: pacing(&configured),
+        clock: Box::new(now),
+        started,
+        cadence: Cadence::default(),
+        grace: process.stop_timeout,
+    };
+    let onlooker = watch::Onlooker { metrics: metrics.clone(), health: health.clone() };
+    let mut service = Service::start(Arc::clone(&log), Arc::new(outside), onlooker, options)?;
+    health.log(LogStatus::Writable);
+    let engine = service.handle();
+    if let Ok(view) = engine.look().await {
+        metrics.recover(&view.state);
+    }
+
+    let chains = Chains::default();
+    for problem in loaded.chains.iter().filter_map(|chain| chain.as_ref().err()) {
+        tracing::error!(chain = %problem.name, "{problem}");
+        if let Some(id) = problem.id {
+            let report =
+                ChainReport { name: problem.name.clone(), runs: false, reason: Some(problem.to_string()) };
+            chains.tell(id, report);
+            health.chain(id, ChainStatus::Stopped { reason: problem.to_string() });
+        }
+    }
+    let log_of_backup = Arc::clone(&log);
+    let api = Api {
+        engine: engine.clone(),
+        chains: chains.clone(),
+        backup: Arc::new(move |to| log_of_backup.sequence().backup(to)),
+    };
+    listen(process, api, observers(&engine, metrics, health.clone(), secrets)).await?;
+    tokio::spawn(disk::watch(process.data_dir.clone(), process.min_free_bytes, engine.clone()));
+    let starter = start::Starter::new(process, spending, engine.clone(), sides, chains, health.clone());
+    for chain in configured {
+        tokio::spawn(starter.clone().start(chain));
+    }
+    health.started();
+    tracing::info!(dir = %process.data_dir.display(), "running");
+
+    let reason = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+        ended = service.ended() => {
+            health.log(LogStatus::Failed { reason: "the engine ended".to_owned() });
+            return Ok(ended?);
+        }
+    };
+    health.stopping();
+    engine.stop(reason).await;
+    service.ended().await?;
+    // A socket that nobody listens on would look like an engine that hangs.
+    let _ = std::fs::remove_file(socket(&process.data_dir));
+    tracing::info!("ended in order");
+    Ok(())
+}
+
+/// Opens the log, or makes one.
+fn open(process: &ProcessConfig) -> Result<Arc<Log<RocksStore>>, RunError> {
+    let dir = &process.data_dir;
+    let (store, report) = prooflog_store::open(dir, OpenOptions::or_create(LogId(salt::random()?)))?;
+    for note in &report.notes {
+        tracing::warn!("{note}");
+    }
+    tracing::info!(position = report.head.position.0, created = report.created, "the log is open");
+    Ok(Arc::new(Log::open(store)?))
+}
+
+/// The quickest pace that any rollup asks for: standing questions share their L1's head.
+fn pacing(chains: &[ChainConfig]) -> Pacing {
+    let seconds = chains.iter().map(|chain| chain.poll_interval.as_secs().max(1)).min();
+    let default = Pacing::default();
+    match seconds {
+        Some(seconds) => Pacing {
+            reads: seconds,
+            polls: seconds,
+            slow_polls: default.slow_polls.min(seconds.saturating_mul(25)),
+            validation: default.validation.min(seconds.saturating_mul(5)),
+            ..default
+        },
+        None => default,
+    }
+}
+
+fn now() -> Micros {
+    // A clock before 1970 is the same to the rules as one that stands there: far behind the log.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn observers(engine: &Handle, metrics: Metrics, health: Health, secrets: Secrets) -> Observers {
+    let engine = engine.clone();
+    let look = look(move || {
+        let engine = engine.clone();
+        async move { engine.look().await.ok().map(|view| Arc::new(view.state)) }
+    });
+    Observers { metrics, health, look, secrets }
+}
+
+async fn listen(process: &ProcessConfig, api: Api, observers: Observers) -> Result<(), RunError> {
+    let path = socket(&process.data_dir);
+    let refused = |address: String, flag| move |source| RunError::Listen { address, flag, source };
+    serve_socket(&path, api.clone()).map_err(refused(path.display().to_string(), "data-dir"))?;
+    if let Some(address) = process.metrics.socket() {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(refused(address.to_string(), "metrics.port"))?;
+        tracing::info!(%address, "metrics and health");
+        tokio::spawn(prooflog_observe::serve(listener, observers, Limits::default()));
+    }
+    if let Some(address) = process.rpc.socket().filter(|_| process.rpc_admin) {
+        let users = prooflog_access::Credentials::load(&process.data_dir.join("users.toml"))?;
+        let verify = Arc::new(move |header: &str| users.verify_basic(header));
+        let bound = serve_port(address, api, verify).await;
+        let bound = bound.map_err(refused(address.to_string(), "rpc.port"))?;
+        tracing::info!(address = %bound, "operators");
+    }
+    Ok(())
+}

@@ -16,4 +16,4 @@ mod watcher;
 pub use handle::{Answered, CommandError, Handle, View};
 pub use outside::{Answer, Outside, Reply};
 pub use service::{Options, Service, ServiceError};
-pub use watcher::Watcher;
+pub use watcher::{Decided, Watcher};

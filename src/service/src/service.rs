@@ -13,7 +13,7 @@ use prooflog_core::{Effect, EffectKey, Outcome, Pacing};
 use prooflog_engine::{Fed, Origin, Ring, RingError};
 use prooflog_events::event::EngineStarted;
 use prooflog_events::ids::{Hash32, Micros, Position};
-use prooflog_events::input::{EngineClosing, Input, TimerDue};
+use prooflog_events::input::{EngineClosing, EngineOpened, Input, TimerDue};
 use prooflog_events::port::Sequence;
 use prooflog_log::{AppendError, CausedBy, Log};
 use prooflog_replay::{Cadence, Snapshots};
@@ -25,7 +25,7 @@ use crate::durability::{Durability, Heard};
 use crate::handle::{Answered, CommandError, Handle, View};
 use crate::inbox::Message;
 use crate::outside::{Outside, Reply};
-use crate::watcher::Watcher;
+use crate::watcher::{Decided, Watcher};
 
 /// Messages that may wait before the loop.
 const INBOX: usize = 4_096;
@@ -94,6 +94,7 @@ impl Service {
         let timer =
             runtime::Builder::new_current_thread().enable_time().build().map_err(ServiceError::Thread)?;
         let now = (options.clock)();
+        let opened = Input::from(EngineOpened { started: options.started.clone() });
         let position = log.head().position;
         let (ring, fed) = Ring::open(Arc::clone(&log), options.pacing, now, options.started.clone())?;
         let mut looped = Loop {
@@ -111,7 +112,7 @@ impl Service {
             clock: options.clock,
             grace: options.grace,
         };
-        looped.account(fed, Waiting::Nobody, Instant::now());
+        looped.account(&opened, fed, Waiting::Nobody, Instant::now());
         let thread = thread::Builder::new().name("engine".to_owned());
         thread
             .spawn(move || {
@@ -147,6 +148,7 @@ enum Waiting {
 /// A batch on its way to the disk.
 struct Unheard {
     batch: u64,
+    position: Position,
     decided: Instant,
     forget: Vec<Hash32>,
     answer: Option<(Answered, oneshot::Sender<Result<Answered, CommandError>>)>,
@@ -276,13 +278,14 @@ impl<S: Sequence, O: Outside, W: Watcher> Loop<S, O, W> {
             Ok(fed) => {
                 let mut news = !fed.events.is_empty();
                 let mut more = fed.more;
-                self.account(fed, waiting, begun);
+                self.account(input, fed, waiting, begun);
+                let go_on = Input::from(TimerDue {});
                 while more {
                     let begun = Instant::now();
-                    let fed = self.ring.feed((self.clock)(), &TimerDue {}.into(), Origin::default())?;
+                    let fed = self.ring.feed((self.clock)(), &go_on, Origin::default())?;
                     more = fed.more && !fed.events.is_empty();
                     news |= !fed.events.is_empty();
-                    self.account(fed, Waiting::Nobody, begun);
+                    self.account(&go_on, fed, Waiting::Nobody, begun);
                 }
                 Ok(news)
             }
@@ -298,9 +301,11 @@ impl<S: Sequence, O: Outside, W: Watcher> Loop<S, O, W> {
     }
 
     /// Remembers what a batch is to be followed by once it is durable.
-    fn account(&mut self, fed: Fed, waiting: Waiting, begun: Instant) {
+    fn account(&mut self, input: &Input, fed: Fed, waiting: Waiting, begun: Instant) {
+        let first = self.position.next();
         self.position = Position(self.position.0.saturating_add(fed.events.len() as u64));
-        self.watcher.decided(&fed.events, self.ring.state(), begun.elapsed());
+        let (state, took) = (self.ring.state(), begun.elapsed());
+        self.watcher.decided(&Decided { input, events: &fed.events, first, state, took });
         let answered = Answered {
             events: fed.events.iter().map(|event| event.event.event_type().name()).collect(),
             position: self.position,
@@ -314,6 +319,7 @@ impl<S: Sequence, O: Outside, W: Watcher> Loop<S, O, W> {
                 self.durability.expect(fed.batch, ticket);
                 self.unheard.push_back(Unheard {
                     batch: fed.batch,
+                    position: self.position,
                     decided: begun,
                     forget: fed.forget,
                     answer,
@@ -335,7 +341,7 @@ impl<S: Sequence, O: Outside, W: Watcher> Loop<S, O, W> {
         self.ring.durable(batch);
         while self.unheard.front().is_some_and(|first| first.batch <= batch) {
             let Some(durable) = self.unheard.pop_front() else { break };
-            self.watcher.durable(durable.decided.elapsed());
+            self.watcher.durable(durable.position, durable.decided.elapsed());
             for blob in durable.forget {
                 if let Err(error) = self.ring.log().prune_blob(blob) {
                     tracing::warn!(%error, "a pruned proof could not be removed yet");

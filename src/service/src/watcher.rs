@@ -6,19 +6,35 @@
 use std::time::Duration;
 
 use prooflog_core::{Effect, EffectKey, NewEvent, Outcome};
-use prooflog_events::ids::Micros;
+use prooflog_events::ids::{Micros, Position};
+use prooflog_events::input::Input;
 use prooflog_projections::State;
+
+/// A decision as it was made.
+#[derive(Debug)]
+pub struct Decided<'a> {
+    /// What was decided on.
+    pub input: &'a Input,
+    /// The events, none if nothing changed.
+    pub events: &'a [NewEvent],
+    /// Position that the first of them gets.
+    pub first: Position,
+    /// The state after them.
+    pub state: &'a State,
+    /// How long it took.
+    pub took: Duration,
+}
 
 /// Looks on.
 pub trait Watcher: Send + 'static {
-    /// An input was decided; `events` may be none.
-    fn decided(&mut self, events: &[NewEvent], state: &State, took: Duration) {
-        let _ = (events, state, took);
+    /// An input was decided.
+    fn decided(&mut self, decided: &Decided<'_>) {
+        let _ = decided;
     }
 
-    /// A batch became durable, so long after it was decided.
-    fn durable(&mut self, took: Duration) {
-        let _ = took;
+    /// A batch that ends at `position` became durable, so long after it was decided.
+    fn durable(&mut self, position: Position, took: Duration) {
+        let _ = (position, took);
     }
 
     /// A call begins.

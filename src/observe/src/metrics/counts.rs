@@ -142,7 +142,7 @@ impl Counts {
                 let kind = words::unit_kind(unit.kind);
                 histograms.observe(&Key::new(&own::PROOF_SECONDS, chain, &[kind]), e.seconds as f64);
                 match e.cost {
-                    Some(cost) => self.sheet.add(Key::new(&own::PROOF_COST, chain, &[]), cost as f64),
+                    Some(cost) => self.sheet.add(Key::new(&own::PROOF_COST, chain, &[]), cost.0 as f64),
                     None => self.count(&own::PROOFS_UNPRICED, chain, &[]),
                 }
             }

@@ -1,0 +1,55 @@
+//! `config`: what holds, and where it came from; secrets masked.
+#![expect(clippy::print_stderr, reason = "what an operator should know stands beside the data")]
+
+use clap::ArgMatches;
+use prooflog_config::{Loaded, Sources, load};
+use serde_json::json;
+
+use super::exit::CliError;
+use super::output::{self, Form, json_line, table};
+use crate::run::salt_of;
+
+/// Reads the configuration that a command line, the environment and the files make.
+pub(crate) fn read(matches: &ArgMatches) -> Result<Loaded, CliError> {
+    let sources = Sources::read(matches, std::env::vars_os())?;
+    // Digests of addresses are salted by the data directory, whose place is part of the configuration.
+    let unsalted = load(&sources, prooflog_net::Salt::default())?;
+    let salt = salt_of(&unsalted.process.data_dir);
+    Ok(load(&sources, salt)?)
+}
+
+/// Tells what an operator should know of the configuration, on standard error.
+pub(crate) fn report(loaded: &Loaded) {
+    for note in &loaded.report {
+        eprintln!("{note}");
+    }
+    for problem in loaded.chains.iter().filter_map(|chain| chain.as_ref().err()) {
+        eprintln!("{problem}");
+    }
+}
+
+/// Shows every value in force.
+pub(crate) fn run(matches: &ArgMatches, form: Form) -> Result<(), CliError> {
+    let loaded = read(matches)?;
+    report(&loaded);
+    output::print(|out| match form {
+        Form::Json => loaded.effective.iter().try_for_each(|value| {
+            let origin = value.origin.to_string();
+            json_line(
+                out,
+                &json!({ "chain": value.chain, "key": value.key, "value": value.value, "origin": origin }),
+            )
+        }),
+        Form::Text => {
+            let rows: Vec<Vec<String>> = loaded
+                .effective
+                .iter()
+                .map(|value| {
+                    let chain = value.chain.map(|chain| chain.to_string()).unwrap_or_default();
+                    vec![chain, value.key.to_owned(), value.value.clone(), value.origin.to_string()]
+                })
+                .collect();
+            table(out, &["CHAIN", "KEY", "VALUE", "FROM"], &rows)
+        }
+    })
+}

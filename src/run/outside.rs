@@ -1,0 +1,253 @@
+//! Effects to calls, calls to answers: the one place where the engine meets its adapters.
+//!
+//! Every effect finds the side of its rollup or account and is handed to the adapter that answers it. Proofs and signed
+//! bytes are stored before the answer that names them; large ones beside the writer, so that no decision waits for them.
+//! Nothing is decided here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prooflog_core::{Effect, ProofRequest};
+use prooflog_events::ids::{Hash32, L1Number};
+use prooflog_events::input::{Input, WitnessAnswered};
+use prooflog_events::limits::BLOB_INLINE_BYTES_MAX;
+use prooflog_events::port::Blob;
+use prooflog_events::values::BlobRef;
+use prooflog_l1::{BroadcastTx, QuoteTx, ReadContract, ReadSigner, SignTx, Terms};
+use prooflog_log::Log;
+use prooflog_observe::{About, CallFailure, EffectKind, Metrics};
+use prooflog_prover::{LostRule, Poll, ProofSource, Received, SourceError};
+use prooflog_service::{Answer, Outside, Reply};
+use prooflog_store::RocksStore;
+
+use super::sides::{Side, Sides};
+
+/// Between two tries to learn where the L1 stands when a proof was requested.
+const L1_HEAD_PAUSE: Duration = Duration::from_secs(2);
+
+/// The outside of all rollups.
+pub(crate) struct Adapters {
+    sides: Sides,
+    blobs: Blobs,
+    metrics: Metrics,
+}
+
+/// The bytes that events name.
+#[derive(Clone)]
+struct Blobs(Arc<Log<RocksStore>>);
+
+/// Why a call brought no answer.
+struct Failed {
+    kind: CallFailure,
+    text: String,
+}
+
+impl Failed {
+    fn other(error: impl std::fmt::Display) -> Self {
+        Self { kind: CallFailure::Other, text: error.to_string() }
+    }
+}
+
+impl Blobs {
+    /// The bytes of a blob; read beside the tasks of other calls.
+    async fn read(&self, blob: BlobRef) -> Result<Vec<u8>, Failed> {
+        let log = Arc::clone(&self.0);
+        let read = tokio::task::spawn_blocking(move || read(&log, blob)).await;
+        read.unwrap_or_else(|error| Err(error.to_string())).map_err(Failed::other)
+    }
+
+    /// Stores bytes for an answer: small ones go with the batch, large ones at once.
+    async fn keep(&self, bytes: Vec<u8>, answer: &mut Answer) -> Result<(), Failed> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if bytes.len() <= BLOB_INLINE_BYTES_MAX {
+            let hash = prooflog_events::envelope::blob_hash(&bytes);
+            answer.blobs.push(Blob { hash, bytes });
+            return Ok(());
+        }
+        let log = Arc::clone(&self.0);
+        let put = tokio::task::spawn_blocking(move || log.put_blob(bytes)).await;
+        let hash: Hash32 = put.map_err(Failed::other)?.map_err(Failed::other)?;
+        answer.stored.push(hash);
+        Ok(())
+    }
+}
+
+fn read(log: &Log<RocksStore>, blob: BlobRef) -> Result<Vec<u8>, String> {
+    if blob.is_empty() {
+        return Ok(Vec::new());
+    }
+    match log.reader().blob(blob.sha256) {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(format!("the bytes of {} are not in the log any more", blob.sha256)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+impl ProofSource for Blobs {
+    async fn read(&self, blob: BlobRef) -> Result<Vec<u8>, SourceError> {
+        Self::read(self, blob).await.map_err(|failed| SourceError(failed.text))
+    }
+}
+
+impl Outside for Adapters {
+    async fn perform(&self, effect: Effect) -> Reply {
+        let (kind, about) = (kind_of(&effect), about(&effect));
+        let flight = self.metrics.effect(kind, about);
+        match self.call(effect).await {
+            Ok(answer) => {
+                flight.done();
+                Reply::Answer(Box::new(answer))
+            }
+            Err(failed) => {
+                tracing::warn!(call = ?kind, ?about, error = %failed.text, "no answer");
+                flight.failed(failed.kind);
+                Reply::Failed(failed.text)
+            }
+        }
+    }
+}
+
+impl Adapters {
+    pub(crate) const fn new(sides: Sides, log: Arc<Log<RocksStore>>, metrics: Metrics) -> Self {
+        Self { sides, blobs: Blobs(log), metrics }
+    }
+
+    async fn call(&self, effect: Effect) -> Result<Answer, Failed> {
+        match effect {
+            Effect::ReadNode { chain } => {
+                let side = self.sides.of(chain).await;
+                Ok(plain(side.node.heads(chain).await.map_err(Failed::other)?))
+            }
+            Effect::ReadBlocks { chain, range } => {
+                let side = self.sides.of(chain).await;
+                match &side.l2 {
+                    Some(l2) => Ok(plain(l2.blocks(chain, range).await.map_err(Failed::other)?)),
+                    None => Err(Failed::other("cutting spans by gas needs an L2 node: set l2-rpc")),
+                }
+            }
+            Effect::ReadOutput { chain, block } => {
+                let side = self.sides.of(chain).await;
+                Ok(plain(side.node.output(chain, block).await.map_err(Failed::other)?))
+            }
+            Effect::ReadContract { chain, oracle, confirmations, checkpoints, canonical, since } => {
+                let side = self.sides.of(chain).await;
+                let since = (since.hash != Hash32::ZERO).then_some(since.number);
+                let terms = terms(&side);
+                let ask =
+                    ReadContract { chain, oracle, confirmations, checkpoints, canonical, since, terms };
+                Ok(plain(side.l1.read_contract(&ask).await.map_err(Failed::other)?))
+            }
+            Effect::ReadSigner { signer, confirmations, txs } => {
+                let side = self.sides.on_l1(signer).await;
+                let ask = ReadSigner { signer, confirmations, txs };
+                Ok(plain(side.l1.read_signer(&ask).await.map_err(Failed::other)?))
+            }
+            Effect::ValidateServer { chain, oracle, .. } => {
+                let side = self.sides.of(chain).await;
+                Ok(plain(side.prover.validate(chain, oracle).await.map_err(Failed::other)?))
+            }
+            Effect::RequestProof(request) => self.request(request).await,
+            Effect::PollProof { unit, attempt, proof_id, .. } => {
+                let side = self.sides.of(unit.chain).await;
+                let policy = side.config.policy(side.sender);
+                let lost = LostRule { after: policy.lost_after, grace_secs: policy.lost_grace_secs };
+                let poll = Poll { unit, attempt, proof_id, mode: policy.mode, lost };
+                let received = side.prover.poll(poll).await.map_err(Failed::other)?;
+                self.received(received).await
+            }
+            Effect::QuoteTx { signer, purpose, body } => {
+                let side = self.sides.on_l1(signer).await;
+                let proof = self.proof(&body).await?;
+                let ask = QuoteTx { signer, purpose, body };
+                Ok(plain(side.l1.quote_tx(&ask, proof.as_deref()).await.map_err(Failed::other)?))
+            }
+            Effect::SignTx { slot, version, purpose, body, call, fees, gas_limit } => {
+                let side = self.sides.of_signer(slot.signer).await;
+                let signer = side.signer.as_ref().ok_or_else(|| Failed::other("nobody signs here"))?;
+                let proof = self.proof(&body).await?;
+                let ask = SignTx { slot, version, purpose, body, call, fees, gas_limit };
+                let signed = side.l1.sign_tx(&ask, proof.as_deref(), signer).await.map_err(Failed::other)?;
+                let mut answer = plain(signed.record);
+                self.blobs.keep(signed.raw, &mut answer).await?;
+                Ok(answer)
+            }
+            Effect::BroadcastTx { slot, version, raw, hash } => {
+                let side = self.sides.on_l1(slot.signer).await;
+                let raw = self.blobs.read(raw).await?;
+                let ask = BroadcastTx { slot, version, raw, hash };
+                Ok(plain(side.l1.broadcast_tx(ask).await.map_err(Failed::other)?))
+            }
+        }
+    }
+
+    async fn request(&self, request: ProofRequest) -> Result<Answer, Failed> {
+        let side = self.sides.of(request.unit.chain).await;
+        let requested = side.prover.request(&request, &self.blobs).await;
+        // The answer is worth money by now: it waits for the L1's head as long as it takes.
+        let l1_seen = loop {
+            match side.l1.head().await {
+                Ok(head) => break head.block.number,
+                Err(error) => tracing::warn!(unit = %request.unit, %error, "an answer of the prover waits for L1"),
+            }
+            tokio::time::sleep(L1_HEAD_PAUSE).await;
+        };
+        self.received(requested.into_received(&request, l1_seen)).await
+    }
+
+    /// Stores what came with an answer.
+    async fn received(&self, received: Received) -> Result<Answer, Failed> {
+        let mut answer = plain(received.input);
+        if let Some(proof) = received.proof {
+            self.blobs.keep(proof, &mut answer).await?;
+        }
+        Ok(answer)
+    }
+
+    async fn proof(&self, body: &prooflog_core::TxBody) -> Result<Option<Vec<u8>>, Failed> {
+        match body.output.as_ref().and_then(|output| output.proof) {
+            Some(blob) => self.blobs.read(blob).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+fn plain(input: impl Into<Input>) -> Answer {
+    Answer { input: input.into(), blobs: Vec::new(), stored: Vec::new() }
+}
+
+fn terms(side: &Side) -> Terms {
+    let policy = side.config.policy(side.sender);
+    Terms { sender: side.sender, config_name: policy.config_name, factory: side.config.factory }
+}
+
+const fn kind_of(effect: &Effect) -> EffectKind {
+    match effect {
+        Effect::ReadNode { .. } => EffectKind::ReadNode,
+        Effect::ReadBlocks { .. } => EffectKind::ReadBlocks,
+        Effect::ReadOutput { .. } => EffectKind::ReadOutput,
+        Effect::ReadContract { .. } => EffectKind::ReadContract,
+        Effect::ReadSigner { .. } => EffectKind::ReadSigner,
+        Effect::ValidateServer { .. } => EffectKind::ValidateServer,
+        Effect::RequestProof(_) => EffectKind::RequestProof,
+        Effect::PollProof { .. } => EffectKind::PollProof,
+        Effect::QuoteTx { .. } => EffectKind::QuoteTx,
+        Effect::SignTx { .. } => EffectKind::SignTx,
+        Effect::BroadcastTx { .. } => EffectKind::BroadcastTx,
+    }
+}
+
+const fn about(effect: &Effect) -> About {
+    match effect {
+        Effect::ReadNode { chain }
+        | Effect::ReadBlocks { chain, .. }
+        | Effect::ReadOutput { chain, .. }
+        | Effect::ReadContract { chain, .. }
+        | Effect::ValidateServer { chain, .. } => About::Chain(*chain),
+        Effect::RequestProof(request) => About::Chain(request.unit.chain),
+        Effect::PollProof { unit, .. } => About::Chain(unit.chain),
+        Effect::ReadSigner { signer, .. } | Effect::QuoteTx { signer, .. } => About::Signer(*signer),
+        Effect::SignTx { slot, .. } | Effect::BroadcastTx { slot, .. } => About::Signer(slot.signer),
+    }
+}
