@@ -1,14 +1,17 @@
 //! Every error of the command line and its exit code, in one table.
 //!
-//! 0 done, 1 a bug, 2 wrong usage, 3 something outside is not available, 4 the log is damaged or does not verify.
+//! 0 done, 1 a bug, 2 wrong usage or configuration, 3 something outside is not available, 4 the log is damaged or does
+//! not verify, 6 the doctor found something that must be mended.
 
 use std::process::ExitCode;
 
 use prooflog_config::ConfigErrors;
+use prooflog_engine::RingError;
 use prooflog_events::port::SequenceError;
 use prooflog_log::VerifyError;
 use prooflog_log::export::ExportError;
 use prooflog_replay::ReplayError;
+use prooflog_service::ServiceError;
 use prooflog_store::{ErrorKind, StoreError};
 
 use crate::api::ClientError;
@@ -57,6 +60,32 @@ pub(crate) enum CliError {
     Usage(String),
 }
 
+const BUG: u8 = 1;
+const USAGE: u8 = 2;
+const UNAVAILABLE: u8 = 3;
+const DAMAGED: u8 = 4;
+const FINDINGS: u8 = 6;
+
+const fn store_code(error: &StoreError) -> u8 {
+    match error.kind() {
+        ErrorKind::Usage => USAGE,
+        ErrorKind::Unavailable => UNAVAILABLE,
+        ErrorKind::Damaged => DAMAGED,
+    }
+}
+
+/// The engine's own errors: what the disk refuses is outside, what a rule got wrong is a bug.
+const fn run_code(error: &RunError) -> u8 {
+    match error {
+        RunError::Store(error) => store_code(error),
+        RunError::Sequence(SequenceError::Damaged { .. })
+        | RunError::Service(ServiceError::Ring(RingError::Replay(_))) => DAMAGED,
+        RunError::Service(ServiceError::Ring(RingError::Bug(_) | RingError::Refused(_)) | ServiceError::Died) => BUG,
+        RunError::Log(_) | RunError::Access(_) => USAGE,
+        RunError::Sequence(_) | RunError::Service(_) | RunError::Listen { .. } | RunError::Io { .. } => UNAVAILABLE,
+    }
+}
+
 impl CliError {
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
@@ -65,20 +94,15 @@ impl CliError {
 
     /// The exit code that scripts may rely on.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        const USAGE: u8 = 2;
-        const UNAVAILABLE: u8 = 3;
-        const DAMAGED: u8 = 4;
         ExitCode::from(match self {
-            Self::Store(error) => match error.kind() {
-                ErrorKind::Usage => USAGE,
-                ErrorKind::Unavailable => UNAVAILABLE,
-                ErrorKind::Damaged => DAMAGED,
-            },
+            Self::Store(error) => store_code(error),
             Self::Sequence(SequenceError::Damaged { .. }) | Self::Replay(_) | Self::Verify(_) => DAMAGED,
             Self::Export(ExportError::Line { .. } | ExportError::Record { .. }) => DAMAGED,
             Self::Engine(ClientError::Refused(_)) => USAGE,
             Self::Sequence(_) | Self::Export(_) | Self::Io { .. } | Self::Engine(_) => UNAVAILABLE,
-            Self::Usage(_) => USAGE,
+            Self::Run(error) => run_code(error),
+            Self::Findings(_) => FINDINGS,
+            Self::Config(_) | Self::Usage(_) => USAGE,
         })
     }
 }

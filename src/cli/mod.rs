@@ -6,6 +6,7 @@
 #![expect(clippy::print_stderr, reason = "a command for people")]
 
 mod config;
+mod diff;
 mod doctor;
 mod events;
 mod exit;
@@ -49,7 +50,8 @@ struct Common {
     /// Directory of the log.
     #[arg(long, env = "PROOFLOG_DATA_DIR", default_value = "./prooflog-data", global = true)]
     data_dir: PathBuf,
-    /// Look at an earlier moment: a position, or `head~N`. Ends with its batch, where a state is defined.
+    /// Look at an earlier moment: a position, `head~N`, a time (2026-11-23T17:00:00Z) or `90m ago`. Ends with its batch,
+    /// where a state is defined.
     #[arg(long, default_value = "head", global = true)]
     at: Moment,
     /// Answer in JSON.
@@ -95,6 +97,15 @@ enum Command {
     Timeline {
         /// The stream of the unit first planned (as `show` and `requests` print it), or of a rollup.
         correlation: String,
+    },
+    /// What changed between two moments, as facts.
+    #[command(after_help = "Example: prooflog diff '2h ago' head")]
+    Diff {
+        /// The earlier moment, as for --at.
+        from: Moment,
+        /// The later moment.
+        #[arg(default_value = "head")]
+        to: Moment,
     },
     /// Check every hash, position, revision and transition.
     Verify,
@@ -177,6 +188,10 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
         Command::Doctor => return doctor::run(&config::read(settings)?, form),
         Command::ProverCheck(check) => return doctor::prover_check(check, form),
         Command::Would => return operate::would(&common.data_dir, &arguments.way, form),
+        Command::Diff { from, to } => {
+            let (before, after) = (Source::open(&common.data_dir, *from)?, Source::open(&common.data_dir, *to)?);
+            return diff::run(&before, &after, form);
+        }
         Command::Events(selection) if selection.follows() => {
             return events::follow(&common.data_dir, selection, form);
         }

@@ -12,6 +12,7 @@ use prooflog_store::OpenOptions;
 use super::exit::CliError;
 use super::output::{self, Form, json_line};
 use super::source::{Moment, Source};
+use crate::run::Would;
 use crate::api::{
     BackupAnswer, BackupRequest, Client, ClientError, Command, CommandAnswer, CommandRequest, UnitName,
 };
@@ -220,4 +221,17 @@ pub(crate) struct Target {
     /// A directory that does not exist yet; on another disk if it is to survive this one.
     #[arg(long)]
     pub(crate) to: PathBuf,
+}
+
+/// Shows what an engine that only observes would do.
+pub(crate) fn would(dir: &Path, way: &Way, form: Form) -> Result<(), CliError> {
+    let engine = client(dir, way)?;
+    let found: Vec<Would> = blocking(async { Ok(engine.get("v1/would").await?) })?;
+    output::print(|out| match form {
+        Form::Json => found.iter().try_for_each(|would| json_line(out, would)),
+        Form::Text if found.is_empty() => writeln!(out, "nothing more would be done now"),
+        Form::Text => {
+            found.iter().try_for_each(|would| writeln!(out, "{}  {}  {}", would.stream, would.event, would.text))
+        }
+    })
 }

@@ -6,8 +6,9 @@
 
 use std::path::Path;
 use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use prooflog_events::ids::{LogId, Position};
+use prooflog_events::ids::{LogId, Micros, Position};
 use prooflog_events::port::{Head, SequenceRead};
 use prooflog_log::read::Reader;
 use prooflog_projections::State;
@@ -22,6 +23,10 @@ pub(crate) enum Moment {
     BeforeHead(u64),
     /// A position.
     At(Position),
+    /// What was recorded up to a time, itself included.
+    Time(Micros),
+    /// What was recorded up to so long before now.
+    Ago(Duration),
 }
 
 impl Moment {
@@ -33,7 +38,17 @@ impl FromStr for Moment {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("`{text}` is neither a position nor `head` nor `head~N`");
+        let wrong = || {
+            format!("`{text}` is no moment: a position, head, head~N, 2026-11-23T17:00:00Z, or '90m ago'")
+        };
+        if text.ends_with("ago") {
+            let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+            return Ok(Self::Ago(span.unsigned_abs()));
+        }
+        if text.contains('T') {
+            let time: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
+            return u64::try_from(time.as_microsecond()).map(|micros| Self::Time(Micros(micros))).map_err(|_| wrong());
+        }
         match text.strip_prefix("head") {
             Some("") => Ok(Self::BeforeHead(0)),
             Some(rest) => {
@@ -64,6 +79,12 @@ impl Source {
                 return Err(CliError::Usage(text));
             }
             Moment::At(position) => position,
+            Moment::Time(time) => recorded_by(&store, head, time)?,
+            Moment::Ago(span) => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let then = now.saturating_sub(span).as_micros();
+                recorded_by(&store, head, Micros(u64::try_from(then).unwrap_or(u64::MAX)))?
+            }
         };
         let mut source = Self { store, head, at: wanted };
         source.at = source.batch_end(wanted)?;
@@ -117,6 +138,22 @@ impl Source {
     }
 }
 
+/// The last position recorded at or before `time`. Recorded time never decreases, so halving finds it.
+fn recorded_by(store: &ReadOnlyStore, head: Head, time: Micros) -> Result<Position, CliError> {
+    let reader = Reader::at(store, head);
+    let (mut low, mut high) = (0, head.position.0);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        let record = reader.record(Position(middle))?;
+        let is_later = match &record {
+            Some(record) => record.envelope()?.recorded_at > time,
+            None => true,
+        };
+        if is_later { high = middle - 1 } else { low = middle }
+    }
+    Ok(Position(low))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,7 +163,9 @@ mod tests {
         assert_eq!("12".parse(), Ok(Moment::At(Position(12))));
         assert_eq!("head".parse(), Ok(Moment::BeforeHead(0)));
         assert_eq!("head~3".parse(), Ok(Moment::BeforeHead(3)));
-        for wrong in ["", "-1", "head~", "head~x", "heads", "1.5"] {
+        assert_eq!("1970-01-01T00:00:01Z".parse(), Ok(Moment::Time(Micros(1_000_000))));
+        assert_eq!("90m ago".parse(), Ok(Moment::Ago(Duration::from_secs(5_400))));
+        for wrong in ["", "-1", "head~", "head~x", "heads", "1.5", "ago", "x ago", "T", "1969-01-01T00:00:00Z"] {
             assert!(wrong.parse::<Moment>().is_err(), "{wrong}");
         }
     }

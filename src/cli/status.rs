@@ -52,7 +52,7 @@ impl ChainStatus {
 }
 
 /// Everything that holds work of a rollup back, in words.
-fn held_by(chain: &Chain) -> Vec<String> {
+pub(crate) fn held_by(chain: &Chain) -> Vec<String> {
     let mut reasons: Vec<String> = chain
         .hold
         .degraded

@@ -5,11 +5,13 @@
 //! the end is recorded, the log is closed.
 
 mod disk;
+mod doctor;
 mod error;
 mod outside;
 mod salt;
 mod secrets;
 mod sides;
+mod signers;
 mod start;
 mod watch;
 mod would;
@@ -34,10 +36,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api::{Api, ChainReport, Chains, serve_port, serve_socket, socket};
 
+pub(crate) use doctor::{Finding, Grade, check_prover, examine};
 pub(crate) use error::RunError;
 pub(crate) use salt::salt_of;
-pub(crate) use sides::Side;
-pub(crate) use start::{StartError, reach};
 pub(crate) use would::{Would, would};
 
 /// Whether money may be spent.
@@ -132,7 +133,8 @@ async fn serve(loaded: Loaded, spending: Spending, secrets: Secrets) -> Result<(
     };
     listen(process, api, observers(&engine, metrics, health.clone(), secrets)).await?;
     tokio::spawn(disk::watch(process.data_dir.clone(), process.min_free_bytes, engine.clone()));
-    let starter = start::Starter::new(process, spending, engine.clone(), sides, chains, health.clone());
+    let told = (chains, health.clone());
+    let starter = start::Starter::new(process, spending, engine.clone(), sides, told);
     for chain in configured {
         tokio::spawn(starter.clone().start(chain));
     }

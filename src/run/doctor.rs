@@ -1,0 +1,294 @@
+//! Everything that can be found out before money is spent, with what to do about it.
+//!
+//! Each check looks at one thing and says one thing. A check that could not be made is not a check that passed. Nothing
+//! is written, signed or requested.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prooflog_config::{ChainConfig, Loaded};
+use prooflog_events::ids::{Micros, Wei};
+use prooflog_events::values::Mode;
+use prooflog_l1::{Approval, OracleReport, Terms, VerifierKind};
+use prooflog_node::SafeDb;
+use serde::Serialize;
+
+use super::Spending;
+use super::sides::Side;
+use super::start::{L1s, limits, reach};
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Grade {
+    /// As it should be.
+    Good,
+    /// It works, and an operator should know.
+    Warning,
+    /// It must be mended before money is spent.
+    Bad,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    /// The rollup; the process without one.
+    pub(crate) chain: Option<String>,
+    /// What was looked at.
+    pub(crate) check: &'static str,
+    /// How it is.
+    pub(crate) grade: Grade,
+    /// What was found.
+    pub(crate) found: String,
+    /// What to do, where something is to be done.
+    pub(crate) mend: String,
+}
+
+/// Findings about one rollup, or about the process.
+struct Report {
+    chain: Option<String>,
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    fn add(&mut self, check: &'static str, grade: Grade, found: impl Into<String>, mend: &str) {
+        let (chain, found, mend) = (self.chain.clone(), found.into(), mend.to_owned());
+        self.findings.push(Finding { chain, check, grade, found, mend });
+    }
+
+    fn good(&mut self, check: &'static str, found: impl Into<String>) {
+        self.add(check, Grade::Good, found, "");
+    }
+}
+
+/// Looks at everything.
+pub(crate) async fn examine(loaded: &Loaded) -> Vec<Finding> {
+    let mut all = process(loaded).findings;
+    let l1s = L1s::default();
+    for chain in &loaded.chains {
+        match chain {
+            Ok(config) => {
+                let mut report = Report { chain: Some(config.name.clone()), findings: Vec::new() };
+                rollup(config, loaded, &l1s, &mut report).await;
+                all.extend(report.findings);
+            }
+            Err(problem) => {
+                let mut report = Report { chain: Some(problem.name.clone()), findings: Vec::new() };
+                report.add("configuration", Grade::Bad, problem.to_string(), "mend the settings named here");
+                all.extend(report.findings);
+            }
+        }
+    }
+    all
+}
+
+fn process(loaded: &Loaded) -> Report {
+    let mut report = Report { chain: None, findings: Vec::new() };
+    let (dir, minimum) = (&loaded.process.data_dir, loaded.process.min_free_bytes);
+    // A directory that is not there yet will be made beside its nearest ancestor.
+    let there = dir.ancestors().find(|dir| dir.is_dir()).unwrap_or_else(|| std::path::Path::new("."));
+    match prooflog_store::free_space(there) {
+        Ok(free) if free < minimum => {
+            let found = format!("{free} bytes free in {}, {minimum} are the least", dir.display());
+            report.add("disk", Grade::Bad, found, "make room, move --data-dir, or lower min-free-bytes");
+        }
+        Ok(free) => report.good("disk", format!("{free} bytes free in {}", dir.display())),
+        Err(error) => report.add("disk", Grade::Bad, error.to_string(), "check --data-dir and its permissions"),
+    }
+    report
+}
+
+async fn rollup(config: &ChainConfig, loaded: &Loaded, l1s: &L1s, report: &mut Report) {
+    let limits = limits(&loaded.process);
+    let side = match reach(config, limits, l1s, Spending::Observing).await {
+        Ok((side, _)) => side,
+        Err(error) => {
+            let mend = "nothing else of this rollup can be checked before this is mended";
+            return report.add("endpoints", Grade::Bad, error.to_string(), mend);
+        }
+    };
+    report.good("endpoints", format!("L1 {} and the rollup node of chain {} answer", side.l1.chain(), config.id));
+    clock(&side, report).await;
+    safe_db(&side, report).await;
+    balance(&side, report).await;
+    let policy = config.policy(side.sender);
+    let terms =
+        Terms { sender: side.sender, config_name: policy.config_name, factory: config.factory };
+    match side.l1.inspect(config.oracle, &terms).await {
+        Ok(oracle) => contract(&side, &oracle, policy.mode, report),
+        Err(error) => report.add("contract", Grade::Bad, error.to_string(), "check the oracle's address and L1"),
+    }
+    commitments(&side, report).await;
+    anchor(&side, &terms, report).await;
+}
+
+async fn clock(side: &Side, report: &mut Report) {
+    /// Seconds between our clock and the L1's newest block that are no sign of anything.
+    const APART_MAX: u64 = 120;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    let now = Micros(u64::try_from(now).unwrap_or(u64::MAX));
+    match side.l1.head().await {
+        Ok(head) => {
+            let apart = now.secs_since(head.time).max(head.time.secs_since(now));
+            if apart > APART_MAX {
+                let found = format!("{apart} s between this clock and the L1's newest block");
+                report.add("clock", Grade::Warning, found, "check NTP here, and whether the L1 node is in sync");
+            } else {
+                report.good("clock", format!("{apart} s from the L1's newest block"));
+            }
+        }
+        Err(error) => report.add("clock", Grade::Bad, error.to_string(), "check the L1 endpoints"),
+    }
+}
+
+async fn safe_db(side: &Side, report: &mut Report) {
+    let l1 = match side.node.heads(side.config.id).await {
+        Ok(heads) => heads.current_l1.number,
+        Err(error) => {
+            return report.add("rollup node", Grade::Bad, error.to_string(), "wait until it is in sync, or mend it");
+        }
+    };
+    match side.node.safe_db(l1).await {
+        SafeDb::On => report.good("SafeDB", "on"),
+        SafeDb::Off => {
+            let mend = "start the rollup node with SafeDB enabled: without it the server guesses L1 heads, and some \
+                        ranges can never be proven";
+            let grade = if side.config.safe_db_fallback { Grade::Warning } else { Grade::Bad };
+            report.add("SafeDB", grade, "off", mend);
+        }
+        SafeDb::Unknown(why) => {
+            report.add("SafeDB", Grade::Bad, why, "the question itself failed: mend the rollup node's endpoint");
+        }
+    }
+}
+
+async fn balance(side: &Side, report: &mut Report) {
+    let minimum = side.config.policy(side.sender).min_balance;
+    match side.l1.balance(side.sender).await {
+        Ok(balance) if balance < minimum => {
+            let found = format!("{} has {}, {} is the least", side.sender, ether(balance), ether(minimum));
+            let grade = if balance == Wei(0) { Grade::Bad } else { Grade::Warning };
+            report.add("balance", grade, found, "send it some ether on L1");
+        }
+        Ok(balance) => report.good("balance", format!("{} has {}", side.sender, ether(balance))),
+        Err(error) => report.add("balance", Grade::Bad, error.to_string(), "check the L1 endpoints"),
+    }
+}
+
+fn contract(side: &Side, oracle: &OracleReport, mode: Mode, report: &mut Report) {
+    let interface = &oracle.interface;
+    report.good("contract", format!("version {}, generation {:?}", interface.version, interface.generation));
+    match (&oracle.verifier_kind, mode) {
+        (VerifierKind::Missing, _) => {
+            let mend = "the contract's owner must set a verifier";
+            report.add("verifier", Grade::Bad, format!("no code at {}", oracle.verifier), mend);
+        }
+        (VerifierKind::Mock, Mode::Real) => {
+            let mend = "real proofs would be bought for a contract that does not check them: set mock, or the verifier";
+            report.add("verifier", Grade::Bad, "the mock verifier, in real mode", mend);
+        }
+        (VerifierKind::Real(_), Mode::Mock) => {
+            let mend = "an empty proof will be refused: unset mock, or deploy the mock verifier";
+            report.add("verifier", Grade::Bad, "a real verifier, in mock mode", mend);
+        }
+        _ => report.good("verifier", format!("{} fits the mode", oracle.verifier)),
+    }
+    match &oracle.approval {
+        Approval::No { fallback_in } => {
+            let wait = fallback_in.map(|secs| format!("; anyone may in {secs} s")).unwrap_or_default();
+            let found = format!("{} may not submit{wait}", side.sender);
+            report.add("approval", Grade::Bad, found, "the contract's owner must approve this account");
+        }
+        allowed => report.good("approval", format!("{} may submit ({allowed:?})", side.sender)),
+    }
+    if oracle.optimistic {
+        let mend = "nothing is proven or submitted in this mode unless optimistic = submit";
+        report.add("mode", Grade::Warning, "the contract is in optimistic mode", mend);
+    }
+    if let Some(other) = oracle.factory_mismatch {
+        let found = format!("the oracle names factory {:?}, the configuration {other}", oracle.factory);
+        report.add("factory", Grade::Warning, found, "correct the configured address; the oracle's own is used");
+    }
+    if oracle.keys.0.0 == [0; 32] {
+        let found = "the contract has no commitments under the configured name";
+        report.add("commitments", Grade::Bad, found, "check the config name, or have the owner add it");
+    }
+}
+
+async fn commitments(side: &Side, report: &mut Report) {
+    match side.prover.validate(side.config.id, side.config.oracle).await {
+        Ok(valid) if valid.rollup_config_ok && valid.agg_vkey_ok && valid.range_vkey_ok => {
+            report.good("prover", "it proves what the contract accepts");
+        }
+        Ok(valid) => {
+            let differs: Vec<&str> = [
+                (valid.rollup_config_ok, "rollup config hash"),
+                (valid.agg_vkey_ok, "aggregation key"),
+                (valid.range_vkey_ok, "range key commitment"),
+            ]
+            .into_iter()
+            .filter(|(ok, _)| !ok)
+            .map(|(_, what)| what)
+            .collect();
+            let found = format!("it proves something else: {} differ", differs.join(", "));
+            report.add("prover", Grade::Bad, found, "run the server of this rollup's release, or update the contract");
+        }
+        Err(error) => {
+            report.add("prover", Grade::Bad, error.to_string(), "start the prover's server, or correct its address");
+        }
+    }
+}
+
+/// Whether our rollup nodes and the contract agree where the next aggregate starts.
+async fn anchor(side: &Side, terms: &Terms, report: &mut Report) {
+    let ask = prooflog_l1::ReadContract {
+        chain: side.config.id,
+        oracle: side.config.oracle,
+        confirmations: 0,
+        checkpoints: Vec::new(),
+        canonical: Vec::new(),
+        since: None,
+        terms: *terms,
+    };
+    let latest = match side.l1.read_contract(&ask).await {
+        Ok(read) => read.latest,
+        Err(error) => return report.add("agreement", Grade::Bad, error.to_string(), "mend what is named here"),
+    };
+    let Some(latest) = latest else {
+        let mend = "the contract must be given its first output before anything can be proven";
+        return report.add("agreement", Grade::Bad, "the contract has no output", mend);
+    };
+    match side.node.output(side.config.id, latest.block).await {
+        Ok(read) => {
+            let differs = read.nodes.iter().filter(|node| node.root.is_some_and(|root| root != latest.root)).count();
+            let silent = read.nodes.iter().filter(|node| node.root.is_none()).count();
+            if differs > 0 {
+                let found = format!("{differs} rollup nodes have another output root at block {}", latest.block);
+                report.add("agreement", Grade::Bad, found, "nothing is bought until they agree: check both sides");
+            } else if silent > 0 {
+                let found = format!("{silent} rollup nodes do not tell the output root at block {}", latest.block);
+                report.add("agreement", Grade::Warning, found, "they may be pruned or behind");
+            } else {
+                report.good("agreement", format!("the roots at block {} are the same", latest.block));
+            }
+        }
+        Err(error) => report.add("agreement", Grade::Bad, error.to_string(), "the rollup node must know that block"),
+    }
+}
+
+/// An amount as a person reads it.
+fn ether(wei: Wei) -> String {
+    const ETHER: u128 = 1_000_000_000_000_000_000;
+    let (whole, rest) = (wei.0 / ETHER, wei.0 % ETHER / (ETHER / 10_000));
+    format!("{whole}.{rest:04} ether")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_shown_in_ether() {
+        assert_eq!(ether(Wei(1_234_567_000_000_000_000)), "1.2345 ether");
+        assert_eq!(ether(Wei(0)), "0.0000 ether");
+    }
+}

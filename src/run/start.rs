@@ -1,0 +1,242 @@
+//! Each rollup's start: reach everything it needs, see that it is what the configuration says, tell the engine.
+//!
+//! What may mend itself (nobody answers yet) is tried again and named while it is waited for; what cannot (another chain
+//! id, no code at the oracle's address, another key) stops this rollup with its reason, and no other.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prooflog_config::{ChainConfig, ProcessConfig, SignerConfig};
+use prooflog_events::event::ChainRegistered;
+use prooflog_events::ids::{Address, Hash32, L1ChainId};
+use prooflog_events::input::ChainConfigured;
+use prooflog_l1::{L1, L1Error, Settings};
+use prooflog_net::{Endpoint, Limits};
+use prooflog_node::{L2Node, NodeError, RollupConfig, RollupNode};
+use prooflog_observe::{ChainStatus, Health};
+use prooflog_prover::{Prover, ProverConfig};
+use prooflog_service::{CommandError, Handle};
+use prooflog_signer::{Signer, SignerError};
+
+use super::Spending;
+use super::sides::{Side, Sides};
+use crate::api::{ChainReport, Chains};
+
+/// Pauses between tries, in seconds: the first, and the longest.
+const PAUSE: (u64, u64) = (1, 30);
+
+/// Why a rollup is not started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// It may come by itself.
+    #[error("{0}")]
+    NotYet(String),
+    /// Somebody must change something.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+impl From<L1Error> for StartError {
+    fn from(error: L1Error) -> Self {
+        match error {
+            L1Error::WrongChain { .. } => Self::Wrong(error.to_string()),
+            _ => Self::NotYet(error.to_string()),
+        }
+    }
+}
+
+impl From<NodeError> for StartError {
+    fn from(error: NodeError) -> Self {
+        Self::NotYet(error.to_string())
+    }
+}
+
+impl From<SignerError> for StartError {
+    fn from(error: SignerError) -> Self {
+        if error.is_transient() { Self::NotYet(error.to_string()) } else { Self::Wrong(error.to_string()) }
+    }
+}
+
+/// The L1s of a process: rollups with the same endpoints share their head and their connections.
+#[derive(Clone, Default)]
+pub(crate) struct L1s(Arc<Mutex<HashMap<(L1ChainId, Vec<String>), L1>>>);
+
+impl L1s {
+    fn get(&self, chain: L1ChainId, endpoints: &[Endpoint], limits: Limits) -> Result<L1, StartError> {
+        let urls: Vec<String> = endpoints.iter().map(|endpoint| endpoint.url().to_string()).collect();
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(l1) = known.get(&(chain, urls.clone())) {
+            return Ok(l1.clone());
+        }
+        let settings = Settings { limits, ..Settings::default() };
+        let l1 = L1::new(chain, endpoints.to_vec(), settings)
+            .map_err(|error| StartError::Wrong(error.to_string()))?;
+        known.insert((chain, urls), l1.clone());
+        Ok(l1)
+    }
+}
+
+/// Starts rollups.
+#[derive(Clone)]
+pub(crate) struct Starter {
+    limits: Limits,
+    spending: Spending,
+    engine: Handle,
+    sides: Sides,
+    chains: Chains,
+    health: Health,
+    l1s: L1s,
+}
+
+impl Starter {
+    pub(crate) fn new(
+        process: &ProcessConfig,
+        spending: Spending,
+        engine: Handle,
+        sides: Sides,
+        (chains, health): (Chains, Health),
+    ) -> Self {
+        Self { limits: limits(process), spending, engine, sides, chains, health, l1s: L1s::default() }
+    }
+
+    /// Starts a rollup, however long it takes; ends when it runs or cannot.
+    pub(crate) async fn start(self, config: ChainConfig) {
+        let mut pause = PAUSE.0;
+        loop {
+            match self.once(&config).await {
+                Ok(()) => {
+                    tracing::info!(chain = %config.id, name = %config.name, "the rollup runs");
+                    return self.tell(&config, ChainStatus::Running, None);
+                }
+                Err(StartError::Wrong(reason)) => {
+                    tracing::error!(chain = %config.id, name = %config.name, %reason, "the rollup is stopped");
+                    let status = ChainStatus::Stopped { reason: reason.clone() };
+                    return self.tell(&config, status, Some(reason));
+                }
+                Err(StartError::NotYet(reason)) => {
+                    tracing::warn!(chain = %config.id, name = %config.name, %reason, "the rollup waits to start");
+                    let status = ChainStatus::Starting { waits_for: reason.clone() };
+                    self.tell(&config, status, Some(reason));
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+            pause = pause.saturating_mul(2).min(PAUSE.1);
+        }
+    }
+
+    fn tell(&self, config: &ChainConfig, status: ChainStatus, reason: Option<String>) {
+        let runs = status == ChainStatus::Running;
+        self.health.chain(config.id, status);
+        self.chains.tell(config.id, ChainReport { name: config.name.clone(), runs, reason });
+    }
+
+    async fn once(&self, config: &ChainConfig) -> Result<(), StartError> {
+        let limits = Limits { call: config.network_timeout, ..self.limits };
+        let (side, registration) = reach(config, limits, &self.l1s, self.spending).await?;
+        let mut policy = config.policy(side.sender);
+        policy.observe = self.spending == Spending::Observing;
+        let configured = ChainConfigured { chain: config.id, registration, policy };
+        match self.engine.seen(configured).await {
+            Ok(_) => {
+                self.sides.add(Arc::new(side));
+                Ok(())
+            }
+            Err(CommandError::Refused(refused)) => Err(StartError::Wrong(refused.to_string())),
+            Err(CommandError::Ending) => Err(StartError::NotYet("the engine is ending".to_owned())),
+        }
+    }
+}
+
+/// Limits of calls to nodes, as configured.
+pub(crate) fn limits(process: &ProcessConfig) -> Limits {
+    Limits {
+        connect: process.connect_timeout,
+        body: usize::try_from(process.max_answer_bytes).unwrap_or(usize::MAX),
+        ..Limits::default()
+    }
+}
+
+/// Reaches everything that a rollup needs and sees that it is what the configuration says.
+///
+/// # Errors
+/// What is not there yet, or wrong.
+pub(crate) async fn reach(
+    config: &ChainConfig,
+    limits: Limits,
+    l1s: &L1s,
+    spending: Spending,
+) -> Result<(Side, ChainRegistered), StartError> {
+    let set_up = |error: prooflog_net::HttpError| StartError::Wrong(error.to_string());
+    let node = RollupNode::new(config.rollup.clone(), limits).map_err(set_up)?;
+    let l2 = config.l2.clone().map(|endpoint| L2Node::new(endpoint, limits)).transpose().map_err(set_up)?;
+    let rollup = node.rollup_config().await?;
+    check_ids(config, &rollup)?;
+    let l1 = l1s.get(rollup.l1_chain_id, &config.l1, limits)?;
+    let identity = l1.identity().await?;
+    if l1.code_size(config.oracle).await? == 0 {
+        let text = format!("there is no contract at {} on L1 {}", config.oracle, rollup.l1_chain_id);
+        return Err(StartError::Wrong(format!("{text}: check the address of the output oracle")));
+    }
+    let (sender, signer) = signer(config, spending).await?;
+    let prover = Prover::new(ProverConfig {
+        endpoint: config.prover.endpoint.clone(),
+        status_timeout: config.prover.status_timeout,
+        max_proof_bytes: config.prover.max_proof_bytes,
+    });
+    let prover = prover.map_err(set_up)?;
+    let registration = ChainRegistered {
+        name: config.name.clone(),
+        l1: rollup.l1_chain_id,
+        oracle: config.oracle,
+        l1_genesis: identity.genesis,
+        l2_genesis: rollup.l2_genesis,
+    };
+    if config.wait_node_sync {
+        synced(&node, config, identity.head.block.number.0).await?;
+    }
+    Ok((Side { config: config.clone(), l1, node, l2, prover, sender, signer }, registration))
+}
+
+fn check_ids(config: &ChainConfig, rollup: &RollupConfig) -> Result<(), StartError> {
+    if rollup.l2_chain_id != config.id {
+        let text = format!("the rollup node serves chain {}, not {}", rollup.l2_chain_id, config.id);
+        return Err(StartError::Wrong(format!("{text}: check its address or the chain's id")));
+    }
+    match config.l1_chain_id {
+        Some(l1) if l1 != rollup.l1_chain_id => {
+            let text = format!("the rollup settles on L1 {}, not {l1}", rollup.l1_chain_id);
+            Err(StartError::Wrong(format!("{text}: check l1-chain-id")))
+        }
+        _ if rollup.l2_genesis == Hash32::ZERO => {
+            Err(StartError::NotYet("the rollup node does not tell its genesis".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The account that sends, and who signs for it.
+async fn signer(config: &ChainConfig, spending: Spending) -> Result<(Address, Option<Signer>), StartError> {
+    if let SignerConfig::Nobody(address) = config.signer {
+        return match spending {
+            Spending::Observing => Ok((address, None)),
+            Spending::Allowed => {
+                Err(StartError::Wrong("nobody signs: configure a signer, or run with --observe".to_owned()))
+            }
+        };
+    }
+    let signer = Signer::connect(super::signers::config_of(config)).await?;
+    Ok((signer.address(), (spending == Spending::Allowed).then_some(signer)))
+}
+
+/// That the rollup node has caught up with L1, as far as it must.
+async fn synced(node: &RollupNode, config: &ChainConfig, l1_head: u64) -> Result<(), StartError> {
+    /// L1 blocks that a node in sync may be behind.
+    const BEHIND_MAX: u64 = 64;
+    let heads = node.heads(config.id).await?;
+    let behind = l1_head.saturating_sub(heads.current_l1.number.0);
+    if behind <= BEHIND_MAX {
+        return Ok(());
+    }
+    Err(StartError::NotYet(format!("the rollup node is {behind} L1 blocks behind and catches up")))
+}
