@@ -65,10 +65,15 @@ pub(crate) async fn broadcast(l1: &Inner, ask: BroadcastTx) -> Result<TxSent, L1
             }
         };
         match outcome {
-            Some((BroadcastOutcome::Accepted, text)) => {
+            Some((BroadcastOutcome::Accepted, _)) => {
                 // The rest goes on by itself, each call within its own limit.
                 sends.detach_all();
-                return Ok(TxSent { slot, version, outcome: BroadcastOutcome::Accepted, text });
+                return Ok(TxSent {
+                    slot,
+                    version,
+                    outcome: BroadcastOutcome::Accepted,
+                    text: String::new(),
+                });
             }
             Some(found) if refusal.as_ref().is_none_or(|before| rank(found.0) < rank(before.0)) => {
                 refusal = Some(found);

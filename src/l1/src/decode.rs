@@ -48,6 +48,7 @@ const NODE_WORDS: &[(&str, RefusalClass)] = &[
     ("exceeds block gas limit", RefusalClass::OutOfGas),
     ("gas limit", RefusalClass::OutOfGas),
     ("invalid opcode", RefusalClass::Other),
+    ("evm error", RefusalClass::Other),
     ("stack underflow", RefusalClass::Other),
     ("vm execution error", RefusalClass::Other),
     ("execution reverted", RefusalClass::Other),

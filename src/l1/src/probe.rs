@@ -2,8 +2,7 @@
 //!
 //! Nothing in here is on the way of a decision. A crash in here loses an answer.
 
-use prooflog_events::ids::{Address, Hash32, L2Block, Wei};
-use prooflog_events::input::ContractRead;
+use prooflog_events::ids::{Address, ChainId, Hash32, L1Number, L2Block, Wei};
 use prooflog_events::values::{Generation, L1Head};
 
 use crate::abi::{Oracle, Third, Verifier};
@@ -74,7 +73,7 @@ pub struct OracleReport {
 }
 
 pub(crate) async fn identity(pin: &Pin) -> Result<Identity, L1Error> {
-    let first = pin.canonical(&[prooflog_events::ids::L1Number(0)]).await?;
+    let first = pin.canonical(&[L1Number(0)]).await?;
     let genesis = first.first().map(|block| block.hash);
     genesis
         .map(|genesis| Identity { genesis, head: pin.head() })
@@ -123,20 +122,7 @@ pub(crate) async fn oracle(
     terms: &Terms,
 ) -> Result<OracleReport, L1Error> {
     let interface = (*interface_at(l1, pin, to).await?).clone();
-    let read: ContractRead = crate::contract::read(
-        l1,
-        pin,
-        &ReadContract {
-            chain: prooflog_events::ids::ChainId(0),
-            oracle: to,
-            confirmations: 0,
-            checkpoints: Vec::new(),
-            canonical: Vec::new(),
-            since: None,
-            terms: *terms,
-        },
-    )
-    .await?;
+    let read = crate::contract::read(l1, pin, &at_head(to, terms)).await?;
     let at = pin.at();
     let mut reading = Reading::default();
     let owner = reading.call(at, to, &Oracle::ownerCall {});
@@ -147,20 +133,7 @@ pub(crate) async fn oracle(
     let next = reading.call(at, to, &Oracle::computeL2TimestampCall { block: uint(read.next_block.0) });
     let sender = reading.call(at, to, &Oracle::approvedProposersCall { proposer: evm(terms.sender) });
     let everyone = reading.call(at, to, &Oracle::approvedProposersCall { proposer: evm(Address::default()) });
-    let fallback = (interface.generation == Generation::V3).then(|| {
-        (
-            reading.call(at, to, &Third::fallbackTimeoutCall {}),
-            reading.call(at, to, &Third::lastProposalTimestampCall {}),
-        )
-    });
     let answers = reading.at(pin).await?;
-    let fallback = match fallback {
-        Some((timeout, last)) => Some((
-            small(answers.get(timeout)?, to, "fallbackTimeout()").unwrap_or(u64::MAX),
-            small(answers.get(last)?, to, "lastProposalTimestamp()")?,
-        )),
-        None => None,
-    };
     let values = read.values;
     let facts = Facts {
         generation: interface.generation,
@@ -168,7 +141,7 @@ pub(crate) async fn oracle(
         through_factory: values.factory.is_some(),
         sender: answers.get(sender)?,
         everyone: answers.get(everyone)?,
-        fallback,
+        fallback: if interface.generation == Generation::V3 { Some(fallback(pin, to).await?) } else { None },
         time: pin.header.time,
     };
     let mismatch =
@@ -189,11 +162,34 @@ pub(crate) async fn oracle(
             small(answers.get(start)?, to, "startingTimestamp()")?,
             small(answers.get(pace)?, to, "l2BlockTime()")?,
         ),
-        fallback,
+        fallback: facts.fallback,
         submission_interval: values.submission_interval,
         next_block: (read.next_block, small(answers.get(next)?, to, "computeL2Timestamp(uint256)")?),
         interface,
     })
+}
+
+/// The question for an oracle at the head and nothing else.
+const fn at_head(oracle: Address, terms: &Terms) -> ReadContract {
+    ReadContract {
+        chain: ChainId(0),
+        oracle,
+        confirmations: 0,
+        checkpoints: Vec::new(),
+        canonical: Vec::new(),
+        since: None,
+        terms: *terms,
+    }
+}
+
+/// Fallback timeout and time of the last proposal, in seconds.
+async fn fallback(pin: &Pin, to: Address) -> Result<(u64, u64), L1Error> {
+    let mut reading = Reading::default();
+    let timeout = reading.call(pin.at(), to, &Third::fallbackTimeoutCall {});
+    let last = reading.call(pin.at(), to, &Third::lastProposalTimestampCall {});
+    let answers = reading.at(pin).await?;
+    let timeout = small(answers.get(timeout)?, to, "fallbackTimeout()").unwrap_or(u64::MAX);
+    Ok((timeout, small(answers.get(last)?, to, "lastProposalTimestamp()")?))
 }
 
 pub(crate) async fn factory_bond(pin: &Pin, factory: Address) -> Result<Wei, L1Error> {

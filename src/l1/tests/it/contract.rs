@@ -227,6 +227,43 @@ async fn a_head_that_is_reorged_while_it_is_read_is_read_again() {
 }
 
 #[tokio::test]
+async fn what_is_known_of_a_chain_is_forgotten_with_it() {
+    let node = Node::new(World::new());
+    let l1 = one(&node).await;
+    let mut ask = contract();
+    ask.canonical = vec![L1Number(40), L1Number(96)];
+    l1.read_contract(&ask).await.unwrap();
+    node.with(|world| {
+        world.mine(1);
+        world.reorg(95);
+    });
+    let read = l1.read_contract(&ask).await.unwrap();
+    assert_eq!(read.canonical[1].hash, node.with(|world| world.hash(96)));
+    let asked = node.with(|world| world.times("eth_getBlockByNumber"));
+    node.with(|world| world.mine(1));
+    l1.read_contract(&ask).await.unwrap();
+    let again = node.with(|world| world.times("eth_getBlockByNumber")) - asked;
+    assert_eq!(again, 3, "the head, the block at depth, and the head again: 40 and 96 are known");
+}
+
+#[tokio::test]
+async fn a_node_that_serves_orphans_does_not_get_two_forks_into_one_read() {
+    let node = Node::new(World::new());
+    let settings = prooflog_l1::Settings { head_max_age: std::time::Duration::from_secs(3_600), ..fresh() };
+    let l1 = l1(&[node.serve().await], settings);
+    l1.read_contract(&contract()).await.unwrap();
+    node.with(|world| {
+        world.reorg(95);
+        world.serves_orphans = true;
+    });
+    let mut ask = contract();
+    ask.canonical = vec![L1Number(96)];
+    let read = l1.read_contract(&ask).await.unwrap();
+    let hash = |number| node.with(|world| world.hash(number));
+    assert_eq!((read.at.block.hash, read.canonical[0].hash), (hash(100), hash(96)));
+}
+
+#[tokio::test]
 async fn a_chain_that_never_stands_still_is_an_error_and_no_mix() {
     let node = Node::new(World::new());
     let l1 = one(&node).await;

@@ -63,6 +63,8 @@ pub(crate) struct World {
     pub(crate) refuse_send: Option<Refusal>,
     pub(crate) mock_verifier: bool,
     pub(crate) takes_hashes: bool,
+    /// Answers at blocks that were reorged away, as a node does that ignores `requireCanonical`.
+    pub(crate) serves_orphans: bool,
     pub(crate) takes_batches: bool,
     pub(crate) log_range: u64,
     /// How every method was called.
@@ -114,6 +116,7 @@ impl World {
             refuse_send: None,
             mock_verifier: false,
             takes_hashes: true,
+            serves_orphans: false,
             takes_batches: true,
             log_range: u64::MAX,
             asked: Vec::new(),
@@ -264,6 +267,7 @@ impl World {
                 }
                 (0..=visible)
                     .find(|number| json!(self.hash(*number)) == named["blockHash"])
+                    .or(self.serves_orphans.then_some(visible))
                     .map(|number| number as u64)
                     .ok_or_else(|| (-32000, "header for hash not found".into(), None))
             }
