@@ -8,7 +8,7 @@ mod places;
 mod secrets;
 mod words;
 
-pub(crate) use numbers::{Amount, Count, Percent, Port, Seconds, Size, Small, Span};
+pub(crate) use numbers::{Amount, Count, Id, Percent, Port, Seconds, Size, Small, Span};
 pub(crate) use places::{Account, Directory, File, Host, Url, Urls};
 pub use secrets::Header;
 pub(crate) use secrets::{Headers, Hex32, Hidden};

@@ -83,10 +83,10 @@ impl<V: Copy + PartialEq + Sync> Kind for Choice<V> {
 
     #[cfg(test)]
     fn samples(&self) -> [String; 2] {
-        let first = self.0.first().unwrap();
-        let other = self.0.iter().find(|(_, value)| *value != first.1).unwrap();
         // The first is often the default.
-        [other.0.to_owned(), first.0.to_owned()]
+        let first = self.0.first();
+        let other = self.0.iter().find(|(_, value)| first.is_some_and(|first| *value != first.1));
+        [other, first].map(|choice| choice.map_or("", |(word, _)| word).to_owned())
     }
 }
 

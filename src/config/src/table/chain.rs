@@ -6,7 +6,7 @@ use super::Program::{Go, GoCompose, OpProposer, Rust};
 use super::{At, Key, Older, keys};
 use crate::draft::ChainDraft;
 use crate::kinds::{
-    Account, Choice, ConfigName, Count, Label, Seconds, Size, Small, Span, Switch, Url, Urls,
+    Account, Choice, ConfigName, Count, Id, Label, Seconds, Size, Small, Span, Switch, Url, Urls,
 };
 
 /// Blocks that anyone could mean.
@@ -20,8 +20,8 @@ const OPTIMISTIC: &[(&str, OptimisticPolicy)] =
 const AFTER_DELETION: &[(&str, AfterDeletion)] =
     &[("hold", AfterDeletion::Hold), ("resubmit", AfterDeletion::Resubmit)];
 
-pub(super) static KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
-    "chain-id" Own Count { least: 1, most: u64::MAX, of: "a chain" }, |c| c.id,
+pub(super) const KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
+    "chain-id" Own Id, |c| c.id,
     "Chain id of the rollup (L2). In a `[[chain]]` it is written `id`. Required.", [];
     "chain-name" Own Label { right: "a name of letters, digits, `.`, `_` and `-`" }, |c| c.name,
     "Name in metrics and messages; the chain id where none is set. In a `[[chain]]` it is written `name`.", [];
@@ -30,7 +30,7 @@ pub(super) static KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
         Older::new("L1_RPC", &[(Go, ""), (Rust, "")]),
         Older::new("L1_ETH_RPC", &[(OpProposer, "")]),
     ];
-    "l1-chain-id" Shared Count { least: 0, most: u64::MAX, of: "a chain (0: whatever the L1 nodes say)" },
+    "l1-chain-id" Shared Id,
     |c| c.l1_chain_id,
     "Chain id that the L1 nodes must have. Two rollups may use one oracle address only on L1s that both name here.",
     [];

@@ -17,7 +17,7 @@ const FORMATS: &[(&str, LogFormat)] = &[
 const INTERFACES: &str =
     "The old default was all interfaces; here only this machine reaches it unless this is set.";
 
-pub(super) static KEYS: &[Key<ProcessConfig>] = keys! { ProcessConfig;
+pub(super) const KEYS: &[Key<ProcessConfig>] = keys! { ProcessConfig;
     "data-dir" Shared Directory, |p| p.data_dir,
     "Directory of the log. One process at a time holds it.", [];
     "min-free-space" Shared Size { least: 1 << 20, most: 1 << 50 }, |p| p.min_free_bytes,

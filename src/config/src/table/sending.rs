@@ -8,7 +8,7 @@ use crate::kinds::{Amount, Count, Percent, Seconds, Small};
 const GWEI: u128 = 1_000_000_000;
 const DAY: u64 = 86_400;
 
-pub(super) static KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
+pub(super) const KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
     "num-confirmations" Shared Count { least: 0, most: 200, of: "L1 blocks" }, |c| c.policy.confirmations,
     "L1 blocks under which a fact counts as confirmed. Above 200 a checkpoint would expire first.", [
         Older::new("NUM_CONFIRMATIONS", &[(Go, "10"), (OpProposer, "10")])

@@ -12,7 +12,7 @@ const fn text(right: &'static str) -> Text {
     Text { most: 512, right }
 }
 
-pub(super) static KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
+pub(super) const KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
     "private-key" Shared Hex32, |c| c.signer.private_key,
     "Private key of the sender. A file is safer.", [
         Older::new("PRIVATE_KEY", &[(Go, ""), (Rust, ""), (OpProposer, "")]),
