@@ -1,4 +1,7 @@
 //! From drafts to settings: what is missing, what contradicts itself, and what two chains cannot share.
+//!
+//! A key that could not be read was reported and does not count as missing. What two chains quarrel about stops both:
+//! nobody can say which of them is right, and a wrong guess costs money.
 
 use prooflog_events::ids::{Address, ChainId, L1ChainId};
 use prooflog_events::policy::{Policy, PolicyError};

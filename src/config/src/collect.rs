@@ -1,4 +1,7 @@
-//! From sources to items: every value with its key, its origin and its rank. What is no key is reported here.
+//! From sources to items: every value with its key, its origin and its rank.
+//!
+//! What is no key is reported here. A strange variable is left alone unless it has our prefix; an older name is taken
+//! for its key or named in a note, and its value goes nowhere else.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -13,7 +16,8 @@ use crate::table::{Older, PREFIX, Row, Scope, in_capitals, row, rows, variable};
 use crate::toml_file::{self, Entry};
 
 /// Variables of ours that configure nothing: they belong to building and testing.
-const OTHER_VARIABLES: [&str; 3] = ["PROOFLOG_CACHE", "PROOFLOG_TEST_DIR", "PROOFLOG_UPDATE_GOLDEN"];
+const OTHER_VARIABLES: [&str; 4] =
+    ["PROOFLOG_CACHE", "PROOFLOG_TEST_DIR", "PROOFLOG_UPDATE_DOCS", "PROOFLOG_UPDATE_GOLDEN"];
 
 /// Who wins: the higher one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,4 +1,6 @@
-//! The reference page and the table of older names, written from the table.
+//! The reference page and the table of older names, written from the table of keys.
+//!
+//! A test compares the pages in `docs` with what is written here.
 
 use std::fmt::Write;
 
@@ -7,7 +9,7 @@ use crate::kinds::{Exposure, Shape};
 use crate::older::RETIRED;
 use crate::problem::NoteKind;
 use crate::process::ProcessConfig;
-use crate::table::{Key, Older, Program, SUBJECTS, Sharing, process_keys, rows, variable};
+use crate::table::{Key, Older, SUBJECTS, Sharing, process_keys, rows, variable};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -118,7 +120,7 @@ fn entry<T: 'static>(page: &mut String, key: &Key<T>, target: &mut T) {
         "\n### `{}`\n\n{}{more}\n\n- {}; default: {default}\n- `{flag}`, `{}`\n",
         key.name,
         key.doc,
-        capital(&place.right()),
+        place.right(),
         variable(key.name)
     );
     if !names.is_empty() {
@@ -152,19 +154,20 @@ pub fn older_names() -> String {
     text
 }
 
+/// Each default with the programs that had it.
 fn defaults(older: &Older) -> String {
-    let known = older.defaults.iter().filter(|(_, value)| !value.is_empty());
-    let each: Vec<String> =
-        known.map(|(program, value)| format!("`{value}` ({})", Program::name(*program))).collect();
-    each.join(", ")
+    let mut each: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (program, value) in older.defaults.iter().filter(|(_, value)| !value.is_empty()) {
+        match each.iter_mut().find(|(known, _)| known == value) {
+            Some((_, programs)) => programs.push(program.name()),
+            None => each.push((value, vec![program.name()])),
+        }
+    }
+    let each = each.iter().map(|(value, programs)| format!("`{value}` ({})", programs.join(", ")));
+    each.collect::<Vec<_>>().join("; ")
 }
 
 fn different(older: &Older) -> String {
     let changed = if older.changed.is_empty() { String::new() } else { format!("**{}**", older.changed) };
     [changed, older.remark.to_owned()].join(" ").trim().to_owned()
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

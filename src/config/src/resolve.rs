@@ -1,5 +1,7 @@
-//! From items to settings: for each key the item of the highest rank wins, and every item is read, so that a wrong one
-//! that loses is reported too.
+//! From items to settings: for each key the item of the highest rank wins.
+//!
+//! Every item is read, so that a wrong one that loses is reported too; what counts for all chains is reported once. What
+//! the operator should know about older names is said here, because only here is known which of them counted.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,7 @@
-//! Which signer was meant. Two are refused by name: an older proposer let one of them win silently.
+//! Which signer was meant.
+//!
+//! Two are refused by name: an older proposer let one of them win silently. Half a signer is refused; a part of one that
+//! is not set gets a note.
 
 use crate::chain::{RemoteSigner, SignerConfig, Source};
 use crate::check::Findings;

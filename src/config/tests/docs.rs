@@ -1,4 +1,4 @@
-//! The pages that the program writes are what it would write. `PROOFLOG_UPDATE_GOLDEN=1` writes them again.
+//! The pages that the program writes are what it would write. `PROOFLOG_UPDATE_DOCS=1` writes them again.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
@@ -12,11 +12,11 @@ fn check(page: &str, wanted: impl Fn(&str) -> String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page);
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     let wanted = wanted(&found);
-    if std::env::var_os("PROOFLOG_UPDATE_GOLDEN").is_some() {
+    if std::env::var_os("PROOFLOG_UPDATE_DOCS").is_some() {
         std::fs::write(&path, &wanted).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == wanted, "docs/{page} is not up to date: run this test with PROOFLOG_UPDATE_GOLDEN=1");
+    assert!(found == wanted, "docs/{page} is not up to date: run this test with PROOFLOG_UPDATE_DOCS=1");
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn files_are_read_by_flag_and_by_variable_and_a_bad_one_is_named() {
     assert!(by_flag.file.unwrap().text.contains("/from/file"));
 
     let matches = command().try_get_matches_from(["prooflog"]).unwrap();
-    let by_env = Sources::read(&matches, [("PROOFLOG_CONFIG".into(), path.clone().into())]).unwrap();
+    let by_env = Sources::read(&matches, [("PROOFLOG_CONFIG".into(), path.into())]).unwrap();
     assert!(by_env.file.is_some());
     // The variable that names the file is no unknown key.
     let errors = load(&by_env, Salt::default()).unwrap_err().to_string();

@@ -1,4 +1,6 @@
-//! What a value can be: each kind reads a text, shows a value, and says what a right text looks like.
+//! What a value can be.
+//!
+//! Each kind reads a text, shows a value, and says what a right text looks like.
 //!
 //! A reason for refusing a text never repeats it, except for short numbers and words: a secret may stand in the wrong
 //! place.

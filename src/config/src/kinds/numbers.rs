@@ -1,4 +1,6 @@
 //! Numbers with their units and bounds.
+//!
+//! A number whose unit is missing is read where the unit can be guessed, with a hint; nothing is rounded.
 
 use std::time::Duration;
 

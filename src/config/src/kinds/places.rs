@@ -1,4 +1,6 @@
 //! Places: addresses on L1, endpoints, listeners, files.
+//!
+//! An endpoint shows as scheme, host and a salted digest; a text that is no endpoint does not show at all.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -1,4 +1,6 @@
-//! Words: switches, choices, labels.
+//! Words: switches, choices, labels, filters, names that are hashed.
+//!
+//! The words of older programs are understood and shown as ours.
 
 use prooflog_events::ids::Hash32;
 use sha3::{Digest, Keccak256};

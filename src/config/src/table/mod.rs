@@ -166,7 +166,7 @@ use keys;
 pub(crate) const SUBJECTS: [(&str, &[Key<ChainDraft>]); 3] = [
     ("What a rollup is and how it is proven", chain::KEYS),
     ("Who signs", signer::KEYS),
-    ("How is sent", sending::KEYS),
+    ("How transactions are sent", sending::KEYS),
 ];
 
 /// The keys of the process.

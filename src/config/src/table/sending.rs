@@ -1,4 +1,6 @@
 //! Rows of sending: confirmations, fees, the life of transactions.
+//!
+//! Amounts per gas were numbers of gwei in older programs, and bare numbers still are.
 
 use super::Program::{Go, OpProposer, Rust};
 use super::{At, Key, Older, keys};

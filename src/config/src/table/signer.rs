@@ -1,4 +1,6 @@
 //! Rows of the signer. Exactly one of private key, key file, keystore, mnemonic, remote signer, AWS and GCP is set.
+//!
+//! Two are refused, and so is half of one.
 
 use super::Program::{Go, OpProposer, Rust};
 use super::{At, Key, Older, keys};
