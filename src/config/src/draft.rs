@@ -1,5 +1,6 @@
-//! A rollup's settings while the sources are read: every key of the table has its place here, and nothing was compared
-//! yet. The defaults here are the defaults of the table; those of the policy are [`Policy::with_signer`]'s.
+//! A rollup's settings while the sources are read.
+//!
+//! Every key of the table has its place here, and nothing was compared yet. The defaults here are the defaults of the table; those of the policy are [`Policy::with_signer`]'s.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -344,6 +344,24 @@ fn a_secret_shows_nowhere_whether_it_is_right_or_wrong_or_in_the_wrong_place() {
 }
 
 #[test]
+fn a_key_or_a_mnemonic_in_the_place_of_a_file_or_a_name_does_not_show() {
+    let words = "hunter2 ".repeat(12);
+    for row in rows().filter(|row| row.name != "config-name") {
+        for text in [KEY, &format!("0x{KEY}"), words.trim()] {
+            let others = LEAST.iter().filter(|(key, _)| *key != row.name);
+            let mut flags: Vec<_> =
+                others.map(|(key, value)| ((*key).to_owned(), vec![(*value).to_owned()])).collect();
+            flags.push((row.name.to_owned(), vec![text.to_owned()]));
+            if !["private-key", "mnemonic"].contains(&row.name) {
+                flags.push(("private-key".to_owned(), vec![KEY.to_owned()]));
+            }
+            let shown = shown(&Sources { flags, ..Sources::default() });
+            assert!(!shown.contains("facade") && !shown.contains("hunter2"), "{}: {shown}", row.name);
+        }
+    }
+}
+
+#[test]
 fn a_broken_file_shows_no_line() {
     for line in [
         format!("private-key = {CANARY}"),

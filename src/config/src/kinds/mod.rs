@@ -124,6 +124,13 @@ fn quoted(text: &str) -> String {
     if short { format!("`{text}`") } else { "what is written".to_owned() }
 }
 
+/// Whether a text that should be harmless is a private key or a mnemonic: it would be shown from there on.
+fn is_secret_like(text: &str) -> bool {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let key = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    key || text.split_whitespace().count() >= 12
+}
+
 /// A secret, hidden.
 fn hide(text: &str) -> Secret<String> {
     Secret::new(text.to_owned())

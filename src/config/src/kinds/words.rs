@@ -5,7 +5,7 @@
 use prooflog_events::ids::Hash32;
 use sha3::{Digest, Keccak256};
 
-use super::{Context, Given, Kind, Shape, quoted};
+use super::{Context, Given, Kind, Shape, is_secret_like, quoted};
 
 /// On or off.
 pub(crate) struct Switch;
@@ -97,6 +97,9 @@ impl Kind for Text {
 
     fn read(&self, given: &Given, _: &mut Context) -> Result<String, String> {
         let text = given.one()?;
+        if is_secret_like(text) {
+            return Err("looks like a secret, and would be shown".to_owned());
+        }
         if text.len() > self.most || text.chars().any(char::is_control) {
             return Err(format!("has more than {} bytes, or control characters", self.most));
         }
@@ -123,6 +126,9 @@ impl Kind for Label {
     fn read(&self, given: &Given, _: &mut Context) -> Result<String, String> {
         let text = given.one()?;
         let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if is_secret_like(text) {
+            return Err("looks like a secret, and would be shown".to_owned());
+        }
         if text.len() > 64 || !text.chars().all(fits) {
             return Err("has other characters than letters, digits, `.`, `_` and `-`, or over 64".to_owned());
         }
