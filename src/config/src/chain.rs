@@ -1,4 +1,6 @@
 //! What one rollup needs, checked and ready for its adapters.
+//!
+//! Nothing here is half there: what a kind of signer needs is in its variant. Secrets and endpoints do not show.
 
 use std::path::PathBuf;
 use std::time::Duration;

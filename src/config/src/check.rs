@@ -1,4 +1,7 @@
 //! From drafts to settings: what is missing, what contradicts itself, and what two chains cannot share.
+//!
+//! A key that could not be read was reported and does not count as missing. What two chains quarrel about stops both:
+//! nobody can say which of them is right, and a wrong guess costs money.
 
 use prooflog_events::ids::{Address, ChainId, L1ChainId};
 use prooflog_events::policy::{Policy, PolicyError};
@@ -58,7 +61,7 @@ pub(crate) fn chain(
     let problems = draft.problems.clone();
     let mut found = Findings { origins: &draft.origins, elsewhere, problems, notes: Vec::new() };
     let c = &draft.chain;
-    let id = found.required("chain-id", (c.id != 0).then_some(ChainId(c.id)));
+    let id = found.required("chain-id", c.id.map(ChainId));
     found.required("l1-rpc", c.l1.first());
     found.required("rollup-rpc", c.rollup.first());
     let oracle = found.required("oracle-address", c.oracle);
@@ -72,9 +75,9 @@ pub(crate) fn chain(
         (Some(id), Some(oracle), Some(endpoint), Some(signer)) if found.problems.is_empty() => {
             Ok(ChainConfig {
                 id,
-                name: if c.name.is_empty() { c.id.to_string() } else { c.name.clone() },
+                name: name(c).unwrap_or_default(),
                 l1: c.l1.clone(),
-                l1_chain_id: (c.l1_chain_id != 0).then_some(L1ChainId(c.l1_chain_id)),
+                l1_chain_id: c.l1_chain_id.map(L1ChainId),
                 rollup: c.rollup.clone(),
                 l2: c.l2.clone(),
                 oracle,
@@ -99,7 +102,13 @@ pub(crate) fn chain(
 
 /// Values that are right alone and wrong together.
 fn policy_fits(policy: &Policy, draft: &ChainDraft, found: &mut Findings<'_>) {
-    if let Err(PolicyError { key, problem }) = policy.check() {
+    if policy.backoff_max_secs < policy.backoff_min_secs {
+        found.wrong(
+            "retry.backoff-max",
+            "is below retry.backoff-min",
+            "a pause grows from the one to the other",
+        );
+    } else if let Err(PolicyError { key, problem }) = policy.check() {
         found.wrong(key_of_field(key), problem, "");
     }
     let fees = &policy.fees;
@@ -212,8 +221,12 @@ fn key_part(text: &str) -> &str {
 type Rule = (&'static str, fn(&ChainDraft, &ChainDraft) -> bool, &'static str);
 
 const RULES: &[Rule] = &[
-    ("chain-id", |a, b| a.id != 0 && a.id == b.id, "write each chain once"),
-    ("chain-name", |a, b| name(a) == name(b) && a.id != b.id, "give each chain its own name"),
+    ("chain-id", |a, b| a.id.is_some() && a.id == b.id, "write each chain once"),
+    (
+        "chain-name",
+        |a, b| name(a).is_some() && name(a) == name(b) && a.id != b.id,
+        "give each chain its own name",
+    ),
     ("prover.url", same_prover, "a server proves one chain: each needs its own"),
     (
         "oracle-address",
@@ -222,8 +235,9 @@ const RULES: &[Rule] = &[
     ),
 ];
 
-fn name(draft: &ChainDraft) -> String {
-    if draft.name.is_empty() { draft.id.to_string() } else { draft.name.clone() }
+/// What a chain is called.
+pub(crate) fn name(draft: &ChainDraft) -> Option<String> {
+    if draft.name.is_empty() { draft.id.map(|id| id.to_string()) } else { Some(draft.name.clone()) }
 }
 
 fn same_prover(a: &ChainDraft, b: &ChainDraft) -> bool {
@@ -235,6 +249,6 @@ fn same_prover(a: &ChainDraft, b: &ChainDraft) -> bool {
 }
 
 fn same_oracle(a: &ChainDraft, b: &ChainDraft) -> bool {
-    let apart = a.l1_chain_id != 0 && b.l1_chain_id != 0 && a.l1_chain_id != b.l1_chain_id;
+    let apart = matches!((a.l1_chain_id, b.l1_chain_id), (Some(a), Some(b)) if a != b);
     a.oracle.is_some_and(|oracle: Address| b.oracle == Some(oracle)) && !apart
 }

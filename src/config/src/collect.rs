@@ -1,4 +1,7 @@
-//! From sources to items: every value with its key, its origin and its rank. What is no key is reported here.
+//! From sources to items: every value with its key, its origin and its rank.
+//!
+//! What is no key is reported here. A strange variable is left alone unless it has our prefix; an older name is taken
+//! for its key or named in a note, and its value goes nowhere else.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -13,7 +16,8 @@ use crate::table::{Older, PREFIX, Row, Scope, in_capitals, row, rows, variable};
 use crate::toml_file::{self, Entry};
 
 /// Variables of ours that configure nothing: they belong to building and testing.
-const OTHER_VARIABLES: [&str; 3] = ["PROOFLOG_CACHE", "PROOFLOG_TEST_DIR", "PROOFLOG_UPDATE_GOLDEN"];
+const OTHER_VARIABLES: [&str; 4] =
+    ["PROOFLOG_CACHE", "PROOFLOG_TEST_DIR", "PROOFLOG_UPDATE_DOCS", "PROOFLOG_UPDATE_GOLDEN"];
 
 /// Who wins: the higher one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,10 +111,7 @@ impl Collected {
         for (entries, part) in [(file.top, Part::Top), (file.defaults, Part::Defaults)] {
             for entry in entries {
                 let origin = at(entry.line);
-                match file_item(entry, part, origin) {
-                    Ok(item) => self.shared.push(item),
-                    Err(problem) => self.problems.push(problem),
-                }
+                take_entry(entry, part, origin, &mut self.shared, &mut self.problems);
             }
         }
         for table in file.chains {
@@ -118,10 +119,7 @@ impl Collected {
             chain.problems.extend(table.bad.into_iter().map(bad));
             for entry in table.entries {
                 let origin = at(entry.line);
-                match file_item(entry, Part::Chain, origin) {
-                    Ok(item) => chain.items.push(item),
-                    Err(problem) => chain.problems.push(problem),
-                }
+                take_entry(entry, Part::Chain, origin, &mut chain.items, &mut chain.problems);
             }
             self.chains.push(chain);
         }
@@ -164,7 +162,8 @@ impl Collected {
         match meaning(name) {
             Some(Meaning::Key(row, older)) => {
                 let rank = from.rank(Rank::OlderEnvFile, Rank::OlderEnv);
-                self.push(row.name, value, origin, rank, Some(older));
+                let given = Given { words: Words::One(value), bare: older.bare };
+                self.push(Item { key: row.name, given, origin: origin.clone(), rank, older: Some(older) });
                 true
             }
             Some(Meaning::Retired(kind, why)) => {
@@ -188,7 +187,8 @@ impl Collected {
             return;
         }
         if let Some(row) = rows().find(|row| variable(row.name) == name) {
-            return self.push(row.name, value, origin, from.rank(Rank::EnvFile, Rank::Env), None);
+            let (given, rank) = (Given::text(value), from.rank(Rank::EnvFile, Rank::Env));
+            return self.push(Item { key: row.name, given, origin: origin.clone(), rank, older: None });
         }
         if let Some((id, row)) = for_one_chain(name) {
             let rank = from.rank(Rank::EnvFileChain, Rank::EnvChain);
@@ -218,18 +218,9 @@ impl Collected {
 
     /// Takes a value that counts for the process or for all chains. An empty variable counts as none, because compose
     /// files pass on what is not set.
-    fn push(
-        &mut self,
-        key: &'static str,
-        value: String,
-        origin: &Origin,
-        rank: Rank,
-        older: Option<&'static Older>,
-    ) {
-        if !value.trim().is_empty() {
-            let given =
-                Given { words: Words::One(value), bare: older.map_or(Bare::Guess, |older| older.bare) };
-            self.shared.push(Item { key, given, origin: origin.clone(), rank, older });
+    fn push(&mut self, item: Item) {
+        if item.given.one().is_ok_and(|text| !text.is_empty()) {
+            self.shared.push(item);
         }
     }
 
@@ -303,15 +294,15 @@ enum Part {
     Chain,
 }
 
-/// The item of an entry of the file, if it is a key that may stand there.
-fn file_item(entry: Entry, part: Part, origin: Origin) -> Result<Item, Problem> {
+/// Takes an entry of the file, if it is a key that may stand there.
+fn take_entry(entry: Entry, part: Part, origin: Origin, items: &mut Vec<Item>, problems: &mut Vec<Problem>) {
     let named = row(&entry.key);
     let named =
         named.or_else(|| (part == Part::Chain).then(|| row(&format!("chain-{}", entry.key))).flatten());
     let Some(row) = named else {
         let known = rows().filter(|row| (row.scope == Scope::Process) == (part == Part::Top));
         let right = suggestion(&entry.key, known);
-        return Err(Problem::new(shortened(&entry.key), Some(origin), "is not a known key", right));
+        return problems.push(Problem::new(shortened(&entry.key), Some(origin), "is not a known key", right));
     };
     let misplaced = match (row.scope, part) {
         (Scope::Process, Part::Top) | (Scope::Chain(_), Part::Defaults | Part::Chain) => None,
@@ -321,11 +312,11 @@ fn file_item(entry: Entry, part: Part, origin: Origin) -> Result<Item, Problem> 
         }
     };
     if let Some((wrong, right)) = misplaced {
-        return Err(Problem::new(row.name, Some(origin), wrong, right));
+        return problems.push(Problem::new(row.name, Some(origin), wrong, right));
     }
     let rank = if part == Part::Chain { Rank::FileChain } else { Rank::File };
     let given = Given { words: entry.words, bare: Bare::Guess };
-    Ok(Item { key: row.name, given, origin, rank, older: None })
+    items.push(Item { key: row.name, given, origin, rank, older: None });
 }
 
 /// The chain and the key of a variable such as `PROOFLOG_CHAIN_10_L1_RPC`.

@@ -1,5 +1,6 @@
-//! A rollup's settings while the sources are read: every key of the table has its place here, and nothing was compared
-//! yet. The defaults here are the defaults of the table; those of the policy are [`Policy::with_signer`]'s.
+//! A rollup's settings while the sources are read.
+//!
+//! Every key of the table has its place here, and nothing was compared yet. The defaults here are the defaults of the table; those of the policy are [`Policy::with_signer`]'s.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,12 +14,10 @@ use crate::kinds::{Header, config_name};
 /// The settings of one rollup as read.
 #[derive(Debug, Clone)]
 pub(crate) struct ChainDraft {
-    /// 0 where none was given.
-    pub(crate) id: u64,
+    pub(crate) id: Option<u64>,
     pub(crate) name: String,
     pub(crate) l1: Vec<Endpoint>,
-    /// 0 where none was given.
-    pub(crate) l1_chain_id: u64,
+    pub(crate) l1_chain_id: Option<u64>,
     pub(crate) rollup: Vec<Endpoint>,
     pub(crate) l2: Option<Endpoint>,
     pub(crate) oracle: Option<Address>,
@@ -94,10 +93,10 @@ impl Default for ChainDraft {
         // The default name of the contracts that know names; the others ignore it.
         let name: Hash32 = config_name("opsuccinct_genesis");
         Self {
-            id: 0,
+            id: None,
             name: String::new(),
             l1: Vec::new(),
-            l1_chain_id: 0,
+            l1_chain_id: None,
             rollup: Vec::new(),
             l2: None,
             oracle: None,

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use prooflog_events::ids::{ChainId, Hash32};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::problem::Origin;
 
 /// The value in force of one key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EffectiveValue {
     /// The rollup; `None` for the process.
     pub chain: Option<ChainId>,

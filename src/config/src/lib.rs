@@ -18,6 +18,7 @@ mod nearest;
 mod older;
 mod problem;
 mod process;
+mod reference;
 mod resolve;
 mod signer;
 mod sources;
@@ -32,4 +33,8 @@ pub use kinds::Header;
 pub use load::{Loaded, load};
 pub use problem::{ChainProblem, ConfigErrors, Note, NoteKind, Origin, Problem};
 pub use process::{Listener, LogConfig, LogFormat, ProcessConfig};
+pub use reference::{older_names, reference};
 pub use sources::{SourceFile, Sources};
+
+#[cfg(test)]
+mod table_tests;

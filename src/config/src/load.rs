@@ -47,7 +47,7 @@ pub fn load(sources: &Sources, salt: Salt) -> Result<Loaded, ConfigErrors> {
         .iter()
         .map(|draft| {
             check::chain(draft, &problems, &mut notes).map_err(|problems| {
-                let id = (draft.chain.id != 0).then_some(ChainId(draft.chain.id));
+                let id = draft.chain.id.map(ChainId);
                 ChainProblem { id, name: draft.called.clone(), problems }
             })
         })

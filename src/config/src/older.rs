@@ -1,5 +1,7 @@
-//! Names of older proposers: those that mean a key of ours stand in the table; here are those that mean none, and how
-//! a variable's name is looked up in both.
+//! Names of older proposers.
+//!
+//! Those that mean a key of ours stand in the table; here are those that mean none, and how a variable's name is
+//! looked up in both. The values of names that mean none are never looked at.
 
 use crate::problem::NoteKind;
 use crate::table::{Older, Row, rows};

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use prooflog_events::ids::ChainId;
+use serde::{Serialize, Serializer};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +54,14 @@ impl fmt::Display for Origin {
     }
 }
 
+impl Serialize for Origin {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
 /// One thing that is wrong with the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// The key, or what was written in its place.
     pub key: String,
@@ -108,7 +115,7 @@ impl fmt::Display for ConfigErrors {
 }
 
 /// Why one rollup of several is left out.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 pub struct ChainProblem {
     /// Its L2 chain id, where that much could be read.
     pub id: Option<ChainId>,
@@ -126,7 +133,8 @@ impl fmt::Display for ChainProblem {
 }
 
 /// What kind of thing a [`Note`] says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NoteKind {
     /// An older name was taken for one of our keys.
     Mapped,
@@ -153,7 +161,7 @@ impl NoteKind {
 }
 
 /// Something the operator should know; it stops nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Note {
     /// What kind of thing it is.
     pub kind: NoteKind,

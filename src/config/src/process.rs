@@ -1,4 +1,6 @@
-//! What the process needs, whatever chains it serves. Its defaults are the defaults of the table.
+//! What the process needs, whatever chains it serves.
+//!
+//! Its defaults are the defaults of the table.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -11,6 +13,8 @@ pub enum LogFormat {
     Text,
     /// One JSON document per line.
     Json,
+    /// `key=value` pairs.
+    Logfmt,
 }
 
 /// What is logged, and how.

@@ -1,11 +1,14 @@
-//! From items to settings: for each key the item of the highest rank wins, and every item is read, so that a wrong one
-//! that loses is reported too.
+//! From items to settings: for each key the item of the highest rank wins.
+//!
+//! Every item is read, so that a wrong one that loses is reported too; what counts for all chains is reported once. What
+//! the operator should know about older names is said here, because only here is known which of them counted.
 
 use std::collections::BTreeMap;
 
 use prooflog_events::ids::ChainId;
 use prooflog_net::Salt;
 
+use crate::check;
 use crate::collect::{ChainItems, Collected, Item, Rank};
 use crate::draft::ChainDraft;
 use crate::effective::EffectiveValue;
@@ -120,19 +123,17 @@ impl Reader {
         // Which variables are meant for this chain depends on its id.
         let id = chain_keys().filter(|key| key.name == "chain-id");
         aside.fill(id, shared.iter().chain(&items.items), &mut chain, &mut origins);
-        let own = by_id.remove(&chain.id).filter(|_| chain.id != 0).unwrap_or_default();
+        let own = chain.id.and_then(|id| by_id.remove(&id)).unwrap_or_default();
         // The problems of its own items are its own; those of shared ones have been said.
         let mut only_own = self.aside();
         let (mut scratch, mut unused) = (ChainDraft::default(), Origins::new());
         only_own.fill(chain_keys(), items.items.iter().chain(&own), &mut scratch, &mut unused);
         self.notes.append(&mut only_own.notes);
         aside.fill(chain_keys(), shared.iter().chain(&items.items).chain(&own), &mut chain, &mut origins);
-        let called = match (&chain, &items.origin) {
-            (chain, _) if !chain.name.is_empty() => chain.name.clone(),
-            (chain, _) if chain.id != 0 => chain.id.to_string(),
-            (_, Some(origin)) => format!("number {number} ({origin})"),
-            (_, None) => format!("number {number}"),
-        };
+        let called = check::name(&chain).unwrap_or_else(|| match &items.origin {
+            Some(origin) => format!("number {number} ({origin})"),
+            None => format!("number {number}"),
+        });
         let problems = items.problems.iter().cloned().chain(only_own.problems).collect();
         Draft { chain, origins, problems, called }
     }

@@ -1,4 +1,7 @@
-//! Which signer was meant. Two are refused by name: an older proposer let one of them win silently.
+//! Which signer was meant.
+//!
+//! Two are refused by name: an older proposer let one of them win silently. Half a signer is refused; a part of one that
+//! is not set gets a note.
 
 use crate::chain::{RemoteSigner, SignerConfig, Source};
 use crate::check::Findings;
@@ -6,12 +9,7 @@ use crate::draft::SignerDraft;
 
 /// The one signer that is set; `None` where it is not exactly one, or not all of it.
 pub(crate) fn choose(draft: &SignerDraft, found: &mut Findings<'_>) -> Option<SignerConfig> {
-    let gcp = [
-        ("gcp.project", &draft.gcp_project),
-        ("gcp.location", &draft.gcp_location),
-        ("gcp.keyring", &draft.gcp_keyring),
-        ("gcp.key", &draft.gcp_key),
-    ];
+    let gcp = gcp_parts(draft);
     let gcp_key = gcp.iter().find(|(_, value)| !value.is_empty()).map_or("gcp.key", |(key, _)| key);
     let candidates = [
         ("private-key", draft.private_key.is_some()),
@@ -44,22 +42,7 @@ pub(crate) fn choose(draft: &SignerDraft, found: &mut Findings<'_>) -> Option<Si
             let region = (!draft.aws_region.is_empty()).then(|| draft.aws_region.clone());
             Some(SignerConfig::Aws { key_id: draft.aws_key.clone(), region })
         }
-        [_] => {
-            for (key, _) in gcp.iter().filter(|(_, value)| value.is_empty()) {
-                found.wrong(
-                    key,
-                    "is missing",
-                    "a key in Google Cloud KMS has project, location, keyring and key",
-                );
-            }
-            Some(SignerConfig::Gcp {
-                project: draft.gcp_project.clone(),
-                location: draft.gcp_location.clone(),
-                keyring: draft.gcp_keyring.clone(),
-                key: draft.gcp_key.clone(),
-                version: draft.gcp_version,
-            })
-        }
+        [_] => Some(gcp_key_of(draft, found)),
         [] if unread => None,
         [] => {
             if draft.address.is_none() {
@@ -98,6 +81,29 @@ fn say_what_is_idle(set: &[&'static str], found: &mut Findings<'_>) {
         if !needs.iter().any(|need| set.contains(need)) {
             found.idle(key, needs.last().copied().unwrap_or_default());
         }
+    }
+}
+
+/// What names a key in Google Cloud KMS.
+const fn gcp_parts(draft: &SignerDraft) -> [(&'static str, &String); 4] {
+    [
+        ("gcp.project", &draft.gcp_project),
+        ("gcp.location", &draft.gcp_location),
+        ("gcp.keyring", &draft.gcp_keyring),
+        ("gcp.key", &draft.gcp_key),
+    ]
+}
+
+fn gcp_key_of(draft: &SignerDraft, found: &mut Findings<'_>) -> SignerConfig {
+    for (key, _) in gcp_parts(draft).iter().filter(|(_, value)| value.is_empty()) {
+        found.wrong(key, "is missing", "a key in Google Cloud KMS has project, location, keyring and key");
+    }
+    SignerConfig::Gcp {
+        project: draft.gcp_project.clone(),
+        location: draft.gcp_location.clone(),
+        keyring: draft.gcp_keyring.clone(),
+        key: draft.gcp_key.clone(),
+        version: draft.gcp_version,
     }
 }
 

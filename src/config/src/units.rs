@@ -162,7 +162,7 @@ pub(crate) fn show_amount(wei: u128) -> String {
 
 /// A size in the largest binary unit in which it is whole.
 pub(crate) fn show_size(bytes: u64) -> String {
-    for (unit, scale) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1_u64 << 10)] {
+    for (unit, scale) in [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1_u64 << 10)] {
         if bytes != 0 && bytes.is_multiple_of(scale) {
             return format!("{} {unit}", bytes / scale);
         }

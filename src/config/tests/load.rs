@@ -257,7 +257,7 @@ fn an_old_env_file_starts_unchanged_and_is_explained() {
         "mapped: PRIVATE_KEY -> private-key = ***",
         "mapped: MAX_PROOF_TIME -> prover.proving-timeout = 2h [meaning changed]: It had no effect before",
         "mapped: MAX_CONCURRENT_PROOF_REQUESTS -> max-proofs-in-flight = 10: Its default was 20 (Go proposer), 10",
-        "mapped: OP_PROPOSER_LOG_FORMAT -> log.format = text",
+        "mapped: OP_PROPOSER_LOG_FORMAT -> log.format = logfmt",
         "moved: AGG_PROOF_MODE",
         "moved: NETWORK_PRIVATE_KEY",
         "no effect: SLACK_TOKEN",

@@ -1,4 +1,6 @@
-//! What a value can be: each kind reads a text, shows a value, and says what a right text looks like.
+//! What a value can be.
+//!
+//! Each kind reads a text, shows a value, and says what a right text looks like.
 //!
 //! A reason for refusing a text never repeats it, except for short numbers and words: a secret may stand in the wrong
 //! place.
@@ -8,7 +10,7 @@ mod places;
 mod secrets;
 mod words;
 
-pub(crate) use numbers::{Amount, Count, Percent, Port, Seconds, Size, Small, Span};
+pub(crate) use numbers::{Amount, Count, Id, Percent, Port, Seconds, Size, Small, Span};
 pub(crate) use places::{Account, Directory, File, Host, Url, Urls};
 pub use secrets::Header;
 pub(crate) use secrets::{Headers, Hex32, Hidden};
@@ -120,6 +122,13 @@ pub(crate) const MASK: &str = "***";
 fn quoted(text: &str) -> String {
     let short = text.len() <= 16 && text.chars().all(|c| c.is_ascii_alphanumeric() || " .-_%+".contains(c));
     if short { format!("`{text}`") } else { "what is written".to_owned() }
+}
+
+/// Whether a text that should be harmless is a private key or a mnemonic: it would be shown from there on.
+fn is_secret_like(text: &str) -> bool {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let key = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    key || text.split_whitespace().count() >= 12
 }
 
 /// A secret, hidden.

@@ -1,4 +1,6 @@
 //! Numbers with their units and bounds.
+//!
+//! A number whose unit is missing is read where the unit can be guessed, with a hint; nothing is rounded.
 
 use std::time::Duration;
 
@@ -13,6 +15,9 @@ pub(crate) struct Count {
     pub(crate) most: u64,
     pub(crate) of: &'static str,
 }
+
+/// The id of a chain, if there is one.
+pub(crate) struct Id;
 
 /// A small whole number of things.
 pub(crate) struct Small {
@@ -102,6 +107,27 @@ impl Kind for Count {
     #[cfg(test)]
     fn samples(&self) -> [String; 2] {
         [(self.least + 7).to_string(), (self.least + 13).to_string()]
+    }
+}
+
+impl Kind for Id {
+    type Value = Option<u64>;
+
+    fn read(&self, given: &Given, _: &mut Context) -> Result<Self::Value, String> {
+        whole(given, 1, u64::MAX).map(Some)
+    }
+
+    fn show(&self, value: &Self::Value) -> String {
+        value.map_or_else(String::new, |id| id.to_string())
+    }
+
+    fn right(&self) -> String {
+        "a chain id: a whole number, at least 1".to_owned()
+    }
+
+    #[cfg(test)]
+    fn samples(&self) -> [String; 2] {
+        ["7".to_owned(), "13".to_owned()]
     }
 }
 

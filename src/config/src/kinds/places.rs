@@ -1,4 +1,6 @@
 //! Places: addresses on L1, endpoints, listeners, files.
+//!
+//! An endpoint shows as scheme, host and a salted digest; a text that is no endpoint does not show at all.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -7,7 +9,7 @@ use prooflog_events::ids::Address;
 use prooflog_net::{Endpoint, EndpointError};
 use sha3::{Digest, Keccak256};
 
-use super::{Context, Exposure, Given, Kind, Shape};
+use super::{Context, Exposure, Given, Kind, Shape, is_secret_like};
 
 /// An account or contract on L1; the zero address counts as none.
 pub(crate) struct Account;
@@ -199,6 +201,9 @@ impl Kind for Directory {
 }
 
 fn path(text: &str) -> Result<Option<PathBuf>, String> {
+    if is_secret_like(text) {
+        return Err("is a secret and not the path of a file that holds it".to_owned());
+    }
     if text.len() > 4_096 || text.chars().any(char::is_control) {
         return Err("is longer than a path can be, or has control characters".to_owned());
     }

@@ -1,4 +1,6 @@
 //! What never shows: keys, words, passwords, headers.
+//!
+//! Shown is only whether there is one.
 
 use prooflog_net::Secret;
 

@@ -1,9 +1,11 @@
-//! Words: switches, choices, labels.
+//! Words: switches, choices, labels, filters, names that are hashed.
+//!
+//! The words of older programs are understood and shown as ours.
 
 use prooflog_events::ids::Hash32;
 use sha3::{Digest, Keccak256};
 
-use super::{Context, Given, Kind, Shape, quoted};
+use super::{Context, Given, Kind, Shape, is_secret_like, quoted};
 
 /// On or off.
 pub(crate) struct Switch;
@@ -83,10 +85,10 @@ impl<V: Copy + PartialEq + Sync> Kind for Choice<V> {
 
     #[cfg(test)]
     fn samples(&self) -> [String; 2] {
-        let first = self.0.first().unwrap();
-        let other = self.0.iter().find(|(_, value)| *value != first.1).unwrap();
         // The first is often the default.
-        [other.0.to_owned(), first.0.to_owned()]
+        let first = self.0.first();
+        let other = self.0.iter().find(|(_, value)| first.is_some_and(|first| *value != first.1));
+        [other, first].map(|choice| choice.map_or("", |(word, _)| word).to_owned())
     }
 }
 
@@ -95,6 +97,9 @@ impl Kind for Text {
 
     fn read(&self, given: &Given, _: &mut Context) -> Result<String, String> {
         let text = given.one()?;
+        if is_secret_like(text) {
+            return Err("looks like a secret, and would be shown".to_owned());
+        }
         if text.len() > self.most || text.chars().any(char::is_control) {
             return Err(format!("has more than {} bytes, or control characters", self.most));
         }
@@ -121,6 +126,9 @@ impl Kind for Label {
     fn read(&self, given: &Given, _: &mut Context) -> Result<String, String> {
         let text = given.one()?;
         let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if is_secret_like(text) {
+            return Err("looks like a secret, and would be shown".to_owned());
+        }
         if text.len() > 64 || !text.chars().all(fits) {
             return Err("has other characters than letters, digits, `.`, `_` and `-`, or over 64".to_owned());
         }

@@ -1,4 +1,6 @@
 //! Rows of a rollup: what it is, whom it asks, how it is cut and proven.
+//!
+//! Bounds keep out what nobody can mean; what only contradicts another key is found later.
 
 use prooflog_events::policy::{AfterDeletion, OptimisticPolicy};
 
@@ -6,7 +8,7 @@ use super::Program::{Go, GoCompose, OpProposer, Rust};
 use super::{At, Key, Older, keys};
 use crate::draft::ChainDraft;
 use crate::kinds::{
-    Account, Choice, ConfigName, Count, Label, Seconds, Size, Small, Span, Switch, Url, Urls,
+    Account, Choice, ConfigName, Count, Id, Label, Seconds, Size, Small, Span, Switch, Url, Urls,
 };
 
 /// Blocks that anyone could mean.
@@ -20,8 +22,8 @@ const OPTIMISTIC: &[(&str, OptimisticPolicy)] =
 const AFTER_DELETION: &[(&str, AfterDeletion)] =
     &[("hold", AfterDeletion::Hold), ("resubmit", AfterDeletion::Resubmit)];
 
-pub(super) static KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
-    "chain-id" Own Count { least: 1, most: u64::MAX, of: "a chain" }, |c| c.id,
+pub(super) const KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
+    "chain-id" Own Id, |c| c.id,
     "Chain id of the rollup (L2). In a `[[chain]]` it is written `id`. Required.", [];
     "chain-name" Own Label { right: "a name of letters, digits, `.`, `_` and `-`" }, |c| c.name,
     "Name in metrics and messages; the chain id where none is set. In a `[[chain]]` it is written `name`.", [];
@@ -30,7 +32,7 @@ pub(super) static KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
         Older::new("L1_RPC", &[(Go, ""), (Rust, "")]),
         Older::new("L1_ETH_RPC", &[(OpProposer, "")]),
     ];
-    "l1-chain-id" Shared Count { least: 0, most: u64::MAX, of: "a chain (0: whatever the L1 nodes say)" },
+    "l1-chain-id" Shared Id,
     |c| c.l1_chain_id,
     "Chain id that the L1 nodes must have. Two rollups may use one oracle address only on L1s that both name here.",
     [];
@@ -102,12 +104,12 @@ pub(super) static KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
     "Gas at which a span is cut before it is full. Needs `l2-rpc`.", [
         Older::new("RANGE_PROOF_EVM_GAS_LIMIT", &[(Rust, "0")]),
     ];
-    "span.max-age" Shared Seconds { least: 1, most: LONG }, |c| c.policy.max_span_age_secs,
+    "max-span-age" Shared Seconds { least: 1, most: LONG }, |c| c.policy.max_span_age_secs,
     "Age after which a short span is cut at the tip, if only it is missing for a submission.", [];
-    "span.behind-finalized" Shared Count { least: 0, most: BLOCKS, of: "blocks" },
+    "plan-behind-finalized" Shared Count { least: 0, most: BLOCKS, of: "blocks" },
     |c| c.policy.plan_behind_finalized,
     "Blocks kept between the finalized head and what is planned, for chains whose data becomes provable later.", [];
-    "span.max-ahead" Shared Count { least: 0, most: BLOCKS, of: "blocks (0: derived)" },
+    "max-blocks-ahead" Shared Count { least: 0, most: BLOCKS, of: "blocks (0: derived)" },
     |c| c.policy.max_blocks_ahead,
     "Blocks above the contract that may be started. Derived, it is the greater of ten submissions and four times \
      what is in flight at most.", [];
@@ -164,7 +166,7 @@ pub(super) static KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
         Older::new("POLL_INTERVAL", &[(Go, "12s"), (GoCompose, "20s"), (OpProposer, "12s")]),
         Older::new("LOOP_INTERVAL", &[(Rust, "60")]).bare()
             .changed("Every loop started at most one request; now all free capacity is filled whenever something \
-                      happens, and this is only how often is looked."),
+                      happens, and this is only how often it looks."),
     ];
     "network-timeout" Shared Span { least_ms: 1, most_ms: 3_600_000 }, |c| c.network_timeout,
     "How long a call to L1, a rollup node or the L2 node may take.", [

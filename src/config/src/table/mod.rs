@@ -162,6 +162,13 @@ macro_rules! keys {
 }
 use keys;
 
+/// The keys of a rollup by subject.
+pub(crate) const SUBJECTS: [(&str, &[Key<ChainDraft>]); 3] = [
+    ("What a rollup is and how it is proven", chain::KEYS),
+    ("Who signs", signer::KEYS),
+    ("How transactions are sent", sending::KEYS),
+];
+
 /// The keys of the process.
 pub(crate) fn process_keys() -> impl Iterator<Item = &'static Key<ProcessConfig>> {
     process::KEYS.iter()
@@ -169,7 +176,7 @@ pub(crate) fn process_keys() -> impl Iterator<Item = &'static Key<ProcessConfig>
 
 /// The keys of a rollup.
 pub(crate) fn chain_keys() -> impl Iterator<Item = &'static Key<ChainDraft>> {
-    chain::KEYS.iter().chain(signer::KEYS).chain(sending::KEYS)
+    SUBJECTS.into_iter().flat_map(|(_, keys)| keys)
 }
 
 /// What of a row does not depend on where its value goes.

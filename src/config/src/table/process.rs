@@ -1,4 +1,6 @@
-//! Rows of the process.
+//! Rows of the process: directory, log lines, limits of outside calls, listeners.
+//!
+//! Listeners are on this machine only unless they are told otherwise.
 
 use super::Program::{Go, GoCompose, OpProposer, Rust};
 use super::{At, Key, Older, keys};
@@ -10,14 +12,14 @@ const FORMATS: &[(&str, LogFormat)] = &[
     ("json", LogFormat::Json),
     ("pretty", LogFormat::Text),
     ("terminal", LogFormat::Text),
-    ("logfmt", LogFormat::Text),
+    ("logfmt", LogFormat::Logfmt),
     ("json-pretty", LogFormat::Json),
 ];
 
 const INTERFACES: &str =
     "The old default was all interfaces; here only this machine reaches it unless this is set.";
 
-pub(super) static KEYS: &[Key<ProcessConfig>] = keys! { ProcessConfig;
+pub(super) const KEYS: &[Key<ProcessConfig>] = keys! { ProcessConfig;
     "data-dir" Shared Directory, |p| p.data_dir,
     "Directory of the log. One process at a time holds it.", [];
     "min-free-space" Shared Size { least: 1 << 20, most: 1 << 50 }, |p| p.min_free_bytes,
@@ -33,7 +35,7 @@ pub(super) static KEYS: &[Key<ProcessConfig>] = keys! { ProcessConfig;
     "log.format" Shared Choice(FORMATS), |p| p.log.format,
     "How log lines look. They go to standard error.", [
         Older::new("LOG_FORMAT", &[(Go, "text"), (OpProposer, "text"), (Rust, "pretty")])
-            .remark("`pretty`, `terminal` and `logfmt` are taken for `text`, `json-pretty` for `json`."),
+            .remark("`pretty` and `terminal` are taken for `text`, `json-pretty` for `json`."),
     ];
     "network.connect-timeout" Shared Span { least_ms: 1, most_ms: 600_000 }, |p| p.connect_timeout,
     "How long a connection to any outside system may take to stand.", [];

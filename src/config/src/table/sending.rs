@@ -1,4 +1,6 @@
 //! Rows of sending: confirmations, fees, the life of transactions.
+//!
+//! Amounts per gas were numbers of gwei in older programs, and bare numbers still are.
 
 use super::Program::{Go, OpProposer, Rust};
 use super::{At, Key, Older, keys};
@@ -8,7 +10,7 @@ use crate::kinds::{Amount, Count, Percent, Seconds, Small};
 const GWEI: u128 = 1_000_000_000;
 const DAY: u64 = 86_400;
 
-pub(super) static KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
+pub(super) const KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
     "num-confirmations" Shared Count { least: 0, most: 200, of: "L1 blocks" }, |c| c.policy.confirmations,
     "L1 blocks under which a fact counts as confirmed. Above 200 a checkpoint would expire first.", [
         Older::new("NUM_CONFIRMATIONS", &[(Go, "10"), (OpProposer, "10")])

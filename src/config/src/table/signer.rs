@@ -1,4 +1,6 @@
 //! Rows of the signer. Exactly one of private key, key file, keystore, mnemonic, remote signer, AWS and GCP is set.
+//!
+//! Two are refused, and so is half of one.
 
 use super::Program::{Go, OpProposer, Rust};
 use super::{At, Key, Older, keys};
@@ -12,7 +14,7 @@ const fn text(right: &'static str) -> Text {
     Text { most: 512, right }
 }
 
-pub(super) static KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
+pub(super) const KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
     "private-key" Shared Hex32, |c| c.signer.private_key,
     "Private key of the sender. A file is safer.", [
         Older::new("PRIVATE_KEY", &[(Go, ""), (Rust, ""), (OpProposer, "")]),
