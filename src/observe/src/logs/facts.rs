@@ -1,4 +1,6 @@
 //! One line per event that became durable: the diagnostic log tells the same story as the event log, in its order.
+//!
+//! The level says who must do something: an error needs an operator, a warning is being dealt with.
 
 use prooflog_events::event::Event;
 use prooflog_events::ids::StreamId;

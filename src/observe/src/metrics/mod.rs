@@ -1,7 +1,7 @@
 //! Metrics: a handle that the runtime feeds, and the text that Prometheus reads.
 //!
 //! Counts come from events, gauges from the state at the moment of the scrape, a few numbers from what was read
-//! outside. Feeding takes a short lock and never waits for a scrape; a scrape works on a copy.
+//! outside. Feeding takes a short lock; a scrape holds it only to copy what was fed.
 
 mod counts;
 mod gauges;

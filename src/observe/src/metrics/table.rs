@@ -130,7 +130,8 @@ const INTRODUCTION: &str = "\
 Made from the table in `src/observe/src/metrics/`; a test compares. To write it anew:
 `PROOFLOG_UPDATE_DOCS=1 cargo test -p prooflog-observe`.
 
-`GET /metrics` on `--metrics.addr`, `--metrics.port` (127.0.0.1:7300), Prometheus text format.
+`GET /metrics` on `--metrics.addr`, `--metrics.port` (127.0.0.1:7300), Prometheus text format. What to alert on and
+what to do then stands in [operations.md](operations.md).
 
 - A process that serves one rollup shows no label `chain`; one that serves several puts the L2 chain id there on every
   metric *per chain*.

@@ -52,3 +52,31 @@ fn alerts_dashboards_and_the_guide_name_only_metrics_that_exist() {
         }
     }
 }
+
+/// The anchor that a heading gets.
+fn anchor(heading: &str) -> String {
+    let kept = heading
+        .trim()
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_alphanumeric() || *c == ' ' || *c == '-')
+        .collect::<String>();
+    kept.replace(' ', "-")
+}
+
+#[test]
+fn every_alert_leads_to_a_section_of_the_guide() {
+    let guide = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let anchors: BTreeSet<String> = guide
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| anchor(line.trim_start_matches('#')))
+        .collect();
+    let alerts = fs::read_to_string(root().join("packaging/prometheus/alerts.yml")).unwrap();
+    let mut found = 0;
+    for link in alerts.lines().filter_map(|line| line.trim().strip_prefix("runbook: docs/operations.md#")) {
+        found += 1;
+        assert!(anchors.contains(link), "{link}");
+    }
+    assert!(found > 10);
+}

@@ -13,6 +13,16 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::common::{CHAIN, Exposition, OTHER, World};
 
+/// Asks as a scraper does: the answer's status and body.
+async fn get(address: std::net::SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
 struct Served {
     address: std::net::SocketAddr,
     health: Health,
@@ -42,8 +52,7 @@ async fn start(chains: &[ChainId], limits: Limits) -> Served {
 
 impl Served {
     async fn get(&self, path: &str) -> (u16, String) {
-        let answer = reqwest::get(format!("http://{}{path}", self.address)).await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
+        get(self.address, path).await
     }
 
     async fn json(&self, path: &str) -> (u16, Value) {
@@ -195,7 +204,7 @@ async fn a_loop_that_does_not_answer_costs_its_gauges_and_nothing_else() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve(listener, router(observers), Limits::default(), std::future::pending()));
-    let text = reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap();
+    let (_, text) = get(address, "/metrics").await;
     let exposed = Exposition::parse(&text);
     assert!(exposed.value("prooflog_state_read") < 0.5);
     assert!(exposed.value("prooflog_units{kind=\"span\",phase=\"ready\"}").is_nan());
