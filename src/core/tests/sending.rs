@@ -362,3 +362,29 @@ fn paused_submitting_quotes_nothing_and_resumes_where_it_was() {
     given.command(Command::Resume { chain: CHAIN, control: Control::Submitting }).unwrap();
     assert!(asks(&given));
 }
+
+#[test]
+fn what_nobody_signs_for_long_is_quoted_afresh_under_the_same_nonce() {
+    let mut given = queued();
+    let purpose = given.wanted_quote();
+    let quote = given.quote(purpose, 5);
+    given.when(quote);
+    assert!(given.account(2, (5, 5), vec![]).is_empty(), "signers may take a while");
+    let events = given.account(20, (5, 5), vec![]);
+    assert_eq!(names(&events), ["TxAbandoned", "CheckpointLost"]);
+    assert!(given.state.slot(slot(5)).is_none(), "the nonce is free");
+    let purpose = given.wanted_quote();
+    let quote = given.quote(purpose, 5);
+    assert_eq!(given.names(quote), ["CheckpointStarted", "TxReserved"]);
+}
+
+#[test]
+fn a_replacement_that_nobody_signs_gives_its_nonce_up_and_the_aggregate_goes_on() {
+    let mut given = submission_sent();
+    given.account(5, (6, 6), vec![seen(6, 1, TxState::Pending)]);
+    assert_eq!(given.slot_phase(6), SlotPhase::Unsigned);
+    let events = given.account(21, (6, 6), vec![seen(6, 1, TxState::Pending)]);
+    assert_eq!(names(&events), ["SubmissionAbandoned", "TxReplaced"]);
+    assert_eq!(given.phase_of(AGG), Phase::Complete);
+    assert!(matches!(given.state.slot(slot(6)).unwrap().purpose, Purpose::Release));
+}

@@ -23,6 +23,9 @@ use crate::rules::{
     TRANSFER_GAS, checkpoint_block, checkpoint_expired, clip, initial_fees, replacement_fees, retry_pause,
 };
 
+/// Times the resubmission pause that a slot may wait for its signature.
+const UNSIGNED_PATIENCE: u64 = 5;
+
 /// The account was read.
 pub(super) fn read(batch: &mut Batch<'_>, input: &SignerRead) -> Result<(), Illegal> {
     let Some(signer) = batch.state.signers.get(&input.signer) else {
@@ -236,6 +239,11 @@ fn abandon(batch: &mut Batch<'_>, id: SlotId, reason: AbandonReason) -> Result<(
         return Ok(());
     };
     batch.slot(id, purpose, TxAbandoned { reason })?;
+    give_back(batch, id, purpose)
+}
+
+/// The slot will not carry its purpose: whoever waited for it asks again.
+fn give_back(batch: &mut Batch<'_>, id: SlotId, purpose: Purpose) -> Result<(), Illegal> {
     match purpose {
         Purpose::Submission { agg } if carries(batch, agg, id) => {
             batch.unit(agg, SubmissionAbandoned { slot: id })
@@ -245,6 +253,25 @@ fn abandon(batch: &mut Batch<'_>, id: SlotId, reason: AbandonReason) -> Result<(
         }
         _ => Ok(()),
     }
+}
+
+/// Nobody signs it: the signer is away, or what would be built differs from what was quoted, as when a bond changes.
+/// The purpose is quoted afresh under whatever nonce is free then.
+fn unsigned_too_long(
+    batch: &mut Batch<'_>,
+    id: SlotId,
+    fees: prooflog_events::values::Fees,
+) -> Result<(), Illegal> {
+    let (Some(slot), Some(signer)) = (batch.state.slot(id), batch.state.signers.get(&id.signer)) else {
+        return Ok(());
+    };
+    let is_last = signer.slots.get_max().is_some_and(|(nonce, _)| *nonce == id.nonce);
+    let (purpose, is_free) = (slot.purpose, slot.signed.is_empty() && is_last);
+    if is_free {
+        return abandon(batch, id, AbandonReason::NeverSigned);
+    }
+    give_back(batch, id, purpose)?;
+    replace(batch, id, ReplaceReason::PurposeGone, Purpose::Release, Some(fees))
 }
 
 /// Not in a block: is it still wanted, known, well paid and in time?
@@ -273,6 +300,12 @@ fn pending(batch: &mut Batch<'_>, input: &SignerRead, id: SlotId) -> Result<(), 
             }
             _ => Ok(()),
         };
+    }
+    if slot.phase == SlotPhase::Unsigned
+        && slot.purpose != Purpose::Release
+        && batch.now.secs_since(slot.since) >= policy.fees.resubmission_secs.saturating_mul(UNSIGNED_PATIENCE)
+    {
+        return unsigned_too_long(batch, id, raised.unwrap_or(slot.fees));
     }
     if slot.phase != SlotPhase::Broadcast {
         return Ok(());
