@@ -18,8 +18,8 @@ This page is written by the program from its own table of keys. [Moving over fro
 the names of older proposers.
 
 Every key can stand in a TOML file (`--config FILE`), in a variable, or on the command line. A flag beats the
-environment, that beats `--env-file`, that beats the file, that beats the default. `prooflog config` prints the value in force of every
-key and where it came from; secrets are masked.
+environment, that beats `--env-file`, that beats the names of older proposers, those beat the file, that beats the
+default. `prooflog config` prints the value in force of every key and where it came from; secrets are masked.
 
 - The flag of a key is `--` and the key. `--flag` alone means `--flag=true` where true and false are the choices.
 - The variable of a key is `PROOFLOG_` and the key in capitals, with `_` for dots and dashes. An empty variable counts

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use prooflog_config::{older_names, reference};
+use prooflog_config::{SourceFile, Sources, load, older_names, reference};
+use prooflog_net::Salt;
 
 const BEGIN: &str = "<!-- older names: written by the program -->\n";
 const END: &str = "<!-- end of older names -->\n";
@@ -31,4 +32,14 @@ fn the_table_of_older_names_is_up_to_date() {
         let (_, after) = rest.split_once(END).unwrap();
         format!("{before}{BEGIN}{}{END}{after}", older_names())
     });
+}
+
+#[test]
+fn the_example_of_the_reference_page_starts() {
+    let page = reference();
+    let text = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap().to_owned();
+    let file = Some(SourceFile { path: "example".into(), text, readable_by_others: false });
+    let loaded = load(&Sources { file, ..Sources::default() }, Salt::default()).unwrap();
+    assert_eq!(loaded.chains.iter().filter(|chain| chain.is_ok()).count(), 2);
+    assert!(loaded.report.is_empty(), "{:?}", loaded.report);
 }
