@@ -15,7 +15,7 @@ use prooflog_events::values::Control;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use client::{Client, ClientError};
-pub(crate) use server::{Api, ChainReport, Chains, router, serve_port, serve_socket};
+pub(crate) use server::{Api, ChainReport, Chains, serve_port, serve_socket};
 
 /// Most bytes of a request.
 pub(crate) const REQUEST_BYTES_MAX: usize = 64 << 10;
@@ -42,7 +42,6 @@ pub(crate) struct CommandRequest {
 /// What an operator can tell the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-#[expect(missing_docs, reason = "the commands of the program's help")]
 pub(crate) enum Command {
     Pause { chain: ChainId, control: Control },
     Resume { chain: ChainId, control: Control },

@@ -80,9 +80,13 @@ const fn run_code(error: &RunError) -> u8 {
         RunError::Store(error) => store_code(error),
         RunError::Sequence(SequenceError::Damaged { .. })
         | RunError::Service(ServiceError::Ring(RingError::Replay(_))) => DAMAGED,
-        RunError::Service(ServiceError::Ring(RingError::Bug(_) | RingError::Refused(_)) | ServiceError::Died) => BUG,
+        RunError::Service(
+            ServiceError::Ring(RingError::Bug(_) | RingError::Refused(_)) | ServiceError::Died,
+        ) => BUG,
         RunError::Log(_) | RunError::Access(_) => USAGE,
-        RunError::Sequence(_) | RunError::Service(_) | RunError::Listen { .. } | RunError::Io { .. } => UNAVAILABLE,
+        RunError::Sequence(_) | RunError::Service(_) | RunError::Listen { .. } | RunError::Io { .. } => {
+            UNAVAILABLE
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use exit::CliError;
+pub(crate) use exit::CliError;
 use source::{Moment, Source};
 
 use crate::run::Spending;
@@ -77,7 +77,9 @@ enum Command {
     #[command(after_help = "Example: prooflog config --config prooflog.toml")]
     Config,
     /// Check that a server speaks the prover's interface.
-    #[command(after_help = "Example: prooflog prover-check http://127.0.0.1:3000 --oracle 0x5FbDB2315678afecb367f032d93F642f64180aa3")]
+    #[command(
+        after_help = "Example: prooflog prover-check http://127.0.0.1:3000 --oracle 0x5FbDB2315678afecb367f032d93F642f64180aa3"
+    )]
     ProverCheck(doctor::ProverCheck),
     /// Where every rollup stands: contract, heads, work in flight, what holds it back.
     Status,
@@ -156,10 +158,8 @@ const CONFIGURED: [&str; 3] = ["run", "doctor", "config"];
 
 /// The command line, with a flag for every setting where it is of use.
 fn command() -> clap::Command {
-    let own: Vec<String> = Arguments::command()
-        .get_arguments()
-        .filter_map(|arg| arg.get_long().map(str::to_owned))
-        .collect();
+    let own: Vec<String> =
+        Arguments::command().get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect();
     let settings: Vec<_> = prooflog_config::command_args()
         .into_iter()
         .filter(|arg| arg.get_long().is_none_or(|long| !own.iter().any(|known| known == long)))
@@ -183,13 +183,16 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
         Command::Operate(operation) => {
             return operate::run(&common.data_dir, &arguments.way, operation, form);
         }
-        Command::Run { observe } => return crate::run::run(config::read(settings)?, Spending::of(*observe)),
+        Command::Run { observe } => {
+            return Ok(crate::run::run(config::read(settings)?, Spending::of(*observe))?);
+        }
         Command::Config => return config::run(settings, form),
         Command::Doctor => return doctor::run(&config::read(settings)?, form),
         Command::ProverCheck(check) => return doctor::prover_check(check, form),
         Command::Would => return operate::would(&common.data_dir, &arguments.way, form),
         Command::Diff { from, to } => {
-            let (before, after) = (Source::open(&common.data_dir, *from)?, Source::open(&common.data_dir, *to)?);
+            let (before, after) =
+                (Source::open(&common.data_dir, *from)?, Source::open(&common.data_dir, *to)?);
             return diff::run(&before, &after, form);
         }
         Command::Events(selection) if selection.follows() => {

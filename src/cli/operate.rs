@@ -12,10 +12,10 @@ use prooflog_store::OpenOptions;
 use super::exit::CliError;
 use super::output::{self, Form, json_line};
 use super::source::{Moment, Source};
-use crate::run::Would;
 use crate::api::{
     BackupAnswer, BackupRequest, Client, ClientError, Command, CommandAnswer, CommandRequest, UnitName,
 };
+use crate::run::Would;
 
 /// Who commands, why, and which engine.
 #[derive(Args)]
@@ -230,8 +230,8 @@ pub(crate) fn would(dir: &Path, way: &Way, form: Form) -> Result<(), CliError> {
     output::print(|out| match form {
         Form::Json => found.iter().try_for_each(|would| json_line(out, would)),
         Form::Text if found.is_empty() => writeln!(out, "nothing more would be done now"),
-        Form::Text => {
-            found.iter().try_for_each(|would| writeln!(out, "{}  {}  {}", would.stream, would.event, would.text))
-        }
+        Form::Text => found
+            .iter()
+            .try_for_each(|would| writeln!(out, "{}  {}  {}", would.stream, would.event, would.text)),
     })
 }

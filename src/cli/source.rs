@@ -38,16 +38,17 @@ impl FromStr for Moment {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || {
-            format!("`{text}` is no moment: a position, head, head~N, 2026-11-23T17:00:00Z, or '90m ago'")
-        };
+        let wrong =
+            || format!("`{text}` is no moment: a position, head, head~N, 2026-11-23T17:00:00Z, or '90m ago'");
         if text.ends_with("ago") {
             let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
             return Ok(Self::Ago(span.unsigned_abs()));
         }
         if text.contains('T') {
             let time: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
-            return u64::try_from(time.as_microsecond()).map(|micros| Self::Time(Micros(micros))).map_err(|_| wrong());
+            return u64::try_from(time.as_microsecond())
+                .map(|micros| Self::Time(Micros(micros)))
+                .map_err(|_| wrong());
         }
         match text.strip_prefix("head") {
             Some("") => Ok(Self::BeforeHead(0)),
@@ -165,7 +166,9 @@ mod tests {
         assert_eq!("head~3".parse(), Ok(Moment::BeforeHead(3)));
         assert_eq!("1970-01-01T00:00:01Z".parse(), Ok(Moment::Time(Micros(1_000_000))));
         assert_eq!("90m ago".parse(), Ok(Moment::Ago(Duration::from_secs(5_400))));
-        for wrong in ["", "-1", "head~", "head~x", "heads", "1.5", "ago", "x ago", "T", "1969-01-01T00:00:00Z"] {
+        for wrong in
+            ["", "-1", "head~", "head~x", "heads", "1.5", "ago", "x ago", "T", "1969-01-01T00:00:00Z"]
+        {
             assert!(wrong.parse::<Moment>().is_err(), "{wrong}");
         }
     }

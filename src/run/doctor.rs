@@ -92,7 +92,9 @@ fn process(loaded: &Loaded) -> Report {
             report.add("disk", Grade::Bad, found, "make room, move --data-dir, or lower min-free-bytes");
         }
         Ok(free) => report.good("disk", format!("{free} bytes free in {}", dir.display())),
-        Err(error) => report.add("disk", Grade::Bad, error.to_string(), "check --data-dir and its permissions"),
+        Err(error) => {
+            report.add("disk", Grade::Bad, error.to_string(), "check --data-dir and its permissions")
+        }
     }
     report
 }
@@ -106,16 +108,20 @@ async fn rollup(config: &ChainConfig, loaded: &Loaded, l1s: &L1s, report: &mut R
             return report.add("endpoints", Grade::Bad, error.to_string(), mend);
         }
     };
-    report.good("endpoints", format!("L1 {} and the rollup node of chain {} answer", side.l1.chain(), config.id));
+    report.good(
+        "endpoints",
+        format!("L1 {} and the rollup node of chain {} answer", side.l1.chain(), config.id),
+    );
     clock(&side, report).await;
     safe_db(&side, report).await;
     balance(&side, report).await;
     let policy = config.policy(side.sender);
-    let terms =
-        Terms { sender: side.sender, config_name: policy.config_name, factory: config.factory };
+    let terms = Terms { sender: side.sender, config_name: policy.config_name, factory: config.factory };
     match side.l1.inspect(config.oracle, &terms).await {
         Ok(oracle) => contract(&side, &oracle, policy.mode, report),
-        Err(error) => report.add("contract", Grade::Bad, error.to_string(), "check the oracle's address and L1"),
+        Err(error) => {
+            report.add("contract", Grade::Bad, error.to_string(), "check the oracle's address and L1")
+        }
     }
     commitments(&side, report).await;
     anchor(&side, &terms, report).await;
@@ -131,7 +137,12 @@ async fn clock(side: &Side, report: &mut Report) {
             let apart = now.secs_since(head.time).max(head.time.secs_since(now));
             if apart > APART_MAX {
                 let found = format!("{apart} s between this clock and the L1's newest block");
-                report.add("clock", Grade::Warning, found, "check NTP here, and whether the L1 node is in sync");
+                report.add(
+                    "clock",
+                    Grade::Warning,
+                    found,
+                    "check NTP here, and whether the L1 node is in sync",
+                );
             } else {
                 report.good("clock", format!("{apart} s from the L1's newest block"));
             }
@@ -144,7 +155,12 @@ async fn safe_db(side: &Side, report: &mut Report) {
     let l1 = match side.node.heads(side.config.id).await {
         Ok(heads) => heads.current_l1.number,
         Err(error) => {
-            return report.add("rollup node", Grade::Bad, error.to_string(), "wait until it is in sync, or mend it");
+            return report.add(
+                "rollup node",
+                Grade::Bad,
+                error.to_string(),
+                "wait until it is in sync, or mend it",
+            );
         }
     };
     match side.node.safe_db(l1).await {
@@ -156,7 +172,12 @@ async fn safe_db(side: &Side, report: &mut Report) {
             report.add("SafeDB", grade, "off", mend);
         }
         SafeDb::Unknown(why) => {
-            report.add("SafeDB", Grade::Bad, why, "the question itself failed: mend the rollup node's endpoint");
+            report.add(
+                "SafeDB",
+                Grade::Bad,
+                why,
+                "the question itself failed: mend the rollup node's endpoint",
+            );
         }
     }
 }
@@ -206,7 +227,12 @@ fn contract(side: &Side, oracle: &OracleReport, mode: Mode, report: &mut Report)
     }
     if let Some(other) = oracle.factory_mismatch {
         let found = format!("the oracle names factory {:?}, the configuration {other}", oracle.factory);
-        report.add("factory", Grade::Warning, found, "correct the configured address; the oracle's own is used");
+        report.add(
+            "factory",
+            Grade::Warning,
+            found,
+            "correct the configured address; the oracle's own is used",
+        );
     }
     if oracle.keys.0.0 == [0; 32] {
         let found = "the contract has no commitments under the configured name";
@@ -230,10 +256,20 @@ async fn commitments(side: &Side, report: &mut Report) {
             .map(|(_, what)| what)
             .collect();
             let found = format!("it proves something else: {} differ", differs.join(", "));
-            report.add("prover", Grade::Bad, found, "run the server of this rollup's release, or update the contract");
+            report.add(
+                "prover",
+                Grade::Bad,
+                found,
+                "run the server of this rollup's release, or update the contract",
+            );
         }
         Err(error) => {
-            report.add("prover", Grade::Bad, error.to_string(), "start the prover's server, or correct its address");
+            report.add(
+                "prover",
+                Grade::Bad,
+                error.to_string(),
+                "start the prover's server, or correct its address",
+            );
         }
     }
 }
@@ -251,7 +287,9 @@ async fn anchor(side: &Side, terms: &Terms, report: &mut Report) {
     };
     let latest = match side.l1.read_contract(&ask).await {
         Ok(read) => read.latest,
-        Err(error) => return report.add("agreement", Grade::Bad, error.to_string(), "mend what is named here"),
+        Err(error) => {
+            return report.add("agreement", Grade::Bad, error.to_string(), "mend what is named here");
+        }
     };
     let Some(latest) = latest else {
         let mend = "the contract must be given its first output before anything can be proven";
@@ -259,19 +297,29 @@ async fn anchor(side: &Side, terms: &Terms, report: &mut Report) {
     };
     match side.node.output(side.config.id, latest.block).await {
         Ok(read) => {
-            let differs = read.nodes.iter().filter(|node| node.root.is_some_and(|root| root != latest.root)).count();
+            let differs =
+                read.nodes.iter().filter(|node| node.root.is_some_and(|root| root != latest.root)).count();
             let silent = read.nodes.iter().filter(|node| node.root.is_none()).count();
             if differs > 0 {
-                let found = format!("{differs} rollup nodes have another output root at block {}", latest.block);
-                report.add("agreement", Grade::Bad, found, "nothing is bought until they agree: check both sides");
+                let found =
+                    format!("{differs} rollup nodes have another output root at block {}", latest.block);
+                report.add(
+                    "agreement",
+                    Grade::Bad,
+                    found,
+                    "nothing is bought until they agree: check both sides",
+                );
             } else if silent > 0 {
-                let found = format!("{silent} rollup nodes do not tell the output root at block {}", latest.block);
+                let found =
+                    format!("{silent} rollup nodes do not tell the output root at block {}", latest.block);
                 report.add("agreement", Grade::Warning, found, "they may be pruned or behind");
             } else {
                 report.good("agreement", format!("the roots at block {} are the same", latest.block));
             }
         }
-        Err(error) => report.add("agreement", Grade::Bad, error.to_string(), "the rollup node must know that block"),
+        Err(error) => {
+            report.add("agreement", Grade::Bad, error.to_string(), "the rollup node must know that block")
+        }
     }
 }
 
@@ -291,4 +339,13 @@ mod tests {
         assert_eq!(ether(Wei(1_234_567_000_000_000_000)), "1.2345 ether");
         assert_eq!(ether(Wei(0)), "0.0000 ether");
     }
+}
+/// stub
+pub(crate) async fn check_prover(
+    _: prooflog_net::Endpoint,
+    _: prooflog_events::ids::Address,
+    _: Option<prooflog_events::ids::Range>,
+    _: bool,
+) -> Result<Vec<Finding>, crate::cli::CliError> {
+    Ok(Vec::new())
 }

@@ -21,7 +21,9 @@ pub(crate) enum RunError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// A listener cannot be had.
-    #[error("cannot listen on {address}: {source}; another process may be there, choose another with --{flag}")]
+    #[error(
+        "cannot listen on {address}: {source}; another process may be there, choose another with --{flag}"
+    )]
     Listen {
         /// Where.
         address: String,

@@ -16,6 +16,7 @@ mod start;
 mod watch;
 mod would;
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -26,7 +27,7 @@ use prooflog_events::ids::{ChainId, LogId, Micros};
 use prooflog_log::Log;
 use prooflog_observe::{
     ChainStatus, Health, Limits, LogControl, LogFormat, LogSettings, LogStatus, Metrics, Observers, Secrets,
-    init_logging, look,
+    init_logging, look, router,
 };
 use prooflog_replay::Cadence;
 use prooflog_service::{Handle, Options, Service};
@@ -74,6 +75,7 @@ fn logging(process: &ProcessConfig, secrets: Secrets) -> Result<LogControl, RunE
     let format = match process.log.format {
         Shape::Text => LogFormat::Text,
         Shape::Json => LogFormat::Json,
+        Shape::Logfmt => LogFormat::Logfmt,
     };
     Ok(init_logging(&LogSettings { format, filter: process.log.filter.clone() }, secrets)?)
 }
@@ -90,14 +92,14 @@ async fn serve(loaded: Loaded, spending: Spending, secrets: Secrets) -> Result<(
     let configured: Vec<ChainConfig> = loaded.chains.iter().filter_map(|chain| chain.clone().ok()).collect();
     let log = open(process)?;
     let names: Vec<ChainId> = configured.iter().map(|chain| chain.id).collect();
-    let health = Health::new(&names, prooflog_observe::DEFAULT_GRACE);
+    let health = Health::new(&names, prooflog_observe::health::DEFAULT_GRACE);
     let metrics = Metrics::new(&names, health.clone());
     let sides = sides::Sides::default();
     let outside = outside::Adapters::new(sides.clone(), Arc::clone(&log), metrics.clone());
     let started = EngineStarted {
         release: env!("CARGO_PKG_VERSION").to_owned(),
         behaviour: BEHAVIOUR,
-        format: FORMAT,
+        format: u16::try_from(FORMAT).unwrap_or(u16::MAX),
         policy: loaded.digest,
     };
     let options = Options {
@@ -208,7 +210,8 @@ async fn listen(process: &ProcessConfig, api: Api, observers: Observers) -> Resu
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(refused(address.to_string(), "metrics.port"))?;
         tracing::info!(%address, "metrics and health");
-        tokio::spawn(prooflog_observe::serve(listener, observers, Limits::default()));
+        let served = prooflog_observe::serve(listener, router(observers), Limits::default(), pending::<()>());
+        tokio::spawn(served);
     }
     if let Some(address) = process.rpc.socket().filter(|_| process.rpc_admin) {
         let users = prooflog_access::Credentials::load(&process.data_dir.join("users.toml"))?;

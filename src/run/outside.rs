@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prooflog_core::{Effect, ProofRequest};
-use prooflog_events::ids::{Hash32, L1Number};
-use prooflog_events::input::{Input, WitnessAnswered};
+use prooflog_events::ids::Hash32;
+use prooflog_events::input::Input;
 use prooflog_events::limits::BLOB_INLINE_BYTES_MAX;
 use prooflog_events::port::Blob;
 use prooflog_events::values::BlobRef;
@@ -135,8 +135,7 @@ impl Adapters {
                 let side = self.sides.of(chain).await;
                 let since = (since.hash != Hash32::ZERO).then_some(since.number);
                 let terms = terms(&side);
-                let ask =
-                    ReadContract { chain, oracle, confirmations, checkpoints, canonical, since, terms };
+                let ask = ReadContract { chain, oracle, confirmations, checkpoints, canonical, since, terms };
                 Ok(plain(side.l1.read_contract(&ask).await.map_err(Failed::other)?))
             }
             Effect::ReadSigner { signer, confirmations, txs } => {
@@ -189,7 +188,9 @@ impl Adapters {
         let l1_seen = loop {
             match side.l1.head().await {
                 Ok(head) => break head.block.number,
-                Err(error) => tracing::warn!(unit = %request.unit, %error, "an answer of the prover waits for L1"),
+                Err(error) => {
+                    tracing::warn!(unit = %request.unit, %error, "an answer of the prover waits for L1")
+                }
             }
             tokio::time::sleep(L1_HEAD_PAUSE).await;
         };

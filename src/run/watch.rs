@@ -44,7 +44,8 @@ impl Watcher for Onlooker {
     fn waits(&mut self, now: Micros, until: Option<Micros>) {
         // The loop never sleeps longer than a minute, and says so before it does.
         const IDLE: Duration = Duration::from_secs(60);
-        let pause = until.map_or(IDLE, |until| Duration::from_micros(until.0.saturating_sub(now.0)).min(IDLE));
+        let pause =
+            until.map_or(IDLE, |until| Duration::from_micros(until.0.saturating_sub(now.0)).min(IDLE));
         self.health.waiting(Instant::now() + pause);
     }
 }

@@ -136,3 +136,13 @@ fn verify(tx: &TxEip1559, raw: &[u8], account: Address) -> Result<Hash32, L1Erro
     }
     Ok(Hash32(signed.hash().0))
 }
+
+impl TxSigner for prooflog_signer::Signer {
+    fn address(&self) -> Address {
+        Self::address(self)
+    }
+
+    async fn sign_eip1559(&self, tx: TxEip1559) -> Result<Vec<u8>, String> {
+        self.sign(tx).await.map_err(|error| error.to_string())
+    }
+}
