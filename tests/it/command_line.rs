@@ -71,3 +71,111 @@ fn errors_have_their_exit_codes_and_say_what_to_do() {
     let bad = dir.path().join("bad.jsonl");
     assert_eq!(prooflog(&dir.path().join("copy"), &["import", bad.to_str().unwrap()]).status.code(), Some(4));
 }
+
+#[test]
+fn one_thing_is_shown_with_its_facts_while_it_lives_and_with_its_history_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    simulate("friendly", 5, &log);
+    let settled =
+        lines(&prooflog(&log, &["events", "--type", "SpanSettled", "--limit", "1", "--json"])).remove(0);
+    let span = settled["stream"].as_str().unwrap();
+    let over = lines(&prooflog(&log, &["show", span, "--json"])).remove(0);
+    assert!(over["history"].as_array().unwrap().iter().any(|event| event["type"] == "SpanCreated"));
+    let created = over["history"][0]["position"].as_str().unwrap();
+    let then = lines(&prooflog(&log, &["show", span, "--json", "--at", &after(&log, created)])).remove(0);
+    assert_eq!(then["live"], true);
+    assert!(then["facts"]["blocks"].as_str().unwrap().starts_with('('));
+    assert_eq!(prooflog(&log, &["show", "span-1-99999"]).status.code(), Some(2));
+    assert_eq!(prooflog(&log, &["show", "nonsense"]).status.code(), Some(2));
+}
+
+/// The end of the batch that holds a position.
+fn after(log: &Path, position: &str) -> String {
+    let wanted: u64 = position.parse().unwrap();
+    let events = lines(&prooflog(log, &["events", "--from", position, "--limit", "600", "--json"]));
+    let time = events[0]["micros"].clone();
+    let last = events.iter().take_while(|event| event["micros"] == time).last().unwrap();
+    let last = last["position"].as_str().unwrap().to_owned();
+    assert!(last.parse::<u64>().unwrap() >= wanted);
+    last
+}
+
+#[test]
+fn what_changed_between_two_moments_is_told_as_facts() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    simulate("friendly", 6, &log);
+    let changes = lines(&prooflog(&log, &["diff", "0", "head", "--json"]));
+    assert!(changes.iter().any(|change| change["fact"] == "contract" && change["before"].is_null()));
+    assert!(lines(&prooflog(&log, &["diff", "head", "head", "--json"])).is_empty());
+    assert_eq!(prooflog(&log, &["diff", "head", "head~10"]).status.code(), Some(2), "backwards");
+    let events = lines(&prooflog(&log, &["events", "--type", "AggSettled", "--json"]));
+    let position = events[0]["position"].as_str().unwrap();
+    let before = format!(
+        "head~{}",
+        lines(&prooflog(&log, &["events", "--from", position, "--limit", "100000", "--json"])).len()
+    );
+    let changes = lines(&prooflog(&log, &["diff", &before, "head", "--json"]));
+    assert!(changes.iter().any(|change| change["fact"] == "ended"), "{changes:?}");
+}
+
+#[test]
+fn a_moment_may_be_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    simulate("friendly", 7, &log);
+    let events = lines(&prooflog(&log, &["events", "--limit", "100000", "--json"]));
+    let middle = &events[events.len() / 2];
+    let time = middle["time"].as_str().unwrap();
+    let shown = lines(&prooflog(&log, &["status", "--json", "--at", time])).remove(0);
+    let at: u64 = shown["position"].as_str().unwrap().parse().unwrap();
+    // Times are shown to the second: whatever was recorded in the rest of it comes later.
+    let recorded = |event: &serde_json::Value| event["time"].as_str().unwrap().to_owned();
+    assert!(recorded(&events[usize::try_from(at).unwrap() - 1]).as_str() <= time);
+    assert!(lines(&prooflog(&log, &["status", "--json", "--at", "1970-01-02T00:00:00Z"])).is_empty());
+}
+
+#[test]
+fn a_command_without_an_engine_says_so_and_a_backup_needs_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    simulate("friendly", 8, &log);
+    let pause = prooflog(&log, &["pause", "proving", "--chain", "1"]);
+    assert_eq!(pause.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&pause.stderr).contains("no engine answers"));
+    let copy = dir.path().join("copy");
+    let made = lines(&prooflog(&log, &["backup", "--to", copy.to_str().unwrap(), "--json"])).remove(0);
+    let verified = lines(&prooflog(&copy, &["verify", "--json"])).remove(0);
+    assert_eq!(made["hash"], verified["hash"]);
+    assert_ne!(
+        prooflog(&log, &["backup", "--to", copy.to_str().unwrap()]).status.code(),
+        Some(0),
+        "it is there"
+    );
+}
+
+#[test]
+fn a_configuration_is_shown_with_its_origins_and_without_its_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_prooflog"))
+        .env_clear()
+        .args(["config", "--json", "--oracle-address", "0x00000000000000000000000000000000000000aa"])
+        .env("PROOFLOG_DATA_DIR", dir.path())
+        .env("PROOFLOG_CHAIN_ID", "10")
+        .env("PROOFLOG_L1_RPC", "http://user:canary1@127.0.0.1:8545/canary2")
+        .env("PROOFLOG_ROLLUP_RPC", "http://127.0.0.1:9545")
+        .env("PROOFLOG_PROVER_URL", "http://127.0.0.1:3000")
+        .env("PRIVATE_KEY", "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d")
+        .output()
+        .unwrap();
+    let shown =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{shown}");
+    for secret in ["canary1", "canary2", "59c6995e"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    assert!(shown.contains("PRIVATE_KEY"), "an older name is reported: {shown}");
+    let empty = Command::new(env!("CARGO_BIN_EXE_prooflog")).env_clear().arg("config").output().unwrap();
+    assert_eq!(empty.status.code(), Some(2));
+}
