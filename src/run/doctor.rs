@@ -152,7 +152,7 @@ async fn clock(side: &Side, report: &mut Report) {
 }
 
 async fn safe_db(side: &Side, report: &mut Report) {
-    let l1 = match side.node.heads(side.config.id).await {
+    let l1 = match side.node.heads().await {
         Ok(heads) => heads.current_l1.number,
         Err(error) => {
             return report.add(
@@ -163,19 +163,20 @@ async fn safe_db(side: &Side, report: &mut Report) {
             );
         }
     };
-    match side.node.safe_db(l1).await {
-        SafeDb::On => report.good("SafeDB", "on"),
-        SafeDb::Off => {
+    let Some(first) = side.node.endpoints().first() else { return };
+    match first.safe_head_at_l1(l1).await {
+        SafeDb::On(_) => report.good("SafeDB", "on"),
+        SafeDb::Off { message } => {
             let mend = "start the rollup node with SafeDB enabled: without it the server guesses L1 heads, and some \
                         ranges can never be proven";
             let grade = if side.config.safe_db_fallback { Grade::Warning } else { Grade::Bad };
-            report.add("SafeDB", grade, "off", mend);
+            report.add("SafeDB", grade, format!("off: {message}"), mend);
         }
-        SafeDb::Unknown(why) => {
+        SafeDb::Unknown { cause } => {
             report.add(
                 "SafeDB",
                 Grade::Bad,
-                why,
+                cause.to_string(),
                 "the question itself failed: mend the rollup node's endpoint",
             );
         }
@@ -295,7 +296,7 @@ async fn anchor(side: &Side, terms: &Terms, report: &mut Report) {
         let mend = "the contract must be given its first output before anything can be proven";
         return report.add("agreement", Grade::Bad, "the contract has no output", mend);
     };
-    match side.node.output(side.config.id, latest.block).await {
+    match side.node.output(latest.block).await {
         Ok(read) => {
             let differs =
                 read.nodes.iter().filter(|node| node.root.is_some_and(|root| root != latest.root)).count();

@@ -20,6 +20,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use prooflog_access::{Credentials, Role};
 use prooflog_config::{ChainConfig, Loaded, LogFormat as Shape, ProcessConfig};
 use prooflog_core::{BEHAVIOUR, Pacing};
 use prooflog_events::event::EngineStarted;
@@ -214,8 +215,10 @@ async fn listen(process: &ProcessConfig, api: Api, observers: Observers) -> Resu
         tokio::spawn(served);
     }
     if let Some(address) = process.rpc.socket().filter(|_| process.rpc_admin) {
-        let users = prooflog_access::Credentials::load(&process.data_dir.join("users.toml"))?;
-        let verify = Arc::new(move |header: &str| users.verify_basic(header));
+        let users = Credentials::load(&process.data_dir.join("users.toml"))?;
+        let verify = Arc::new(move |header: &str| {
+            users.verify_header(header).map(|user| (user.name, user.role == Role::Operate))
+        });
         let bound = serve_port(address, api, verify).await;
         let bound = bound.map_err(refused(address.to_string(), "rpc.port"))?;
         tracing::info!(address = %bound, "operators");

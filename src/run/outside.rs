@@ -118,18 +118,18 @@ impl Adapters {
         match effect {
             Effect::ReadNode { chain } => {
                 let side = self.sides.of(chain).await;
-                Ok(plain(side.node.heads(chain).await.map_err(Failed::other)?))
+                Ok(plain(side.node.heads().await.map_err(Failed::other)?))
             }
             Effect::ReadBlocks { chain, range } => {
                 let side = self.sides.of(chain).await;
                 match &side.l2 {
-                    Some(l2) => Ok(plain(l2.blocks(chain, range).await.map_err(Failed::other)?)),
+                    Some(l2) => Ok(plain(l2.blocks(range).await.map_err(Failed::other)?)),
                     None => Err(Failed::other("cutting spans by gas needs an L2 node: set l2-rpc")),
                 }
             }
             Effect::ReadOutput { chain, block } => {
                 let side = self.sides.of(chain).await;
-                Ok(plain(side.node.output(chain, block).await.map_err(Failed::other)?))
+                Ok(plain(side.node.output(block).await.map_err(Failed::other)?))
             }
             Effect::ReadContract { chain, oracle, confirmations, checkpoints, canonical, since } => {
                 let side = self.sides.of(chain).await;

@@ -12,8 +12,8 @@ use prooflog_events::event::ChainRegistered;
 use prooflog_events::ids::{Address, Hash32, L1ChainId};
 use prooflog_events::input::ChainConfigured;
 use prooflog_l1::{L1, L1Error, Settings};
-use prooflog_net::{Endpoint, Limits};
-use prooflog_node::{L2Node, NodeError, RollupConfig, RollupNode};
+use prooflog_net::{Endpoint, HttpError, Limits, RpcClient};
+use prooflog_node::{L2Limits, L2Node, NodeEndpoint, NodeError, RollupConfig, RollupNode};
 use prooflog_observe::{ChainStatus, Health};
 use prooflog_prover::{Prover, ProverConfig};
 use prooflog_service::{CommandError, Handle};
@@ -48,7 +48,10 @@ impl From<L1Error> for StartError {
 
 impl From<NodeError> for StartError {
     fn from(error: NodeError) -> Self {
-        Self::NotYet(error.to_string())
+        match error {
+            NodeError::NoEndpoint => Self::Wrong(error.to_string()),
+            _ => Self::NotYet(error.to_string()),
+        }
     }
 }
 
@@ -167,15 +170,20 @@ pub(crate) async fn reach(
     l1s: &L1s,
     spending: Spending,
 ) -> Result<(Side, ChainRegistered), StartError> {
-    let set_up = |error: prooflog_net::HttpError| StartError::Wrong(error.to_string());
-    let node = RollupNode::new(config.rollup.clone(), limits).map_err(set_up)?;
-    let l2 = config.l2.clone().map(|endpoint| L2Node::new(endpoint, limits)).transpose().map_err(set_up)?;
+    let set_up = |error: HttpError| StartError::Wrong(error.to_string());
+    let rpc = |endpoint: &Endpoint| RpcClient::new(endpoint.clone(), limits).map_err(set_up);
+    let named = config.rollup.iter().map(|node| Ok(NodeEndpoint::new(node.to_string(), rpc(node)?)));
+    let node =
+        RollupNode::new(config.id, named.collect::<Result<_, StartError>>()?, prooflog_node::DISTRUST)?;
+    let l2 = config.l2.as_ref().map(rpc).transpose()?;
+    let l2 = l2.map(|rpc| L2Node::new(config.id, rpc, L2Limits::default()));
     let rollup = node.rollup_config().await?;
-    check_ids(config, &rollup)?;
-    let l1 = l1s.get(rollup.l1_chain_id, &config.l1, limits)?;
+    let l2_genesis = check_ids(config, &rollup)?;
+    let l1_chain = L1ChainId(rollup.l1_chain_id);
+    let l1 = l1s.get(l1_chain, &config.l1, limits)?;
     let identity = l1.identity().await?;
     if l1.code_size(config.oracle).await? == 0 {
-        let text = format!("there is no contract at {} on L1 {}", config.oracle, rollup.l1_chain_id);
+        let text = format!("there is no contract at {} on L1 {}", config.oracle, l1_chain);
         return Err(StartError::Wrong(format!("{text}: check the address of the output oracle")));
     }
     let (sender, signer) = signer(config, spending).await?;
@@ -187,32 +195,29 @@ pub(crate) async fn reach(
     let prover = prover.map_err(set_up)?;
     let registration = ChainRegistered {
         name: config.name.clone(),
-        l1: rollup.l1_chain_id,
+        l1: l1_chain,
         oracle: config.oracle,
         l1_genesis: identity.genesis,
-        l2_genesis: rollup.l2_genesis,
+        l2_genesis,
     };
     if config.wait_node_sync {
-        synced(&node, config, identity.head.block.number.0).await?;
+        synced(&node, identity.head.block.number.0).await?;
     }
     Ok((Side { config: config.clone(), l1, node, l2, prover, sender, signer }, registration))
 }
 
-fn check_ids(config: &ChainConfig, rollup: &RollupConfig) -> Result<(), StartError> {
-    if rollup.l2_chain_id != config.id {
+/// That the node is of the configured chains; the rollup's first block.
+fn check_ids(config: &ChainConfig, rollup: &RollupConfig) -> Result<Hash32, StartError> {
+    if rollup.l2_chain_id != config.id.0 {
         let text = format!("the rollup node serves chain {}, not {}", rollup.l2_chain_id, config.id);
         return Err(StartError::Wrong(format!("{text}: check its address or the chain's id")));
     }
-    match config.l1_chain_id {
-        Some(l1) if l1 != rollup.l1_chain_id => {
-            let text = format!("the rollup settles on L1 {}, not {l1}", rollup.l1_chain_id);
-            Err(StartError::Wrong(format!("{text}: check l1-chain-id")))
-        }
-        _ if rollup.l2_genesis == Hash32::ZERO => {
-            Err(StartError::NotYet("the rollup node does not tell its genesis".to_owned()))
-        }
-        _ => Ok(()),
+    if let Some(l1) = config.l1_chain_id.filter(|l1| l1.0 != rollup.l1_chain_id) {
+        let text = format!("the rollup settles on L1 {}, not {l1}", rollup.l1_chain_id);
+        return Err(StartError::Wrong(format!("{text}: check l1-chain-id")));
     }
+    let genesis = rollup.genesis_l2.map(|block| block.hash).filter(|hash| *hash != Hash32::ZERO);
+    genesis.ok_or_else(|| StartError::NotYet("the rollup node does not tell its first block".to_owned()))
 }
 
 /// The account that sends, and who signs for it.
@@ -225,15 +230,22 @@ async fn signer(config: &ChainConfig, spending: Spending) -> Result<(Address, Op
             }
         };
     }
-    let signer = Signer::connect(super::signers::config_of(config)).await?;
+    let signer = Signer::connect(super::signers::config_of(config)?).await?;
+    match config.signer_address {
+        Some(expected) if expected != signer.address() => {
+            let text = format!("the key is that of {}, not of {expected}", signer.address());
+            return Err(StartError::Wrong(format!("{text}: check the key or signer.address")));
+        }
+        _ => {}
+    }
     Ok((signer.address(), (spending == Spending::Allowed).then_some(signer)))
 }
 
 /// That the rollup node has caught up with L1, as far as it must.
-async fn synced(node: &RollupNode, config: &ChainConfig, l1_head: u64) -> Result<(), StartError> {
+async fn synced(node: &RollupNode, l1_head: u64) -> Result<(), StartError> {
     /// L1 blocks that a node in sync may be behind.
     const BEHIND_MAX: u64 = 64;
-    let heads = node.heads(config.id).await?;
+    let heads = node.heads().await?;
     let behind = l1_head.saturating_sub(heads.current_l1.number.0);
     if behind <= BEHIND_MAX {
         return Ok(());

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 
 /// Most of an error answer that is kept, in bytes.
 const ERROR_TEXT_MAX: usize = 4_096;
@@ -74,13 +74,18 @@ pub struct Body {
 /// # Errors
 /// When the TLS library cannot be set up.
 pub fn client(limits: Limits) -> Result<Client, HttpError> {
+    builder(limits).build().map_err(|error| HttpError::Unreachable(describe(error)))
+}
+
+/// What [`client`] is built with, for those who add certificates or headers.
+#[must_use]
+pub fn builder(limits: Limits) -> ClientBuilder {
     Client::builder()
         .connect_timeout(limits.connect)
         .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
         .tcp_nodelay(true)
         .pool_idle_timeout(Duration::from_secs(60))
-        .build()
-        .map_err(|error| HttpError::Unreachable(describe(error)))
 }
 
 /// The words of an HTTP error with its causes, its address left out.

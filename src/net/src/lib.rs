@@ -11,6 +11,6 @@ mod rpc;
 mod secret;
 
 pub use endpoint::{Endpoint, EndpointError, Salt};
-pub use http::{Body, HttpError, Limits, client, read_body, send};
+pub use http::{Body, HttpError, Limits, builder, client, read_body, send};
 pub use rpc::{RpcClient, RpcError};
 pub use secret::Secret;

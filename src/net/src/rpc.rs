@@ -73,7 +73,13 @@ impl RpcClient {
     /// # Errors
     /// When the TLS library cannot be set up.
     pub fn new(endpoint: Endpoint, limits: Limits) -> Result<Self, HttpError> {
-        Ok(Self { endpoint, http: client(limits)?, limits, id: std::sync::Arc::new(AtomicU64::new(1)) })
+        Ok(Self::with(endpoint, client(limits)?, limits))
+    }
+
+    /// As [`RpcClient::new`], over a client that was set up elsewhere.
+    #[must_use]
+    pub fn with(endpoint: Endpoint, http: Client, limits: Limits) -> Self {
+        Self { endpoint, http, limits, id: std::sync::Arc::new(AtomicU64::new(1)) }
     }
 
     /// Whom it asks.

@@ -4,6 +4,7 @@
 //! would. [`Story`] reads what it records, as `prooflog events --follow --json` prints it, so that a test waits for
 //! facts and never for time.
 
+pub mod demo;
 mod engine;
 mod story;
 

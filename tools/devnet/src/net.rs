@@ -1,0 +1,324 @@
+//! Everything together: chains, contracts, rollup node, prover.
+
+use alloy::primitives::{Address, B256, U256};
+use prooflog_devnet_node::{NodeConfig, NodeHandle};
+use prooflog_devnet_prover::{
+    ChainConfig as ProvenChain, Config as ProverConfig, Handle as ProverHandle, Script,
+};
+use prooflog_net::RpcClient;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::anvil::{Anvil, AnvilConfig, rpc};
+use crate::contracts::{Commitments, Generation, Oracle, Output, Parts, Proofs, SELECTOR, Sender, Setup};
+use crate::{DevnetError, traffic};
+
+/// Chain id of the L1.
+const L1_CHAIN: u64 = 900;
+/// L2 block that the contract begins at.
+const START_BLOCK: u64 = 2;
+/// Account that the proposer sends from: the chain's fourth, whose key everybody knows.
+const PROPOSER: usize = 3;
+/// Derivation path of its key, from the chain's own mnemonic.
+const PROPOSER_PATH: &str = "m/44'/60'/0'/0/3";
+/// The mnemonic that `anvil` makes its accounts from; it is public, and its accounts are worth nothing.
+const MNEMONIC: &str = "test test test test test test test test test test test junk";
+
+/// What to bring up.
+#[derive(Debug, Clone)]
+pub struct DevnetConfig {
+    /// Interface generation of the oracles.
+    pub generation: Generation,
+    /// Whether submissions go through a factory, and what a game costs in wei.
+    pub bond: Option<u128>,
+    /// What the verifier demands.
+    pub proofs: Proofs,
+    /// Seconds between two L1 blocks.
+    pub l1_block_time: u64,
+    /// Seconds between two L2 blocks.
+    pub l2_block_time: u64,
+    /// Smallest distance of two outputs, in blocks.
+    pub submission_interval: u64,
+    /// How many rollups: one L2 chain, presented under so many chain ids, each with an oracle of its own.
+    pub rollups: u64,
+    /// What the prover's server does, well and badly.
+    pub script: Script,
+}
+
+impl Default for DevnetConfig {
+    fn default() -> Self {
+        Self {
+            generation: Generation::V2,
+            bond: None,
+            proofs: Proofs::Binding,
+            l1_block_time: 1,
+            l2_block_time: 1,
+            submission_interval: 20,
+            rollups: 1,
+            script: Script::default(),
+        }
+    }
+}
+
+/// A rollup of the devnet.
+#[derive(Debug, Clone)]
+pub struct Rollup {
+    /// Its L2 chain id.
+    pub chain: u64,
+    /// Its output oracle.
+    pub oracle: Address,
+    /// The factory that its submissions go through.
+    pub factory: Option<Address>,
+    /// Its rollup node.
+    pub node: String,
+    /// Its prover's server.
+    pub prover: String,
+}
+
+/// A running devnet. Everything ends with it.
+#[derive(Debug)]
+pub struct Devnet {
+    /// The L1.
+    pub l1: Anvil,
+    /// The L2.
+    pub l2: Anvil,
+    /// The rollup node.
+    pub node: NodeHandle,
+    /// The prover's server.
+    pub prover: ProverHandle,
+    /// The rollups.
+    pub rollups: Vec<Rollup>,
+    /// Who owns the contracts.
+    pub parts: Parts,
+    /// The account that the proposer sends from.
+    pub proposer: Address,
+    config: DevnetConfig,
+    traffic: JoinHandle<()>,
+}
+
+impl Drop for Devnet {
+    fn drop(&mut self) {
+        self.traffic.abort();
+    }
+}
+
+impl Devnet {
+    /// Brings everything up; `progress` is told each step.
+    ///
+    /// # Errors
+    /// When something does not come up.
+    pub async fn start(
+        config: DevnetConfig,
+        progress: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Self, DevnetError> {
+        progress("starting the L1 and the L2");
+        let chain = |chain_id, block_time, arguments: &[&str]| AnvilConfig {
+            chain_id,
+            block_time,
+            timestamp: None,
+            arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+        };
+        let l1 = Anvil::start(&chain(L1_CHAIN, config.l1_block_time, &["--slots-in-an-epoch", "1"]))?;
+        let l2 = Anvil::start(&chain(L1_CHAIN + 1, config.l2_block_time, &["--preserve-historical-states"]))?;
+        let traffic = tokio::spawn(traffic::send(rpc(l2.url())?));
+        let chains: Vec<u64> = (0..config.rollups.max(1)).map(|n| L1_CHAIN + 1 + n).collect();
+
+        progress("starting the rollup node");
+        let node = NodeConfig {
+            chains: chains.clone(),
+            finalized_lag: 2,
+            safe_lag: 1,
+            block_time: config.l2_block_time,
+            ..NodeConfig::new(l1.url().to_owned(), l2.url().to_owned(), L1_CHAIN + 1)
+        };
+        let listener =
+            TcpListener::bind("127.0.0.1:0").await.map_err(DevnetError::io("a port for the rollup node"))?;
+        let node = prooflog_devnet_node::serve(listener, node).await;
+        let node = node.map_err(|error| DevnetError::Chain(error.to_string()))?;
+        node.followed(START_BLOCK).await;
+
+        progress("deploying the contracts");
+        let sender = Sender::new(rpc(l1.url())?);
+        let accounts = sender.accounts().await?;
+        let account = |index: usize| {
+            accounts
+                .get(index)
+                .copied()
+                .ok_or_else(|| DevnetError::Chain("the L1 has too few accounts".to_owned()))
+        };
+        let (parts, proposer) = (Parts { owner: account(1)?, challenger: account(2)? }, account(PROPOSER)?);
+        let verifier = sender.deploy_verifier(parts.owner, config.proofs).await?;
+        let mut deployed = Vec::new();
+        for &chain in &chains {
+            let setup = setup(&config, &node, &l2, (parts, proposer), verifier).await?;
+            let oracle = sender.deploy_oracle(config.generation, setup).await?;
+            let factory = match config.bond {
+                Some(bond) => Some(factory(&sender, &config, parts, oracle, bond).await?),
+                None => None,
+            };
+            deployed.push((chain, oracle, factory));
+            if chains.len() > 1 {
+                progress(&format!("oracle of chain {chain} at {oracle}"));
+            }
+        }
+
+        progress("starting the prover's server");
+        let proven = deployed.iter().map(|(chain, oracle, _)| proven(&config, *chain, *oracle, &node, &l1));
+        let server = ProverConfig {
+            chains: proven.collect(),
+            script: config.script.clone(),
+            ..ProverConfig::default()
+        };
+        let listener =
+            TcpListener::bind("127.0.0.1:0").await.map_err(DevnetError::io("a port for the prover"))?;
+        let prover = prooflog_devnet_prover::serve(listener, server).await;
+        let prover = prover.map_err(|error| DevnetError::Chain(error.to_string()))?;
+        let rollups = deployed
+            .into_iter()
+            .map(|(chain, oracle, factory)| Rollup {
+                chain,
+                oracle,
+                factory,
+                node: node.url(chain),
+                prover: prover.url(chain),
+            })
+            .collect();
+        Ok(Self { l1, l2, node, prover, rollups, parts, proposer, config, traffic })
+    }
+
+    /// Sends to the L1 as its own accounts.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        Sender::new(self.l1.rpc().clone())
+    }
+
+    /// The configuration with which `prooflog run` serves the devnet, without its key.
+    #[must_use]
+    pub fn prooflog_config(&self) -> String {
+        let defaults = [
+            format!("l1-rpc = [\"{}\"]", self.l1.url()),
+            format!("poll-interval = \"{}s\"", self.config.l1_block_time.max(1)),
+            "span.blocks = 10".to_owned(),
+            "num-confirmations = 3".to_owned(),
+            format!("prover.mock = {}", self.config.proofs == Proofs::Empty),
+        ];
+        let mut text = format!("[defaults]\n{}\n", defaults.join("\n"));
+        for rollup in &self.rollups {
+            text.push_str(&format!(
+                "\n[[chain]]\nid = {}\nname = \"devnet-{}\"\nrollup-rpc = [\"{}\"]\noracle-address = \"{}\"\nprover.url = \"{}\"\n",
+                rollup.chain, rollup.chain, rollup.node, rollup.oracle, rollup.prover
+            ));
+            if let Some(factory) = rollup.factory {
+                text.push_str(&format!("factory-address = \"{factory}\"\n"));
+            }
+        }
+        text
+    }
+
+    /// Environment with the proposer's key: that of a public mnemonic.
+    #[must_use]
+    pub fn prooflog_env(&self) -> Vec<(String, String)> {
+        vec![
+            ("PROOFLOG_MNEMONIC".to_owned(), MNEMONIC.to_owned()),
+            ("PROOFLOG_HD_PATH".to_owned(), PROPOSER_PATH.to_owned()),
+        ]
+    }
+
+    /// Outputs of a rollup's oracle, oldest first.
+    ///
+    /// # Errors
+    /// When the L1 does not tell.
+    pub async fn outputs(&self, rollup: &Rollup) -> Result<Vec<Output>, DevnetError> {
+        let sender = self.sender();
+        let next = sender.view(rollup.oracle, &Oracle::nextOutputIndexCall {}).await?;
+        let mut outputs = Vec::new();
+        for index in 0..next.try_into().unwrap_or(u64::MAX) {
+            outputs.push(
+                sender.view(rollup.oracle, &Oracle::getL2OutputCall { index: U256::from(index) }).await?,
+            );
+        }
+        Ok(outputs)
+    }
+
+    /// The real output root of an L2 block.
+    ///
+    /// # Errors
+    /// When the rollup node does not tell.
+    pub async fn root(&self, rollup: &Rollup, block: u64) -> Result<B256, DevnetError> {
+        root(&rpc(&rollup.node)?, block).await
+    }
+}
+
+/// The output root of a block, as the rollup node computes it.
+async fn root(node: &RpcClient, block: u64) -> Result<B256, DevnetError> {
+    let output: Value = node.call("optimism_outputAtBlock", json!([format!("{block:#x}")])).await?;
+    let root = output.get("outputRoot").and_then(Value::as_str).and_then(|root| root.parse().ok());
+    root.ok_or_else(|| DevnetError::Chain(format!("no output root of block {block}")))
+}
+
+/// Timestamp of an L2 block, in seconds.
+async fn timestamp(rpc: &RpcClient, block: u64) -> Result<u64, DevnetError> {
+    let found: Value = rpc.call("eth_getBlockByNumber", json!([format!("{block:#x}"), false])).await?;
+    let text = found.get("timestamp").and_then(Value::as_str).unwrap_or_default();
+    u64::from_str_radix(text.trim_start_matches("0x"), 16)
+        .map_err(|_| DevnetError::Chain(format!("block {block} has no timestamp")))
+}
+
+async fn setup(
+    config: &DevnetConfig,
+    node: &NodeHandle,
+    l2: &Anvil,
+    (parts, proposer): (Parts, Address),
+    verifier: Address,
+) -> Result<Setup, DevnetError> {
+    let commitments = Commitments::default();
+    Ok(Setup {
+        owner: parts.owner,
+        challenger: parts.challenger,
+        proposer,
+        verifier,
+        submissionInterval: U256::from(config.submission_interval),
+        l2BlockTime: U256::from(config.l2_block_time),
+        startingBlockNumber: U256::from(START_BLOCK),
+        startingTimestamp: U256::from(timestamp(l2.rpc(), START_BLOCK).await?),
+        startingOutputRoot: root(&rpc(&node.url(L1_CHAIN + 1))?, START_BLOCK).await?,
+        finalizationPeriodSeconds: U256::from(60),
+        aggregationVkey: commitments.aggregation_vkey,
+        rangeVkeyCommitment: commitments.range_vkey,
+        rollupConfigHash: commitments.rollup_config,
+    })
+}
+
+/// Deploys a factory and, where the oracle knows factories, sets it; the first two generations approve it as a proposer.
+async fn factory(
+    sender: &Sender,
+    config: &DevnetConfig,
+    parts: Parts,
+    oracle: Address,
+    bond: u128,
+) -> Result<Address, DevnetError> {
+    let factory = sender.deploy_factory(parts.owner, oracle, config.generation, U256::from(bond)).await?;
+    match config.generation {
+        Generation::V3 => {
+            sender.call(parts.owner, oracle, &Oracle::setDisputeGameFactoryCall { factory }).await?
+        }
+        _ => sender.call(parts.owner, oracle, &Oracle::addProposerCall { proposer: factory }).await?,
+    }
+    Ok(factory)
+}
+
+fn proven(config: &DevnetConfig, chain: u64, oracle: Address, node: &NodeHandle, l1: &Anvil) -> ProvenChain {
+    let commitments = Commitments::default();
+    ProvenChain {
+        chain,
+        node: node.url(chain),
+        l1: l1.url().to_owned(),
+        oracle: oracle.to_string(),
+        generation: config.generation as u8 + 1,
+        aggregation_vkey: commitments.aggregation_vkey.0,
+        range_vkey: commitments.range_vkey.0,
+        rollup_config: commitments.rollup_config.0,
+        selector: SELECTOR,
+    }
+}
