@@ -1,7 +1,10 @@
 //! `config`: what holds, and where it came from; secrets masked.
 #![expect(clippy::print_stderr, reason = "what an operator should know stands beside the data")]
 
+use std::path::PathBuf;
+
 use clap::ArgMatches;
+use clap::parser::ValueSource;
 use prooflog_config::{Loaded, Sources, load};
 use serde_json::json;
 
@@ -11,7 +14,13 @@ use crate::run::salt_of;
 
 /// Reads the configuration that a command line, the environment and the files make.
 pub(crate) fn read(matches: &ArgMatches) -> Result<Loaded, CliError> {
-    let sources = Sources::read(matches, std::env::vars_os())?;
+    let mut sources = Sources::read(matches, std::env::vars_os())?;
+    // The one flag that every command has is not of the table's making.
+    if matches.value_source("data_dir") == Some(ValueSource::CommandLine)
+        && let Some(dir) = matches.get_one::<PathBuf>("data_dir")
+    {
+        sources.flags.push(("data-dir".to_owned(), vec![dir.display().to_string()]));
+    }
     // Digests of addresses are salted by the data directory, whose place is part of the configuration.
     let unsalted = load(&sources, prooflog_net::Salt::default())?;
     let salt = salt_of(&unsalted.process.data_dir);

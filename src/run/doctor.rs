@@ -10,6 +10,7 @@ use prooflog_events::ids::{Micros, Wei};
 use prooflog_events::values::Mode;
 use prooflog_l1::{Approval, OracleReport, Terms, VerifierKind};
 use prooflog_node::SafeDb;
+use prooflog_prover::Validation;
 use serde::Serialize;
 
 use super::Spending;
@@ -242,15 +243,15 @@ fn contract(side: &Side, oracle: &OracleReport, mode: Mode, report: &mut Report)
 }
 
 async fn commitments(side: &Side, report: &mut Report) {
-    match side.prover.validate(side.config.id, side.config.oracle).await {
-        Ok(valid) if valid.rollup_config_ok && valid.agg_vkey_ok && valid.range_vkey_ok => {
+    match side.prover.validate(side.config.oracle).await {
+        Validation::Answered { rollup_config_ok: true, agg_vkey_ok: true, range_vkey_ok: true } => {
             report.good("prover", "it proves what the contract accepts");
         }
-        Ok(valid) => {
+        Validation::Answered { rollup_config_ok, agg_vkey_ok, range_vkey_ok } => {
             let differs: Vec<&str> = [
-                (valid.rollup_config_ok, "rollup config hash"),
-                (valid.agg_vkey_ok, "aggregation key"),
-                (valid.range_vkey_ok, "range key commitment"),
+                (rollup_config_ok, "rollup config hash"),
+                (agg_vkey_ok, "aggregation key"),
+                (range_vkey_ok, "range key commitment"),
             ]
             .into_iter()
             .filter(|(ok, _)| !ok)
@@ -264,7 +265,7 @@ async fn commitments(side: &Side, report: &mut Report) {
                 "run the server of this rollup's release, or update the contract",
             );
         }
-        Err(error) => {
+        Validation::Unreachable { text: error } => {
             report.add(
                 "prover",
                 Grade::Bad,

@@ -188,7 +188,7 @@ fn pacing(chains: &[ChainConfig]) -> Pacing {
     }
 }
 
-fn now() -> Micros {
+pub(crate) fn now() -> Micros {
     // A clock before 1970 is the same to the rules as one that stands there: far behind the log.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))

@@ -16,7 +16,7 @@ use prooflog_events::values::BlobRef;
 use prooflog_l1::{BroadcastTx, QuoteTx, ReadContract, ReadSigner, SignTx, Terms};
 use prooflog_log::Log;
 use prooflog_observe::{About, CallFailure, EffectKind, Metrics};
-use prooflog_prover::{LostRule, Poll, ProofSource, Received, SourceError};
+use prooflog_prover::{Blob as Received, Patience, Polled, ProofSource, SourceError, Validation};
 use prooflog_service::{Answer, Outside, Reply};
 use prooflog_store::RocksStore;
 
@@ -86,8 +86,8 @@ fn read(log: &Log<RocksStore>, blob: BlobRef) -> Result<Vec<u8>, String> {
 }
 
 impl ProofSource for Blobs {
-    async fn read(&self, blob: BlobRef) -> Result<Vec<u8>, SourceError> {
-        Self::read(self, blob).await.map_err(|failed| SourceError(failed.text))
+    fn read(&self, blob: BlobRef) -> Result<Vec<u8>, SourceError> {
+        read(&self.0, blob).map_err(|problem| SourceError { sha256: blob.sha256, problem })
     }
 }
 
@@ -145,16 +145,27 @@ impl Adapters {
             }
             Effect::ValidateServer { chain, oracle, .. } => {
                 let side = self.sides.of(chain).await;
-                Ok(plain(side.prover.validate(chain, oracle).await.map_err(Failed::other)?))
+                let validation = side.prover.validate(oracle).await;
+                if let Validation::Unreachable { text } = &validation {
+                    return Err(Failed::other(text));
+                }
+                let input = validation.into_input(chain);
+                input.map(plain).ok_or_else(|| Failed::other("the server did not compare anything"))
             }
             Effect::RequestProof(request) => self.request(request).await,
             Effect::PollProof { unit, attempt, proof_id, .. } => {
                 let side = self.sides.of(unit.chain).await;
                 let policy = side.config.policy(side.sender);
-                let lost = LostRule { after: policy.lost_after, grace_secs: policy.lost_grace_secs };
-                let poll = Poll { unit, attempt, proof_id, mode: policy.mode, lost };
-                let received = side.prover.poll(poll).await.map_err(Failed::other)?;
-                self.received(received).await
+                let grace = Duration::from_secs(policy.lost_grace_secs);
+                let polled =
+                    side.prover.poll(&proof_id, Patience { lost_after: policy.lost_after, grace }).await;
+                if let Polled::Nothing { text } = &polled {
+                    return Err(Failed::other(text));
+                }
+                let (input, blob) = polled
+                    .into_input(unit, attempt)
+                    .ok_or_else(|| Failed::other("the server told nothing of the proof"))?;
+                self.received(input, blob).await
             }
             Effect::QuoteTx { signer, purpose, body } => {
                 let side = self.sides.on_l1(signer).await;
@@ -183,7 +194,8 @@ impl Adapters {
 
     async fn request(&self, request: ProofRequest) -> Result<Answer, Failed> {
         let side = self.sides.of(request.unit.chain).await;
-        let requested = side.prover.request(&request, &self.blobs).await;
+        let members: Arc<dyn ProofSource> = Arc::new(self.blobs.clone());
+        let requested = side.prover.request(&request, members, super::now()).await.map_err(Failed::other)?;
         // The answer is worth money by now: it waits for the L1's head as long as it takes.
         let l1_seen = loop {
             match side.l1.head().await {
@@ -194,14 +206,15 @@ impl Adapters {
             }
             tokio::time::sleep(L1_HEAD_PAUSE).await;
         };
-        self.received(requested.into_received(&request, l1_seen)).await
+        let (input, blob) = requested.into_input(request.unit, request.attempt, l1_seen);
+        self.received(input, blob).await
     }
 
     /// Stores what came with an answer.
-    async fn received(&self, received: Received) -> Result<Answer, Failed> {
-        let mut answer = plain(received.input);
-        if let Some(proof) = received.proof {
-            self.blobs.keep(proof, &mut answer).await?;
+    async fn received(&self, input: Input, blob: Option<Received>) -> Result<Answer, Failed> {
+        let mut answer = plain(input);
+        if let Some(blob) = blob {
+            self.blobs.keep(blob.bytes, &mut answer).await?;
         }
         Ok(answer)
     }

@@ -15,7 +15,7 @@ use prooflog_l1::{L1, L1Error, Settings};
 use prooflog_net::{Endpoint, HttpError, Limits, RpcClient};
 use prooflog_node::{L2Limits, L2Node, NodeEndpoint, NodeError, RollupConfig, RollupNode};
 use prooflog_observe::{ChainStatus, Health};
-use prooflog_prover::{Prover, ProverConfig};
+use prooflog_prover::{AnswerLimits, Prover, ProverConfig, ProverLimits};
 use prooflog_service::{CommandError, Handle};
 use prooflog_signer::{Signer, SignerError};
 
@@ -187,12 +187,7 @@ pub(crate) async fn reach(
         return Err(StartError::Wrong(format!("{text}: check the address of the output oracle")));
     }
     let (sender, signer) = signer(config, spending).await?;
-    let prover = Prover::new(ProverConfig {
-        endpoint: config.prover.endpoint.clone(),
-        status_timeout: config.prover.status_timeout,
-        max_proof_bytes: config.prover.max_proof_bytes,
-    });
-    let prover = prover.map_err(set_up)?;
+    let prover = prover(config, limits).map_err(set_up)?;
     let registration = ChainRegistered {
         name: config.name.clone(),
         l1: l1_chain,
@@ -218,6 +213,18 @@ fn check_ids(config: &ChainConfig, rollup: &RollupConfig) -> Result<Hash32, Star
     }
     let genesis = rollup.genesis_l2.map(|block| block.hash).filter(|hash| *hash != Hash32::ZERO);
     genesis.ok_or_else(|| StartError::NotYet("the rollup node does not tell its first block".to_owned()))
+}
+
+/// The client of the prover's server, within the configured limits.
+fn prover(config: &ChainConfig, limits: Limits) -> Result<Prover, HttpError> {
+    let proof_bytes = usize::try_from(config.prover.max_proof_bytes).unwrap_or(usize::MAX);
+    let limits = ProverLimits {
+        connect: limits.connect,
+        stall: config.prover.status_timeout,
+        answer: AnswerLimits { proof: proof_bytes, ..AnswerLimits::default() },
+        ..ProverLimits::default()
+    };
+    Prover::new(ProverConfig { endpoint: config.prover.endpoint.clone(), limits })
 }
 
 /// The account that sends, and who signs for it.
