@@ -63,6 +63,9 @@ impl Chains {
 /// Makes a backup in a directory; blocks until it is done.
 pub(crate) type Backup = dyn Fn(&Path) -> Result<Head, StoreError> + Send + Sync;
 
+/// Knows a user by the `Authorization` header: name, and whether they may command.
+pub(crate) type Verify = dyn Fn(&str) -> Option<(String, bool)> + Send + Sync;
+
 /// What the routes need.
 #[derive(Clone)]
 pub(crate) struct Api {
@@ -124,7 +127,7 @@ pub(crate) fn serve_socket(path: &Path, api: Api) -> std::io::Result<()> {
 pub(crate) async fn serve_port(
     address: SocketAddr,
     api: Api,
-    verify: Arc<dyn Fn(&str) -> Option<(String, bool)> + Send + Sync>,
+    verify: Arc<Verify>,
 ) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
@@ -136,11 +139,7 @@ pub(crate) async fn serve_port(
     Ok(address)
 }
 
-async fn authenticate(
-    verify: Arc<dyn Fn(&str) -> Option<(String, bool)> + Send + Sync>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+async fn authenticate(verify: Arc<Verify>, mut request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let Some(given) = given.map(str::to_owned) else {
         let ask = [(header::WWW_AUTHENTICATE, "Basic realm=\"prooflog\"")];
@@ -159,18 +158,19 @@ async fn authenticate(
 }
 
 /// The operator's name for the log, or why the caller may not command.
-fn operator(caller: &Caller, claimed: Option<String>) -> Result<String, Response> {
+fn operator(caller: &Caller, claimed: Option<String>) -> Result<String, Box<Response>> {
     let name = match caller {
         Caller::User { name, operates: true } => name.clone(),
         Caller::User { .. } => {
-            return Err(refuse(StatusCode::FORBIDDEN, "this user may read; the role `operate` may command"));
+            let text = "this user may read; the role `operate` may command";
+            return Err(Box::new(refuse(StatusCode::FORBIDDEN, text)));
         }
         Caller::Local => claimed.unwrap_or_default(),
     };
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
     if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(is_plain) {
         let text = "say who commands: `operator`, up to 64 letters, digits, `.`, `_`, `-`, `@`";
-        return Err(refuse(StatusCode::BAD_REQUEST, text));
+        return Err(Box::new(refuse(StatusCode::BAD_REQUEST, text)));
     }
     Ok(name)
 }
@@ -182,7 +182,7 @@ async fn command(
 ) -> Response {
     let name = match operator(&caller, request.operator) {
         Ok(name) => name,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let commanded = OperatorCommanded { name, command: request.command.into(), note: request.note };
     match tokio::time::timeout(COMMAND_TIME_MAX, api.engine.command(commanded)).await {
@@ -202,7 +202,7 @@ async fn backup(
     Json(request): Json<BackupRequest>,
 ) -> Response {
     if let Err(response) = operator(&caller, Some("local".to_owned())) {
-        return response;
+        return *response;
     }
     if !request.to.is_absolute() {
         return refuse(StatusCode::BAD_REQUEST, "`to` must be an absolute path");

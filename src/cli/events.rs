@@ -1,4 +1,6 @@
-//! `events`: the record itself, page by page, filtered by stream, category and type.
+//! `events`: the record itself.
+//!
+//! Page by page, filtered by stream, category and type; or followed while another process writes it.
 
 use std::io::Write;
 use std::ops::ControlFlow;

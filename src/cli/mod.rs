@@ -76,11 +76,6 @@ enum Command {
     /// Every setting in force and where it came from, secrets masked.
     #[command(after_help = "Example: prooflog config --config prooflog.toml")]
     Config,
-    /// Check that a server speaks the prover's interface.
-    #[command(
-        after_help = "Example: prooflog prover-check http://127.0.0.1:3000 --oracle 0x5FbDB2315678afecb367f032d93F642f64180aa3"
-    )]
-    ProverCheck(doctor::ProverCheck),
     /// Where every rollup stands: contract, heads, work in flight, what holds it back.
     Status,
     /// Live spans and aggregates, and what each waits for.
@@ -188,7 +183,6 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
         }
         Command::Config => return config::run(settings, form),
         Command::Doctor => return doctor::run(&config::read(settings)?, form),
-        Command::ProverCheck(check) => return doctor::prover_check(check, form),
         Command::Would => return operate::would(&common.data_dir, &arguments.way, form),
         Command::Diff { from, to } => {
             let (before, after) =

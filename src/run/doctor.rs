@@ -265,13 +265,8 @@ async fn commitments(side: &Side, report: &mut Report) {
                 "run the server of this rollup's release, or update the contract",
             );
         }
-        Validation::Unreachable { text: error } => {
-            report.add(
-                "prover",
-                Grade::Bad,
-                error.to_string(),
-                "start the prover's server, or correct its address",
-            );
+        Validation::Unreachable { text } => {
+            report.add("prover", Grade::Bad, text, "start the prover's server, or correct its address");
         }
     }
 }
@@ -341,13 +336,4 @@ mod tests {
         assert_eq!(ether(Wei(1_234_567_000_000_000_000)), "1.2345 ether");
         assert_eq!(ether(Wei(0)), "0.0000 ether");
     }
-}
-/// stub
-pub(crate) async fn check_prover(
-    _: prooflog_net::Endpoint,
-    _: prooflog_events::ids::Address,
-    _: Option<prooflog_events::ids::Range>,
-    _: bool,
-) -> Result<Vec<Finding>, crate::cli::CliError> {
-    Ok(Vec::new())
 }

@@ -38,7 +38,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api::{Api, ChainReport, Chains, serve_port, serve_socket, socket};
 
-pub(crate) use doctor::{Finding, Grade, check_prover, examine};
+pub(crate) use doctor::{Finding, Grade, examine};
 pub(crate) use error::RunError;
 pub(crate) use salt::salt_of;
 pub(crate) use would::{Would, would};
@@ -86,10 +86,6 @@ async fn serve(loaded: Loaded, spending: Spending, secrets: Secrets) -> Result<(
     for note in &loaded.report {
         tracing::info!(note = %note, "configuration");
     }
-    // Before anything is opened, so that a signal during the start ends it in order too.
-    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::io("listening for signals"))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::io("listening for signals"))?;
-
     let configured: Vec<ChainConfig> = loaded.chains.iter().filter_map(|chain| chain.clone().ok()).collect();
     let log = open(process)?;
     let names: Vec<ChainId> = configured.iter().map(|chain| chain.id).collect();
@@ -118,16 +114,7 @@ async fn serve(loaded: Loaded, spending: Spending, secrets: Secrets) -> Result<(
         metrics.recover(&view.state);
     }
 
-    let chains = Chains::default();
-    for problem in loaded.chains.iter().filter_map(|chain| chain.as_ref().err()) {
-        tracing::error!(chain = %problem.name, "{problem}");
-        if let Some(id) = problem.id {
-            let report =
-                ChainReport { name: problem.name.clone(), runs: false, reason: Some(problem.to_string()) };
-            chains.tell(id, report);
-            health.chain(id, ChainStatus::Stopped { reason: problem.to_string() });
-        }
-    }
+    let chains = left_out(&loaded, &health);
     let log_of_backup = Arc::clone(&log);
     let api = Api {
         engine: engine.clone(),
@@ -144,6 +131,17 @@ async fn serve(loaded: Loaded, spending: Spending, secrets: Secrets) -> Result<(
     health.started();
     tracing::info!(dir = %process.data_dir.display(), "running");
 
+    until_told(&mut service, &health).await?;
+    // A socket that nobody listens on would look like an engine that hangs.
+    let _ = std::fs::remove_file(socket(&process.data_dir));
+    tracing::info!("ended in order");
+    Ok(())
+}
+
+/// Runs until a signal comes or the engine ends by itself, and ends it in order.
+async fn until_told(service: &mut Service, health: &Health) -> Result<(), RunError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::io("listening for signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::io("listening for signals"))?;
     let reason = tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
@@ -153,12 +151,24 @@ async fn serve(loaded: Loaded, spending: Spending, secrets: Secrets) -> Result<(
         }
     };
     health.stopping();
-    engine.stop(reason).await;
-    service.ended().await?;
-    // A socket that nobody listens on would look like an engine that hangs.
-    let _ = std::fs::remove_file(socket(&process.data_dir));
-    tracing::info!("ended in order");
-    Ok(())
+    service.handle().stop(reason).await;
+    Ok(service.ended().await?)
+}
+
+/// How every configured rollup stands: those that are left out are told first.
+fn left_out(loaded: &Loaded, health: &Health) -> Chains {
+    let chains = Chains::default();
+    for problem in loaded.chains.iter().filter_map(|chain| chain.as_ref().err()) {
+        tracing::error!(chain = %problem.name, "{problem}");
+        if let Some(id) = problem.id {
+            let reason = problem.to_string();
+            let report =
+                ChainReport { name: problem.name.clone(), runs: false, reason: Some(reason.clone()) };
+            chains.tell(id, report);
+            health.chain(id, ChainStatus::Stopped { reason });
+        }
+    }
+    chains
 }
 
 /// Opens the log, or makes one.

@@ -167,6 +167,13 @@ impl Adapters {
                     .ok_or_else(|| Failed::other("the server told nothing of the proof"))?;
                 self.received(input, blob).await
             }
+            other => self.transact(other).await,
+        }
+    }
+
+    /// Calls about transactions.
+    async fn transact(&self, effect: Effect) -> Result<Answer, Failed> {
+        match effect {
             Effect::QuoteTx { signer, purpose, body } => {
                 let side = self.sides.on_l1(signer).await;
                 let proof = self.proof(&body).await?;
@@ -189,6 +196,7 @@ impl Adapters {
                 let ask = BroadcastTx { slot, version, raw, hash };
                 Ok(plain(side.l1.broadcast_tx(ask).await.map_err(Failed::other)?))
             }
+            _ => Err(Failed::other("this is no call about a transaction: a bug")),
         }
     }
 

@@ -65,11 +65,6 @@ impl Sides {
         .await
     }
 
-    /// Every rollup that runs.
-    pub(crate) fn all(&self) -> Vec<Arc<Side>> {
-        self.0.borrow().values().cloned().collect()
-    }
-
     fn now(&self, is_it: impl Fn(&Side) -> bool) -> Option<Arc<Side>> {
         self.0.borrow().values().find(|side| is_it(side)).cloned()
     }

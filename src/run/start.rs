@@ -63,7 +63,10 @@ impl From<SignerError> for StartError {
 
 /// The L1s of a process: rollups with the same endpoints share their head and their connections.
 #[derive(Clone, Default)]
-pub(crate) struct L1s(Arc<Mutex<HashMap<(L1ChainId, Vec<String>), L1>>>);
+pub(crate) struct L1s(Arc<Mutex<HashMap<L1Key, L1>>>);
+
+/// A chain id and the addresses it is asked at.
+type L1Key = (L1ChainId, Vec<String>);
 
 impl L1s {
     fn get(&self, chain: L1ChainId, endpoints: &[Endpoint], limits: Limits) -> Result<L1, StartError> {

@@ -78,7 +78,6 @@ pub fn client(limits: Limits) -> Result<Client, HttpError> {
 }
 
 /// What [`client`] is built with, for those who add certificates or headers.
-#[must_use]
 pub fn builder(limits: Limits) -> ClientBuilder {
     Client::builder()
         .connect_timeout(limits.connect)

@@ -1,6 +1,6 @@
 //! The running engine over the memory log: commands are durable when they are answered, a call that dies is one that
 //! failed, an end in order is on record, and a log that does not take a batch ends everything.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::future::pending;
 use std::sync::Arc;

@@ -91,7 +91,7 @@ pub fn fill<S: Sequence>(
         {
             oldest.wait()?;
         }
-        let ticket = submit(log, append, &mut waiting)?;
+        let ticket = submit(log, &append, &mut waiting)?;
         waiting.push_back(ticket);
         snapshots.offer(generator.state(), Position(filled.events));
         progress(filled.events);
@@ -103,7 +103,7 @@ pub fn fill<S: Sequence>(
 /// Hands an append over; a full queue means waiting for what is in it.
 fn submit<S: Sequence>(
     log: &Log<S>,
-    append: Append,
+    append: &Append,
     waiting: &mut VecDeque<Ticket>,
 ) -> Result<Ticket, AppendError> {
     loop {

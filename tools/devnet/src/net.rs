@@ -1,4 +1,7 @@
 //! Everything together: chains, contracts, rollup node, prover.
+//!
+//! The order of starting follows from who needs whom: the contract begins at a real output root, which the rollup node
+//! computes from the L2; the prover needs both.
 
 use alloy::primitives::{Address, B256, U256};
 use prooflog_devnet_node::{NodeConfig, NodeHandle};
@@ -76,6 +79,9 @@ pub struct Rollup {
     pub prover: String,
 }
 
+/// A rollup's chain id, oracle and factory.
+type Deployed = (u64, Address, Option<Address>);
+
 /// A running devnet. Everything ends with it.
 #[derive(Debug)]
 pub struct Devnet {
@@ -139,37 +145,11 @@ impl Devnet {
         node.followed(START_BLOCK).await;
 
         progress("deploying the contracts");
-        let sender = Sender::new(rpc(l1.url())?);
-        let accounts = sender.accounts().await?;
-        let account = |index: usize| {
-            accounts
-                .get(index)
-                .copied()
-                .ok_or_else(|| DevnetError::Chain("the L1 has too few accounts".to_owned()))
-        };
-        let (parts, proposer) = (Parts { owner: account(1)?, challenger: account(2)? }, account(PROPOSER)?);
-        let verifier = sender.deploy_verifier(parts.owner, config.proofs).await?;
-        let mut deployed = Vec::new();
-        for &chain in &chains {
-            let setup = setup(&config, &node, &l2, (parts, proposer), verifier).await?;
-            let oracle = sender.deploy_oracle(config.generation, setup).await?;
-            let factory = match config.bond {
-                Some(bond) => Some(factory(&sender, &config, parts, oracle, bond).await?),
-                None => None,
-            };
-            deployed.push((chain, oracle, factory));
-            if chains.len() > 1 {
-                progress(&format!("oracle of chain {chain} at {oracle}"));
-            }
-        }
+        let (parts, proposer, deployed) = deploy(&config, &node, (&l1, &l2), &chains, progress).await?;
 
         progress("starting the prover's server");
         let proven = deployed.iter().map(|(chain, oracle, _)| proven(&config, *chain, *oracle, &node, &l1));
-        let server = ProverConfig {
-            chains: proven.collect(),
-            script: config.script.clone(),
-            ..ProverConfig::default()
-        };
+        let server = ProverConfig { chains: proven.collect(), script: config.script.clone() };
         let listener =
             TcpListener::bind("127.0.0.1:0").await.map_err(DevnetError::io("a port for the prover"))?;
         let prover = prooflog_devnet_prover::serve(listener, server).await;
@@ -248,6 +228,40 @@ impl Devnet {
     pub async fn root(&self, rollup: &Rollup, block: u64) -> Result<B256, DevnetError> {
         root(&rpc(&rollup.node)?, block).await
     }
+}
+
+/// Deploys a verifier, and an oracle for every rollup.
+async fn deploy(
+    config: &DevnetConfig,
+    node: &NodeHandle,
+    (l1, l2): (&Anvil, &Anvil),
+    chains: &[u64],
+    progress: &(dyn Fn(&str) + Send + Sync),
+) -> Result<(Parts, Address, Vec<Deployed>), DevnetError> {
+    let sender = Sender::new(rpc(l1.url())?);
+    let accounts = sender.accounts().await?;
+    let account = |index: usize| {
+        accounts
+            .get(index)
+            .copied()
+            .ok_or_else(|| DevnetError::Chain("the L1 has too few accounts".to_owned()))
+    };
+    let (parts, proposer) = (Parts { owner: account(1)?, challenger: account(2)? }, account(PROPOSER)?);
+    let verifier = sender.deploy_verifier(parts.owner, config.proofs).await?;
+    let mut deployed = Vec::new();
+    for &chain in chains {
+        let setup = setup(config, node, l2, (parts, proposer), verifier).await?;
+        let oracle = sender.deploy_oracle(config.generation, setup).await?;
+        let factory = match config.bond {
+            Some(bond) => Some(factory(&sender, config, parts, oracle, bond).await?),
+            None => None,
+        };
+        deployed.push((chain, oracle, factory));
+        if chains.len() > 1 {
+            progress(&format!("oracle of chain {chain} at {oracle}"));
+        }
+    }
+    Ok((parts, proposer, deployed))
 }
 
 /// The output root of a block, as the rollup node computes it.

@@ -180,7 +180,7 @@ impl World {
                 let proof_id = ProofId(request.unit.number.to_be_bytes().to_vec());
                 let answer = WitnessAnswer::Requested { proof_id, l1_head: None, l1_seen: L1Number(100) };
                 let (unit, attempt) = (request.unit, request.attempt);
-                self.news(&key, Input::WitnessAnswered(WitnessAnswered { unit, attempt, answer }))
+                self.news(&key, &Input::WitnessAnswered(WitnessAnswered { unit, attempt, answer }))
             }
             Effect::PollProof { unit, attempt, .. } => {
                 let is_done = self.done_at.get(&unit.number).is_some_and(|at| *at <= self.now);
@@ -194,7 +194,7 @@ impl World {
                 let answer =
                     StatusAnswer::Status { fulfillment, execution: 2, delivery, text: String::new() };
                 let (unit, attempt) = (*unit, *attempt);
-                self.news(&key, Input::StatusAnswered(StatusAnswered { unit, attempt, answer }))
+                self.news(&key, &Input::StatusAnswered(StatusAnswered { unit, attempt, answer }))
             }
             _ => {
                 self.outbox.done(&key, self.now, Called::NoNews);
@@ -203,8 +203,8 @@ impl World {
         }
     }
 
-    fn news(&mut self, key: &EffectKey, input: Input) -> Outcome<()> {
-        self.feed(&input)?;
+    fn news(&mut self, key: &EffectKey, input: &Input) -> Outcome<()> {
+        self.feed(input)?;
         self.outbox.done(key, self.now, Called::News);
         Ok(())
     }

@@ -1,11 +1,13 @@
 //! What the server knows of a rollup, and asks of its nodes.
+//!
+//! Roots come from the rollup node, headers and the contract's commitments from the L1; nothing is made up here.
 
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256, Bytes, keccak256};
 use alloy::sol;
 use alloy::sol_types::SolCall;
-use prooflog_net::{Endpoint, Limits, RpcClient, RpcError, Salt};
+use prooflog_net::{Endpoint, Limits, RpcClient, Salt};
 use serde_json::{Value, json};
 
 use crate::ServeError;
@@ -68,14 +70,19 @@ impl Chain {
     /// The output root of a block.
     pub(crate) async fn root(&self, block: u64) -> Result<B256, String> {
         let block = format!("{block:#x}");
-        let output: Value = self.node.call("optimism_outputAtBlock", json!([block])).await.map_err(words)?;
+        let output: Value = self
+            .node
+            .call("optimism_outputAtBlock", json!([block]))
+            .await
+            .map_err(|error| error.to_string())?;
         let root = output.get("outputRoot").and_then(Value::as_str).and_then(|text| text.parse().ok());
         root.ok_or_else(|| format!("Failed to validate L2 block {block}"))
     }
 
     /// The L1 block whose data a witness made now rests on.
     pub(crate) async fn l1_head(&self) -> Result<L1Block, String> {
-        let status: Value = self.node.call("optimism_syncStatus", json!([])).await.map_err(words)?;
+        let status: Value =
+            self.node.call("optimism_syncStatus", json!([])).await.map_err(|error| error.to_string())?;
         let current = status.get("current_l1").ok_or("the node does not tell its L1 block")?;
         let number = current.get("number").and_then(Value::as_u64);
         let hash = current.get("hash").and_then(Value::as_str).and_then(|text| text.parse().ok());
@@ -87,7 +94,8 @@ impl Chain {
 
     /// The canonical L1 block of a number or hash.
     pub(crate) async fn l1_block(&self, method: &str, key: Value) -> Result<L1Block, String> {
-        let block: Value = self.l1.call(method, json!([key, false])).await.map_err(words)?;
+        let block: Value =
+            self.l1.call(method, json!([key, false])).await.map_err(|error| error.to_string())?;
         let text = |name: &str| block.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let number = u64::from_str_radix(text("number").trim_start_matches("0x"), 16);
         let hash = text("hash").parse();
@@ -119,11 +127,7 @@ impl Chain {
     async fn view<C: SolCall>(&self, to: Address, call: C) -> Result<C::Return, String> {
         let data = Bytes::from(call.abi_encode());
         let params = json!([{ "to": to, "data": data }, "latest"]);
-        let answer: Bytes = self.l1.call("eth_call", params).await.map_err(words)?;
+        let answer: Bytes = self.l1.call("eth_call", params).await.map_err(|error| error.to_string())?;
         C::abi_decode_returns(&answer).map_err(|error| error.to_string())
     }
-}
-
-fn words(error: RpcError) -> String {
-    error.to_string()
 }

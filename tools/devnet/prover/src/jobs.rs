@@ -1,4 +1,6 @@
 //! Requests under way, and what they cost.
+//!
+//! Every proof that is made is paid for, whether anybody fetches it or not: that is what tests look at.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};

@@ -1,4 +1,6 @@
 //! The routes.
+//!
+//! They answer as the old server does, errors as plain text with status 500 included, and know a few more fields.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -238,10 +240,10 @@ async fn mock_span(
     let script = witness(&server, work).await?;
     let (proof, l1) = span_proof(&chain, work, &script).await?;
     server.jobs().pay(work);
-    Ok(Json(fulfilled(proof, script.tells.then_some(l1), &work)))
+    Ok(Json(fulfilled(&proof, script.tells.then_some(l1), &work)))
 }
 
-fn fulfilled(proof: Vec<u8>, l1_head: Option<L1Block>, work: &Work) -> Value {
+fn fulfilled(proof: &[u8], l1_head: Option<L1Block>, work: &Work) -> Value {
     let blocks = work.end.saturating_sub(work.start);
     let mut answer = json!({ "fulfillment_status": 3, "execution_status": 2, "proof": proof });
     if let (Some(l1), Some(fields)) = (l1_head, answer.as_object_mut()) {
@@ -324,7 +326,7 @@ async fn mock_aggregate(
     let (_, work) = claim(&chain, &request).await?;
     witness(&server, work).await?;
     server.jobs().pay(work);
-    Ok(Json(fulfilled(Vec::new(), None, &work)))
+    Ok(Json(fulfilled(&[], None, &work)))
 }
 
 async fn status(State(server): Shared, Path((_, id)): Path<(u64, String)>) -> Result<Json<Value>, Words> {
@@ -340,7 +342,7 @@ async fn status(State(server): Shared, Path((_, id)): Path<(u64, String)>) -> Re
         return Ok(Json(json!({ "fulfillment_status": 2, "execution_status": 2, "proof": [] })));
     }
     Ok(Json(match job.fate {
-        Fate::Proof => fulfilled(job.proof, job.l1_head, &job.work),
+        Fate::Proof => fulfilled(&job.proof, job.l1_head, &job.work),
         Fate::NoBytes => json!({ "fulfillment_status": 3, "execution_status": 2, "proof": [] }),
         Fate::Unexecutable | Fate::Forgotten => {
             json!({ "fulfillment_status": 4, "execution_status": 3, "proof": [] })

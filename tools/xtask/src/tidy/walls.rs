@@ -54,7 +54,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("librocksdb_sys", &["events/store/", "tools/bench/"]),
     // The devnet deploys contracts and computes what the adapter must agree with.
     ("alloy", &["src/l1/", "tools/devnet/"]),
-    ("reqwest", &["src/net/", "src/prover/", "src/l1/", "src/node/", "src/cli/", "tools/devnet/"]),
+    ("reqwest", &["src/net/", "src/prover/", "src/l1/", "src/node/", "src/api/", "tools/devnet/"]),
 ];
 
 /// Every wall that `source` breaks.
