@@ -19,7 +19,7 @@ use crate::l2::L2Node;
 use crate::safedb::SafeDb;
 use crate::wire::RollupConfig;
 
-/// For how long an endpoint is asked last after its finalized head went back.
+/// For how long an endpoint is believed only if nobody else answers, after its finalized head went back.
 pub const DISTRUST: Duration = Duration::from_secs(300);
 
 /// The rollup node of one chain.
@@ -57,13 +57,14 @@ impl RollupNode {
         &self.endpoints
     }
 
-    /// The heads, from the first endpoint that answers with what can be true; distrusted ones come last.
+    /// The heads, from the first endpoint that answers with what can be true; from a distrusted one only if there is no
+    /// other.
     ///
     /// # Errors
     /// When no endpoint does, with each one's cause.
     pub async fn heads(&self) -> Result<NodeRead, NodeError> {
         let (mut doubtful, mut causes) = (Vec::new(), Vec::new());
-        for (index, endpoint) in self.in_order() {
+        for (index, endpoint) in self.endpoints.iter().enumerate() {
             match self.ask_heads(endpoint).await {
                 Ok(heads) if self.believe(index, endpoint, &heads) => return Ok(self.read(heads)),
                 Ok(heads) => doubtful.push(heads),
@@ -171,16 +172,6 @@ impl RollupNode {
 
     async fn ask_heads(&self, endpoint: &NodeEndpoint) -> Result<Heads, NodeError> {
         endpoint.heads(&endpoint.sync_status().await?)
-    }
-
-    /// The endpoints with their index: trusted ones first, otherwise as configured.
-    fn in_order(&self) -> Vec<(usize, &NodeEndpoint)> {
-        let now = Instant::now();
-        let seen = self.seen().clone();
-        let doubted = |index: usize| seen.get(index).is_some_and(|seen| seen.is_distrusted(now));
-        let mut order: Vec<(usize, &NodeEndpoint)> = self.endpoints.iter().enumerate().collect();
-        order.sort_by_key(|(index, _)| doubted(*index));
-        order
     }
 
     /// Remembers what an endpoint said, and whether it can be believed.

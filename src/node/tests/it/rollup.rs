@@ -62,7 +62,7 @@ async fn zeros_after_a_restart_are_no_answer() {
 }
 
 #[tokio::test]
-async fn an_endpoint_whose_finalized_head_goes_back_is_asked_last() {
+async fn an_endpoint_whose_finalized_head_goes_back_is_the_last_resort() {
     let (first, second) = (Arc::new(AtomicU64::new(100)), Arc::new(AtomicU64::new(90)));
     let node = rollup(vec![moving(&first).await, moving(&second).await], LONG);
     assert_eq!(node.heads().await.unwrap().finalized, L2Block(100));

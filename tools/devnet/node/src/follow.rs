@@ -129,7 +129,7 @@ impl Follower {
             } else {
                 Some(self.block(layer, json!(format!("{:#x}", top.number))).await?)
             };
-            if now.is_some() {
+            if now.is_some_and(|now| now.hash == top.hash) {
                 break;
             }
             let mut records = self.write();

@@ -106,6 +106,10 @@ impl World {
         Some(Self { l1, l2, node })
     }
 
+    async fn followed(&self, block: u64) {
+        tokio::time::timeout(Duration::from_secs(30), self.node.followed(block)).await.unwrap();
+    }
+
     fn rollup(&self) -> RollupNode {
         rollup(901, &[&self.node])
     }
@@ -153,7 +157,7 @@ async fn output_roots_are_those_of_the_chain() {
     world.l2.withdraw().await;
     world.l2.mine(150, 2).await;
     world.l2.withdraw().await;
-    world.node.followed(252).await;
+    world.followed(252).await;
     let rpc = client(&world.node.url(901));
     for block in [1_u64, 99, 100, 101, 102, 251, 252] {
         assert!(root(&world.rollup(), block).await.is_some(), "every check of the adapter holds at {block}");
@@ -180,7 +184,7 @@ async fn heads_follow_stall_jump_and_go_back() {
     assert_eq!(Some(read.current_l1.hash.to_string().as_str()), l1_head.get("hash").and_then(Value::as_str));
     assert_eq!(world.post(json!({ "chain": 901, "do": "stall" })).await, 204);
     world.l2.mine(200, 2).await;
-    world.node.followed(300).await;
+    world.followed(300).await;
     assert_eq!(rollup.heads().await.unwrap().finalized, L2Block(90));
     assert_eq!(other.heads().await.unwrap().finalized, L2Block(290), "only one chain was stalled");
     assert_eq!(world.post(json!({ "do": "follow" })).await, 204);
@@ -265,7 +269,7 @@ async fn a_reorganised_chain_is_read_again() {
     world.l2.call("anvil_rollback", json!([10])).await;
     world.l2.withdraw().await;
     world.l2.mine(20, 2).await;
-    world.node.followed(111).await;
+    world.followed(111).await;
     let after = (root(&world.rollup(), 80).await, root(&world.rollup(), 100).await);
     assert_eq!(before.0, after.0);
     assert!(after.1.is_some() && before.1 != after.1);
@@ -275,7 +279,7 @@ async fn a_reorganised_chain_is_read_again() {
 async fn a_root_is_known_where_the_chain_has_dropped_its_state() {
     let Some(world) = World::start(vec![901], &["--prune-history", "20"]).await else { return };
     world.l2.mine(400, 2).await;
-    world.node.followed(500).await;
+    world.followed(500).await;
     let dropped = world.l2.rpc.call::<Value>("eth_getProof", json!([PASSER, [], "0x96"])).await;
     assert!(dropped.is_err(), "the test must see a dropped state");
     assert!(root(&world.rollup(), 150).await.is_some());
