@@ -118,8 +118,16 @@ impl RpcClient {
             .map(|(id, (method, params))| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))
             .collect();
         let bytes = self.post(&Value::Array(body)).await?;
-        let mut answers: Vec<Value> =
+        let answer: Value =
             serde_json::from_slice(&bytes).map_err(|error| self.malformed("batch", &error))?;
+        let mut answers = match answer {
+            Value::Array(answers) => answers,
+            // A server that takes no batches says so once for all of them.
+            mut single => {
+                self.value::<Value>("batch", &mut single)?;
+                return Err(self.malformed("batch", &"one answer for several calls"));
+            }
+        };
         (first..)
             .zip(calls)
             .map(|(id, (method, _))| {
@@ -136,9 +144,10 @@ impl RpcClient {
     async fn post(&self, body: &Value) -> Result<Vec<u8>, RpcError> {
         let request = self.http.post(self.endpoint.url().clone()).json(body);
         let answer = read_body(request, self.limits).await.map_err(|source| self.failed(source))?;
-        // Some servers answer a JSON-RPC error with another status than 200; the words are what counts.
-        if answer.status != 200
-            && serde_json::from_slice::<Value>(&answer.bytes).is_ok_and(|v| v.get("error").is_some())
+        // Some servers answer a JSON-RPC error with another status than 200; the words are what counts. Whatever else
+        // calls itself an error keeps its status.
+        let is_error = |answer: &Value| answer.get("error").is_some_and(Value::is_object);
+        if answer.status != 200 && serde_json::from_slice(&answer.bytes).is_ok_and(|answer| is_error(&answer))
         {
             return Ok(answer.bytes);
         }
@@ -170,7 +179,7 @@ impl RpcClient {
         RpcError::Malformed {
             endpoint: self.endpoint.to_string(),
             method: method.to_owned(),
-            problem: problem.to_string(),
+            problem: problem.to_string().chars().take(MESSAGE_MAX).collect(),
         }
     }
 }

@@ -70,3 +70,19 @@ async fn what_is_not_json_rpc_is_named_so() {
     let rpc = serve(answering(json!({}))).await;
     assert!(matches!(rpc.call::<String>("m", json!([])).await, Err(RpcError::Malformed { .. })));
 }
+
+#[tokio::test]
+async fn a_server_that_takes_no_batches_is_understood() {
+    let rpc = serve(answering(json!({ "error": { "code": -32005, "message": "no batches" } }))).await;
+    let error = rpc.batch::<String>(&[("a", json!([])), ("b", json!([]))]).await.unwrap_err();
+    assert!(matches!(error, RpcError::Refused { code: -32005, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_merely_calls_itself_an_error_keeps_its_status() {
+    let body =
+        || async { (axum::http::StatusCode::UNAUTHORIZED, axum::Json(json!({ "error": "unauthorized" }))) };
+    let rpc = serve(Router::new().route("/secret-path", post(body))).await;
+    let error = rpc.call::<String>("m", json!([])).await.unwrap_err();
+    assert!(matches!(error, RpcError::Http { source: HttpError::Status { status: 401, .. }, .. }), "{error}");
+}

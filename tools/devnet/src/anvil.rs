@@ -35,6 +35,8 @@ pub struct Anvil {
     child: Child,
     rpc: RpcClient,
     url: String,
+    /// Where it keeps states that it has no memory for.
+    _files: tempfile::TempDir,
 }
 
 impl Anvil {
@@ -43,7 +45,9 @@ impl Anvil {
     /// # Errors
     /// When `anvil` is not there or does not start.
     pub fn start(config: &AnvilConfig) -> Result<Self, DevnetError> {
+        let files = tempfile::tempdir().map_err(DevnetError::io("a directory for a chain"))?;
         let mut command = tied_to_us(&anvil_path()?);
+        command.arg("--cache-path").arg(files.path());
         command.args(["--port", "0", "--host", "127.0.0.1", "--chain-id", &config.chain_id.to_string()]);
         if config.block_time > 0 {
             command.args(["--block-time", &config.block_time.to_string()]);
@@ -65,7 +69,7 @@ impl Anvil {
             }
         };
         let rpc = rpc(&url)?;
-        Ok(Self { child, rpc, url })
+        Ok(Self { child, rpc, url, _files: files })
     }
 
     /// Where it answers.

@@ -3,6 +3,8 @@
 //! The order of starting follows from who needs whom: the contract begins at a real output root, which the rollup node
 //! computes from the L2; the prover needs both.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use alloy::primitives::{Address, B256, U256};
 use prooflog_devnet_node::{NodeConfig, NodeHandle};
 use prooflog_devnet_prover::{
@@ -119,14 +121,16 @@ impl Devnet {
         progress: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<Self, DevnetError> {
         progress("starting the L1 and the L2");
+        // Two chains that begin in the same second have the same first block.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let chain = |chain_id, block_time, arguments: &[&str]| AnvilConfig {
             chain_id,
             block_time,
-            timestamp: None,
+            timestamp: Some(now.saturating_sub(chain_id - L1_CHAIN)),
             arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
         };
         let l1 = Anvil::start(&chain(L1_CHAIN, config.l1_block_time, &["--slots-in-an-epoch", "1"]))?;
-        let l2 = Anvil::start(&chain(L1_CHAIN + 1, config.l2_block_time, &["--preserve-historical-states"]))?;
+        let l2 = Anvil::start(&chain(L1_CHAIN + 1, config.l2_block_time, &[]))?;
         let traffic = tokio::spawn(traffic::send(rpc(l2.url())?));
         let chains: Vec<u64> = (0..config.rollups.max(1)).map(|n| L1_CHAIN + 1 + n).collect();
 
