@@ -126,6 +126,8 @@ impl ProofSource for Store {
 
 pub(crate) struct World {
     pub(crate) outside: Arc<Mutex<Outside>>,
+    /// Where the fake chains answer.
+    pub(crate) chains: String,
     pub(crate) server: Handle,
     pub(crate) prover: Prover,
     pub(crate) store: Arc<Store>,
@@ -162,13 +164,13 @@ impl World {
             rollup_config_hash: ROLLUP_CONFIG,
             proof_bytes: 5_000,
             script,
-            ..ChainConfig::new(CHAIN, generation, chains.clone(), chains)
+            ..ChainConfig::new(CHAIN, generation, chains.clone(), chains.clone())
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = serve(listener, Config { chains: vec![chain] }).unwrap();
         let endpoint = Endpoint::parse(&server.url(CHAIN), Salt::default()).unwrap();
         let prover = Prover::new(ProverConfig { endpoint, limits: limits() }).unwrap();
-        Self { outside, server, prover, store: Arc::default() }
+        Self { outside, chains, server, prover, store: Arc::default() }
     }
 
     /// A world in which one thing goes wrong.
