@@ -1,4 +1,6 @@
-//! Bodies of answers. A proof is written while it is sent, so that a hundred chains need no memory for theirs.
+//! Bodies of answers.
+//!
+//! A proof is written while it is sent, so that a hundred chains need no memory for theirs.
 
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
