@@ -146,8 +146,7 @@ impl Prover {
     /// Asks for the state of a proof, and brings the proof if there is one.
     pub async fn poll(&self, id: &ProofId, patience: Patience) -> Polled {
         let limits = &self.config.limits;
-        let url = self.config.endpoint.join(&format!("status/{}", hex::encode(&id.0)));
-        let asking = exchange(self.http.get(url), limits.stall, limits.stall, limits.answer);
+        let asking = exchange(self.get_status(id), limits.stall, limits.stall, limits.answer);
         let outcome = match tokio::time::timeout(limits.transfer, asking).await {
             Ok(outcome) => outcome,
             Err(_) => Err(CallError::Timeout(limits.transfer)),
@@ -201,6 +200,14 @@ impl Prover {
 
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
         self.http.post(self.config.endpoint.join(path)).header(header::CONTENT_TYPE, "application/json")
+    }
+
+    pub(crate) fn get_status(&self, id: &ProofId) -> RequestBuilder {
+        self.http.get(self.config.endpoint.join(&format!("status/{}", hex::encode(&id.0))))
+    }
+
+    pub(crate) fn limits(&self) -> &ProverLimits {
+        &self.config.limits
     }
 
     fn losses(&self) -> MutexGuard<'_, Losses> {

@@ -8,6 +8,7 @@
 mod answer;
 mod body;
 mod call;
+mod check;
 mod client;
 pub mod failure;
 mod losses;
@@ -15,6 +16,7 @@ mod outcome;
 
 pub use answer::{Answer, AnswerError, AnswerLimits, AnswerParser};
 pub use body::{ProofSource, SourceError};
+pub use check::{CheckPlan, CheckSpan, Finding, Verdict, check};
 pub use client::{Prover, ProverConfig, ProverLimits};
 pub use losses::Patience;
 pub use outcome::{Blob, Polled, Proof, Requested, Validation};

@@ -8,7 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use alloy::primitives::{Address, B256, U256};
 use prooflog_devnet_node::{NodeConfig, NodeHandle};
 use prooflog_devnet_prover::{
-    ChainConfig as ProvenChain, Config as ProverConfig, Handle as ProverHandle, Script,
+    ChainConfig as ProvenChain, Config as ProverConfig, Generation as Proven, Handle as ProverHandle, Hex,
+    Script,
 };
 use prooflog_net::RpcClient;
 use serde_json::{Value, json};
@@ -152,11 +153,10 @@ impl Devnet {
         let (parts, proposer, deployed) = deploy(&config, &node, (&l1, &l2), &chains, progress).await?;
 
         progress("starting the prover's server");
-        let proven = deployed.iter().map(|(chain, oracle, _)| proven(&config, *chain, *oracle, &node, &l1));
-        let server = ProverConfig { chains: proven.collect(), script: config.script.clone() };
+        let proven = chains.iter().map(|chain| proven(&config, *chain, &node, &l1)).collect();
         let listener =
             TcpListener::bind("127.0.0.1:0").await.map_err(DevnetError::io("a port for the prover"))?;
-        let prover = prooflog_devnet_prover::serve(listener, server).await;
+        let prover = prooflog_devnet_prover::serve(listener, ProverConfig { chains: proven });
         let prover = prover.map_err(|error| DevnetError::Chain(error.to_string()))?;
         let rollups = deployed
             .into_iter()
@@ -326,17 +326,19 @@ async fn factory(
     Ok(factory)
 }
 
-fn proven(config: &DevnetConfig, chain: u64, oracle: Address, node: &NodeHandle, l1: &Anvil) -> ProvenChain {
+fn proven(config: &DevnetConfig, chain: u64, node: &NodeHandle, l1: &Anvil) -> ProvenChain {
     let commitments = Commitments::default();
+    let generation = match config.generation {
+        Generation::V1 => Proven::V1,
+        Generation::V2 => Proven::V2,
+        Generation::V3 => Proven::V3,
+    };
     ProvenChain {
-        chain,
-        node: node.url(chain),
-        l1: l1.url().to_owned(),
-        oracle: oracle.to_string(),
-        generation: config.generation as u8 + 1,
-        aggregation_vkey: commitments.aggregation_vkey.0,
-        range_vkey: commitments.range_vkey.0,
-        rollup_config: commitments.rollup_config.0,
-        selector: SELECTOR,
+        aggregation_vkey: Hex(commitments.aggregation_vkey.0),
+        range_vkey_commitment: Hex(commitments.range_vkey.0),
+        rollup_config_hash: Hex(commitments.rollup_config.0),
+        selector: Hex(SELECTOR),
+        script: config.script.clone(),
+        ..ProvenChain::new(chain, generation, l1.url().to_owned(), node.url(chain))
     }
 }

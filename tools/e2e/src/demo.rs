@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use prooflog_devnet::{Devnet, DevnetConfig, DevnetError, Output, Rollup};
-use prooflog_devnet_prover::Script;
+use prooflog_devnet_prover::{CallKind, Fault, FaultKind, Script};
 use serde_json::{Value, json};
 
 use crate::{Engine, EngineError, Setup, Story, StoryError};
@@ -62,13 +62,17 @@ pub async fn run(
     dir: &Path,
     say: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<(Devnet, Engine, Setup), DemoError> {
-    let script = Script {
-        heavy: vec![17],
-        executable_blocks: 5,
-        fail_once: vec![25],
-        proof_bytes: 1_500_000,
-        ..Script::default()
+    let cannot = Fault {
+        call: Some(CallKind::Span),
+        range: Some((12, 22)),
+        times: None,
+        kind: FaultKind::Unexecutable,
     };
+    let text = "the witness could not be made".to_owned();
+    let error = FaultKind::Error { status: 500, text, error_class: None };
+    let fails = Fault { call: Some(CallKind::Span), range: Some((22, 32)), times: Some(1), kind: error };
+    let script =
+        Script { witness_ms: 300, proving_ms: 1_500, faults: vec![cannot, fails], ..Script::default() };
     let devnet = Devnet::start(DevnetConfig { script, ..DevnetConfig::default() }, say).await?;
     let rollup = devnet.rollups.first().cloned().ok_or_else(|| DemoError::Wrong("no rollup".to_owned()))?;
     say(&format!("L1 {}, L2 {}, oracle {}", devnet.l1.url(), devnet.l2.url(), rollup.oracle));
@@ -174,10 +178,10 @@ async fn check(
     say(&format!("ok  the log verifies up to position {}", position.unwrap_or_default()));
     let included = included_once(story.events())?;
     say(&format!("ok  {included} purposes were included, each once"));
-    let paid = devnet.prover.stats().paid;
-    match paid.iter().find(|paid| paid.times > 1) {
+    let stats = devnet.prover.stats(rollup.chain).unwrap_or_default();
+    match stats.paid_twice().first() {
         Some(twice) => return Err(DemoError::Wrong(format!("paid for more than once: {twice:?}"))),
-        None => say(&format!("ok  {} proofs were paid for, each once", paid.len())),
+        None => say(&format!("ok  {} proofs were paid for, each once", stats.paid.len())),
     }
     let confirmed =
         story.events().iter().rfind(|event| event.get("type") == Some(&json!("SubmissionConfirmed")));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use alloy_words::{address, json_of};
 use prooflog_devnet::{Devnet, DevnetConfig, Generation, Oracle, Proofs, Rollup};
 use prooflog_devnet_node::{Lie, Step};
-use prooflog_devnet_prover::Script;
+use prooflog_devnet_prover::{CallKind, Fault, FaultKind, Script, Stats};
 use prooflog_e2e::{Engine, Setup, Story, demo};
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ struct World {
 }
 
 fn quick() -> DevnetConfig {
-    let script = Script { witness_ms: 100, proving_ms: 400, proof_bytes: 60_000, ..Script::default() };
+    let script = Script { witness_ms: 100, proving_ms: 400, proof_bytes: Some(60_000), ..Script::default() };
     DevnetConfig { submission_interval: 10, script, ..DevnetConfig::default() }
 }
 
@@ -108,9 +108,29 @@ impl World {
         }
     }
 
-    fn paid_twice(&self) -> Vec<prooflog_devnet_prover::Paid> {
-        self.devnet.prover.stats().paid.into_iter().filter(|paid| paid.times > 1).collect()
+    fn stats(&self) -> Stats {
+        self.devnet.prover.stats(self.rollup.chain).unwrap()
     }
+
+    /// Requests for proofs, whatever came of them.
+    fn requests(&self) -> u64 {
+        let calls = self.stats().calls;
+        calls.iter().filter(|(path, _)| path.contains("request")).map(|(_, times)| times).sum()
+    }
+
+    /// Has faults happen from now on; none ends those there are.
+    fn faults(&self, faults: Vec<Fault>) {
+        self.devnet.prover.script(self.rollup.chain, |script| script.faults = faults).unwrap();
+    }
+}
+
+/// A fault of calls of a kind: always, or for one range and so many times.
+fn fault(call: CallKind, range: Option<(u64, u64)>, times: Option<u32>, kind: FaultKind) -> Fault {
+    Fault { call: Some(call), range, times, kind }
+}
+
+fn out_of_order() -> FaultKind {
+    FaultKind::Error { status: 500, text: "the prover network does not answer".into(), error_class: None }
 }
 
 mod alloy_words {
@@ -203,7 +223,7 @@ async fn killed_again_and_again_it_submits_everything_once_and_pays_nothing_twic
     }
     let confirmed = world.count("SubmissionConfirmed");
     world.wait("SubmissionConfirmed", confirmed + 2);
-    assert_eq!(world.paid_twice(), [], "the server honours our keys");
+    assert_eq!(world.stats().paid_twice(), [], "the server honours our keys");
     world.end().await;
 }
 
@@ -269,12 +289,13 @@ impl<T: From<[u8; 32]>> MapWord for T {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_proves_something_else_is_asked_for_nothing() {
     let config = quick();
-    let script = Script { rejects: true, ..config.script.clone() };
+    let rejects = fault(CallKind::Validate, None, None, FaultKind::WrongCommitments);
+    let script = Script { faults: vec![rejects], ..config.script.clone() };
     let mut world = World::start(DevnetConfig { script, ..config }, "").await;
     world.wait("ContractConfigRejected", 1);
     world.wait("FinalizedMoved", 3);
-    assert_eq!(world.devnet.prover.stats().requests, 0);
-    world.devnet.prover.script(|script| script.rejects = false);
+    assert_eq!(world.requests(), 0);
+    world.faults(Vec::new());
     world.wait("SubmissionConfirmed", 1);
     world.end().await;
 }
@@ -283,9 +304,10 @@ async fn a_server_that_proves_something_else_is_asked_for_nothing() {
 async fn a_prover_that_is_out_of_order_is_probed_and_comes_back_by_itself() {
     let mut world = World::start(quick(), "").await;
     world.wait("ProofFulfilled", 1);
-    world.devnet.prover.script(|script| script.out_of_order = true);
+    let all = [CallKind::Span, CallKind::Agg];
+    world.faults(all.map(|call| fault(call, None, None, out_of_order())).to_vec());
     world.wait("ProverDegraded", 1);
-    world.devnet.prover.script(|script| script.out_of_order = false);
+    world.faults(Vec::new());
     world.wait("ProverRecovered", 1);
     let confirmed = world.count("SubmissionConfirmed");
     world.wait("SubmissionConfirmed", confirmed + 1);
@@ -296,14 +318,15 @@ async fn a_prover_that_is_out_of_order_is_probed_and_comes_back_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_hang_ids_that_are_forgotten_and_proofs_without_bytes_are_got_over() {
     let config = quick();
-    let script = Script {
-        hang_once: vec![8],
-        forget_once: vec![18],
-        empty_once: vec![28],
-        fail_once: vec![38],
-        heavy: vec![48],
-        ..config.script.clone()
-    };
+    let span = |start, times, kind| fault(CallKind::Span, Some((start, start + 10)), times, kind);
+    let faults = vec![
+        span(2, Some(1), FaultKind::Hang),
+        span(12, Some(1), FaultKind::Forget),
+        span(22, Some(1), FaultKind::NoBytes),
+        span(32, Some(1), out_of_order()),
+        span(42, None, FaultKind::Unexecutable),
+    ];
+    let script = Script { faults, ..config.script.clone() };
     let settings = "retry.lost-after = 2\nretry.lost-grace = \"2s\"";
     let mut world = World::start(DevnetConfig { script, ..config }, settings).await;
     world.wait("Split", 1);
@@ -319,7 +342,8 @@ async fn a_finalized_head_that_stalls_and_jumps_is_planned_in_order_within_the_l
     world.wait("SubmissionConfirmed", 1);
     world.devnet.node.script(None, &Step::Stall).unwrap();
     world.wait("FinalizedStalled", 1);
-    let _: Value = world.devnet.l2.rpc().call("anvil_mine", json!(["0x1f4"])).await.unwrap();
+    let (_, head) = world.devnet.node.heads();
+    world.devnet.node.followed(head + 25).await;
     world.devnet.node.script(None, &Step::Follow).unwrap();
     let confirmed = world.count("SubmissionConfirmed");
     world.wait("SubmissionConfirmed", confirmed + 2);
@@ -331,7 +355,7 @@ async fn a_finalized_head_that_stalls_and_jumps_is_planned_in_order_within_the_l
         .map(|event| event["data"]["range"]["start"].as_u64().unwrap())
         .collect();
     assert!(starts.windows(2).all(|pair| pair[0] < pair[1]), "{starts:?}");
-    assert!(world.devnet.prover.stats().most_at_once <= 4, "the limit of witnesses in flight");
+    assert!(world.stats().witnesses_most <= 4, "the limit of witnesses in flight");
     world.end().await;
 }
 
@@ -344,7 +368,7 @@ async fn a_node_that_disagrees_with_the_contract_buys_nothing_and_names_both_roo
     let found = world.wait("OutputMismatched", 1);
     assert!(json_of(&[found]).contains("0x"));
     world.wait("FinalizedMoved", 3);
-    assert_eq!(world.devnet.prover.stats().requests, 0);
+    assert_eq!(world.requests(), 0);
     world.devnet.node.script(None, &Step::Truth { block: 2 }).unwrap();
     world.wait("SubmissionConfirmed", 1);
     world.end().await;
@@ -357,7 +381,7 @@ async fn who_observes_spends_nothing_and_shows_what_would_be_done() {
     world.wait("SpanCreated", 2);
     let would = world.setup.json(&["would"]).unwrap();
     assert!(would.iter().any(|line| line["event"] == "WitnessGenStarted"), "{would:?}");
-    assert_eq!((world.devnet.prover.stats().requests, world.count("WitnessGenStarted")), (0, 0));
+    assert_eq!((world.requests(), world.count("WitnessGenStarted")), (0, 0));
     world.end().await;
 }
 

@@ -1,42 +1,23 @@
-//! A server with the interface of the op-succinct prover, for the devnet.
+//! A server with the interface of the op-succinct prover, with scripted latency and faults.
 //!
-//! It makes proofs that bind every public value and takes as long and fails as often as its script says. It asks the
-//! rollup node for roots and the L1 for headers, refuses to aggregate what does not chain, as the real program would, and
-//! counts what it was paid for. One server serves many rollups, each below its own path. What a crash means: ids are
-//! forgotten, as when the real one loses its files.
+//! It speaks what `docs/prover.md` describes, proves nothing, and refuses what a real program would refuse: its proofs
+//! bind all public values, and a devnet contract checks them with one hash. [`serve`] runs it for any number of chains;
+//! [`Script`] says how fast it is and what goes wrong; [`Stats`] count what was paid for. What a crash in here means: all
+//! ids are forgotten.
 
-mod chain;
-mod jobs;
+mod answer;
+mod book;
+mod config;
+mod hex32;
 mod proof;
 mod script;
 mod server;
+mod sources;
+mod work;
 
-use prooflog_net::{EndpointError, HttpError};
-
-pub use chain::ChainConfig;
-pub use jobs::{Paid, Stats};
-pub use script::Script;
-pub use server::{Handle, serve};
-
-/// What the server serves.
-#[derive(Debug, Clone, Default)]
-pub struct Config {
-    /// The rollups.
-    pub chains: Vec<ChainConfig>,
-    /// What it does, well and badly.
-    pub script: Script,
-}
-
-/// Why the server cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// A URL cannot be used.
-    #[error(transparent)]
-    Endpoint(#[from] EndpointError),
-    /// The HTTP client cannot be set up.
-    #[error(transparent)]
-    Client(#[from] HttpError),
-    /// The listener cannot be used.
-    #[error(transparent)]
-    Listener(#[from] std::io::Error),
-}
+pub use book::{Kind, Paid, Stats};
+pub use config::{ChainConfig, Config, Generation, L1HeadChoice};
+pub use hex32::{Hex, Word};
+pub use proof::{ProofBytes, PublicValues, STATEMENT_BYTES, Statement, aggregate, keccak};
+pub use script::{CallKind, Fault, FaultKind, Script};
+pub use server::{Handle, ServeError, serve};

@@ -1,383 +1,435 @@
-//! The routes.
+//! The HTTP side: paths, chains, faults that concern the connection, and the devnet's own calls.
 //!
-//! They answer as the old server does, errors as plain text with status 500 included, and know a few more fields.
+//! Work that was begun goes on when the client goes away, as with the real server; whoever asks again with the same key
+//! finds it. What a crash in here means: all ids are forgotten, which is one of the faults that clients must survive.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use alloy::primitives::{Address, B256};
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, OriginalUri, State};
+use axum::http::{HeaderMap, StatusCode, request::Parts};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
-use crate::chain::{Chain, L1Block};
-use crate::jobs::{Fate, Job, Jobs, Stats, Work};
-use crate::proof::{Claim, SpanProof};
-use crate::script::Script;
-use crate::{Config, ServeError};
+use crate::answer::Style;
+use crate::book::{Book, Ending, Keyed, Kind, Proven, Stats};
+use crate::config::{ChainConfig, Config};
+use crate::hex32::Hex;
+use crate::proof::ProofBytes;
+use crate::script::{CallKind, FaultKind, Script};
+use crate::sources::{Commitments, Sources};
+use crate::work::{AggRequest, Asked, Misunderstood, Refusal, SpanRequest, prepare};
 
-/// Bytes of a request: 64 members of 20 MB, as base64.
-const BODY_MAX: usize = 2 << 30;
-
-struct Server {
-    chains: HashMap<u64, Chain>,
-    script: Mutex<Script>,
-    jobs: Mutex<Jobs>,
+/// Why the server cannot start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ServeError {
+    /// An endpoint cannot be used.
+    #[error("chain {chain}: {problem}")]
+    Chain {
+        /// Whose.
+        chain: u64,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The listener is of no use.
+    #[error("the listener has no address: {0}")]
+    Listener(String),
 }
 
-type Shared = State<Arc<Server>>;
+/// One chain's prover.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    pub(crate) config: ChainConfig,
+    pub(crate) sources: Sources,
+    book: Mutex<Book>,
+}
+
+impl Chain {
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn style(&self) -> Style {
+        Style::from(&self.book().script)
+    }
+}
+
+type Chains = Arc<BTreeMap<u64, Arc<Chain>>>;
 
 /// A running server. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Handle {
-    server: Arc<Server>,
     address: SocketAddr,
-    task: JoinHandle<()>,
-}
-
-impl std::fmt::Debug for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("chains", &self.chains.len()).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    chains: Chains,
+    stop: Option<oneshot::Sender<()>>,
 }
 
 impl Handle {
-    /// Where it proves a rollup.
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL of one chain's prover.
     #[must_use]
     pub fn url(&self, chain: u64) -> String {
         format!("http://{}/chain/{chain}", self.address)
     }
 
-    /// Changes what it does.
-    pub fn script(&self, change: impl FnOnce(&mut Script)) {
-        change(&mut self.server.script());
-    }
-
-    /// What it was asked and paid for.
+    /// Counts of one chain; `None` if it is not served.
     #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.server.jobs().stats()
+    pub fn stats(&self, chain: u64) -> Option<Stats> {
+        Some(self.chains.get(&chain)?.book().stats())
+    }
+
+    /// Changes the script of one chain; `None` if it is not served.
+    pub fn script<T>(&self, chain: u64, change: impl FnOnce(&mut Script) -> T) -> Option<T> {
+        Some(change(&mut self.chains.get(&chain)?.book().script))
+    }
+
+    /// Forgets all ids of one chain, as a restart would.
+    pub fn forget(&self, chain: u64) {
+        if let Some(chain) = self.chains.get(&chain) {
+            let mut book = chain.book();
+            book.entries.clear();
+            book.keys.clear();
+        }
+    }
+
+    /// Stops taking connections.
+    pub fn stop(mut self) {
+        self.stop.take().map(|stop| stop.send(()));
     }
 }
 
-impl Server {
-    fn script(&self) -> MutexGuard<'_, Script> {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn jobs(&self) -> MutexGuard<'_, Jobs> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Serves until the handle is dropped.
+/// Serves on a listener until the handle is dropped.
 ///
 /// # Errors
-/// When a URL or the listener cannot be used.
-pub async fn serve(listener: TcpListener, config: Config) -> Result<Handle, ServeError> {
-    let chains = config.chains.into_iter().map(|chain| Ok((chain.chain, Chain::new(chain)?)));
-    let chains = chains.collect::<Result<_, ServeError>>()?;
-    let server =
-        Arc::new(Server { chains, script: Mutex::new(config.script), jobs: Mutex::new(Jobs::default()) });
-    let address = listener.local_addr()?;
-    let routes = Router::new()
-        .route("/chain/{chain}/request_span_proof", post(span))
-        .route("/chain/{chain}/request_mock_span_proof", post(mock_span))
-        .route("/chain/{chain}/request_agg_proof", post(aggregate))
-        .route("/chain/{chain}/request_mock_agg_proof", post(mock_aggregate))
-        .route("/chain/{chain}/status/{id}", get(status))
-        .route("/chain/{chain}/validate_config", post(validate))
-        .route("/devnet/script", post(set_script).get(get_script))
-        .route("/devnet/stats", get(stats))
-        .layer(DefaultBodyLimit::max(BODY_MAX))
-        .with_state(Arc::clone(&server));
-    let task = tokio::spawn(async move {
-        // It ends with the task.
-        let _ = axum::serve(listener, routes).await;
+/// When an endpoint in the configuration cannot be used.
+pub fn serve(listener: TcpListener, config: Config) -> Result<Handle, ServeError> {
+    let mut chains = BTreeMap::new();
+    for config in config.chains {
+        let sources =
+            Sources::new(&config).map_err(|problem| ServeError::Chain { chain: config.id, problem })?;
+        let book = Book::new(config.script.clone());
+        chains.insert(config.id, Arc::new(Chain { config, sources, book: Mutex::new(book) }));
+    }
+    let chains = Arc::new(chains);
+    let address = listener.local_addr().map_err(|error| ServeError::Listener(error.to_string()))?;
+    let (stop, stopped) = oneshot::channel();
+    let router = router(Arc::clone(&chains));
+    tokio::spawn(async move {
+        let ended = async {
+            // The sender's end counts as much as its word.
+            let _ = stopped.await;
+        };
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(ended).await {
+            tracing::error!(%error, "the devnet prover stopped serving");
+        }
     });
-    Ok(Handle { server, address, task })
+    Ok(Handle { address, chains, stop: Some(stop) })
 }
 
-/// The old server's errors: 500 with plain text.
-struct Words(String);
+fn router(chains: Chains) -> Router {
+    let calls = Router::new()
+        .route("/request_span_proof", post(span))
+        .route("/request_agg_proof", post(agg))
+        .route("/request_mock_span_proof", post(mock_span))
+        .route("/request_mock_agg_proof", post(mock_agg))
+        .route("/status/{proof}", get(status))
+        .route("/validate_config", post(validate))
+        .route("/devnet/script", get(script).post(set_script))
+        .route("/devnet/stats", get(stats));
+    Router::new()
+        .merge(calls.clone())
+        .nest("/chain/{chain}", calls)
+        .layer(DefaultBodyLimit::disable())
+        .with_state(chains)
+}
 
-impl IntoResponse for Words {
-    fn into_response(self) -> Response {
-        (StatusCode::INTERNAL_SERVER_ERROR, self.0).into_response()
+/// The chain that a path names; without a name the only one.
+struct Served(Arc<Chain>);
+
+fn named_chain(uri: &axum::http::Uri) -> Option<&str> {
+    uri.path().strip_prefix("/chain/")?.split('/').next()
+}
+
+impl FromRequestParts<Chains> for Served {
+    type Rejection = (StatusCode, String);
+
+    async fn from_request_parts(parts: &mut Parts, chains: &Chains) -> Result<Self, Self::Rejection> {
+        let Ok(OriginalUri(uri)) = OriginalUri::from_request_parts(parts, chains).await;
+        let chain = match named_chain(&uri) {
+            Some(name) => name.parse().ok().and_then(|id: u64| chains.get(&id)),
+            None => chains.values().next().filter(|_| chains.len() == 1),
+        };
+        chain.map(|chain| Self(Arc::clone(chain))).ok_or_else(|| {
+            (StatusCode::NOT_FOUND, "no such chain: use /chain/<id> with an id that is served".to_owned())
+        })
     }
 }
 
-impl From<String> for Words {
-    fn from(words: String) -> Self {
-        Self(words)
+/// Ends the connection without an answer, as a panic in the real server does.
+fn drop_connection() -> ! {
+    std::panic::resume_unwind(Box::new("the script ends the connection"))
+}
+
+async fn span(Served(chain): Served, headers: HeaderMap, Json(request): Json<SpanRequest>) -> Response {
+    chain.book().count("request_span_proof");
+    request_real(chain, &headers, Asked::Span(request)).await
+}
+
+async fn mock_span(Served(chain): Served, Json(request): Json<SpanRequest>) -> Response {
+    chain.book().count("request_mock_span_proof");
+    request_mock(chain, Asked::Span(request)).await
+}
+
+async fn agg(Served(chain): Served, headers: HeaderMap, Json(request): Json<AggRequest>) -> Response {
+    chain.book().count("request_agg_proof");
+    match Asked::agg(&request) {
+        Ok(asked) => request_real(chain, &headers, asked).await,
+        Err(Misunderstood::Fatal) => drop_connection(),
+        Err(Misunderstood::Refused(refusal)) => chain.style().refused(refusal),
     }
 }
 
-#[derive(Deserialize)]
-struct SpanRequest {
-    start: u64,
-    end: u64,
+async fn mock_agg(Served(chain): Served, Json(request): Json<AggRequest>) -> Response {
+    chain.book().count("request_mock_agg_proof");
+    match Asked::agg(&request) {
+        Ok(asked) => request_mock(chain, asked).await,
+        Err(Misunderstood::Fatal) => drop_connection(),
+        Err(Misunderstood::Refused(refusal)) => chain.style().refused(refusal),
+    }
 }
 
-#[derive(Deserialize)]
-struct AggRequest {
-    subproofs: Vec<String>,
-    head: B256,
-    #[serde(default)]
-    prover_address: Option<Address>,
+/// Plays the fault of a request: an answer in its place, or what will happen to it.
+async fn play(
+    chain: &Chain,
+    call: CallKind,
+    range: Option<(u64, u64)>,
+) -> Result<Option<FaultKind>, Response> {
+    let fault = chain.book().script.play(call, range);
+    match fault {
+        Some(FaultKind::Error { status, text, error_class }) => {
+            Err(chain.style().refused(Refusal { status, text, error_class }))
+        }
+        Some(FaultKind::Body { body }) => Err((StatusCode::OK, body).into_response()),
+        Some(FaultKind::Hang) => std::future::pending().await,
+        Some(FaultKind::Drop) => drop_connection(),
+        Some(FaultKind::Late { ms }) => {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            Ok(None)
+        }
+        other => Ok(other),
+    }
 }
 
-fn of(server: &Server, chain: u64) -> Result<Chain, Words> {
-    server.chains.get(&chain).cloned().ok_or_else(|| Words(format!("chain {chain} is not proven here")))
+fn call_of(asked: &Asked) -> (CallKind, Kind) {
+    match asked {
+        Asked::Span(_) => (CallKind::Span, Kind::Span),
+        Asked::Agg { .. } => (CallKind::Agg, Kind::Agg),
+    }
 }
 
-fn key(headers: &HeaderMap, server: &Server) -> Option<String> {
-    let honours = server.script().honours_keys;
-    headers.get("idempotency-key").filter(|_| honours)?.to_str().ok().map(str::to_owned)
-}
-
-/// Makes the witness: takes its time, and fails as the script says.
-async fn witness(server: &Server, work: Work) -> Result<Script, Words> {
-    let script = server.script().clone();
-    let (fails, hangs) = {
-        let mut jobs = server.jobs();
-        jobs.stats.requests += 1;
-        jobs.open += 1;
-        jobs.stats.most_at_once = jobs.stats.most_at_once.max(jobs.open);
-        (jobs.once("fail", &script.fail_once, &work), jobs.once("hang", &script.hang_once, &work))
+async fn request_real(chain: Arc<Chain>, headers: &HeaderMap, asked: Asked) -> Response {
+    let (call, kind) = call_of(&asked);
+    let fate = match play(&chain, call, Some(asked.range())).await {
+        Ok(fate) => fate,
+        Err(response) => return response,
     };
-    if hangs {
-        std::future::pending::<()>().await;
-    }
-    tokio::time::sleep(Duration::from_millis(script.witness_ms)).await;
-    server.jobs().open -= 1;
-    if script.out_of_order {
-        return Err(Words("the prover network does not answer".to_owned()));
-    }
-    if fails {
-        return Err(Words(format!("witness of ({}, {}] could not be made: scripted", work.start, work.end)));
-    }
-    Ok(script)
-}
-
-async fn span_proof(chain: &Chain, work: Work, script: &Script) -> Result<(Vec<u8>, L1Block), Words> {
-    let l1 = chain.l1_head().await?;
-    let proof = SpanProof {
-        start: work.start,
-        end: work.end,
-        pre_root: chain.root(work.start).await?,
-        post_root: chain.root(work.end).await?,
-        l1_number: l1.number,
-        l1_hash: l1.hash,
-        rollup_config: chain.config.rollup_config.into(),
-        range_vkey: chain.config.range_vkey.into(),
+    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).map(str::to_owned);
+    let keyed = match keyed(&chain, key, &asked) {
+        Ok(keyed) => keyed,
+        Err(refusal) => return chain.style().refused(refusal),
     };
-    Ok((proof.encode(script.proof_bytes), l1))
-}
-
-async fn span(
-    State(server): Shared,
-    Path(id): Path<u64>,
-    headers: HeaderMap,
-    Json(request): Json<SpanRequest>,
-) -> Result<Json<Value>, Words> {
-    let chain = of(&server, id)?;
-    let key = key(&headers, &server);
-    if let Some(known) = key.as_ref().and_then(|key| server.jobs().known(key)) {
-        return Ok(Json(json!({ "proof_id": known.0.to_vec() })));
-    }
-    let work = Work { chain: id, aggregate: false, start: request.start, end: request.end };
-    let script = witness(&server, work).await?;
-    let (proof, l1) = span_proof(&chain, work, &script).await?;
-    let heavy = work.touches(&script.heavy).is_some() && work.end - work.start > script.executable_blocks;
-    let mut jobs = server.jobs();
-    let fate = if heavy {
-        Fate::Unexecutable
-    } else if jobs.once("forget", &script.forget_once, &work) {
-        Fate::Forgotten
-    } else if jobs.once("empty", &script.empty_once, &work) {
-        Fate::NoBytes
-    } else {
-        Fate::Proof
+    let is_lost = matches!(fate, Some(FaultKind::AnswerLost));
+    let worker = Arc::clone(&chain);
+    let work = async move {
+        let begun = keyed.id.get_or_try_init(|| async {
+            let ending = prepare(&worker, &asked, fate.as_ref()).await?;
+            let mut book = worker.book();
+            let id = book.accept(kind, asked.range(), ending);
+            if matches!(fate, Some(FaultKind::Forget)) {
+                book.entries.remove(&id);
+            }
+            Ok::<_, Refusal>(id)
+        });
+        begun.await.cloned()
     };
-    let ready = jobs.ready(&script);
-    let l1_head = script.tells.then_some(l1);
-    let taken = jobs.take(Job { work, ready, fate, proof, l1_head }, key);
-    Ok(Json(requested(taken, l1_head)))
-}
-
-fn requested(id: B256, l1_head: Option<L1Block>) -> Value {
-    let mut answer = json!({ "proof_id": id.0.to_vec() });
-    if let (Some(l1), Some(fields)) = (l1_head, answer.as_object_mut()) {
-        fields.insert("l1_head".to_owned(), json!({ "number": l1.number, "hash": l1.hash }));
+    let outcome = tokio::spawn(work).await;
+    if is_lost {
+        drop_connection();
     }
-    answer
-}
-
-async fn mock_span(
-    State(server): Shared,
-    Path(id): Path<u64>,
-    Json(request): Json<SpanRequest>,
-) -> Result<Json<Value>, Words> {
-    let chain = of(&server, id)?;
-    let work = Work { chain: id, aggregate: false, start: request.start, end: request.end };
-    let script = witness(&server, work).await?;
-    let (proof, l1) = span_proof(&chain, work, &script).await?;
-    server.jobs().pay(work);
-    Ok(Json(fulfilled(&proof, script.tells.then_some(l1), &work)))
-}
-
-fn fulfilled(proof: &[u8], l1_head: Option<L1Block>, work: &Work) -> Value {
-    let blocks = work.end.saturating_sub(work.start);
-    let mut answer = json!({ "fulfillment_status": 3, "execution_status": 2, "proof": proof });
-    if let (Some(l1), Some(fields)) = (l1_head, answer.as_object_mut()) {
-        fields.insert("l1_head".to_owned(), json!({ "number": l1.number, "hash": l1.hash }));
-        fields.insert("cycles".to_owned(), json!(blocks * 5_000_000));
-        fields.insert("cost".to_owned(), json!((u128::from(blocks) * 10_000_000_000_000_000).to_string()));
+    match outcome {
+        Ok(Ok(id)) => {
+            let proven = chain.book().entries.get(&id).and_then(|entry| match &entry.ending {
+                Ending::Proof(proven) => Some(proven.clone()),
+                Ending::Unfulfillable(_) => None,
+            });
+            chain.style().requested(&id, proven.as_ref())
+        }
+        Ok(Err(refusal)) => chain.style().refused(refusal),
+        Err(error) => chain.style().refused(Refusal::plain(error.to_string())),
     }
-    answer
 }
 
-/// What an aggregate of these members under this checkpoint claims; an error where the program would fail.
-async fn claim(chain: &Chain, request: &AggRequest) -> Result<(Claim, Work), Words> {
-    let words = |text: &str| Words(text.to_owned());
-    let mut members = Vec::new();
-    for member in &request.subproofs {
-        let bytes = STANDARD.decode(member).map_err(|_| words("a member is no base64"))?;
-        members.push(SpanProof::decode(&bytes).ok_or_else(|| words("a member is no proof"))?);
+/// The request that a key stands for: the one that came with it first, or this one.
+fn keyed(chain: &Chain, key: Option<String>, asked: &Asked) -> Result<Keyed, Refusal> {
+    let asked: [u8; 32] = Sha256::digest(format!("{asked:?}")).into();
+    let fresh = Keyed { asked, id: Arc::default() };
+    let mut book = chain.book();
+    let Some(key) = key.filter(|_| book.script.idempotency) else {
+        return Ok(fresh);
+    };
+    let known = book.keys.entry(key).or_insert_with(|| fresh.clone()).clone();
+    if known.asked != asked {
+        return Err(Refusal {
+            status: 409,
+            text: "the key was used for another request".into(),
+            error_class: None,
+        });
     }
-    let head = chain.l1_block("eth_getBlockByHash", json!(request.head)).await?;
-    for pair in members.windows(2) {
-        if let [one, next] = pair
-            && (one.end != next.start || one.post_root != next.pre_root)
-        {
-            return Err(words("the members do not chain"));
+    if !Arc::ptr_eq(&known.id, &fresh.id) {
+        book.recognised();
+    }
+    Ok(known)
+}
+
+async fn request_mock(chain: Arc<Chain>, asked: Asked) -> Response {
+    let (call, kind) = call_of(&asked);
+    let fate = match play(&chain, call, Some(asked.range())).await {
+        Ok(fate) => fate,
+        Err(response) => return response,
+    };
+    let ending = prepare(&chain, &asked, fate.as_ref()).await;
+    let style = chain.style();
+    match ending {
+        _ if matches!(fate, Some(FaultKind::AnswerLost)) => drop_connection(),
+        Ok(Ending::Proof(proven)) => {
+            chain.book().mocked();
+            let empty = ProofBytes::padded(Vec::new(), 0);
+            let proof = if kind == Kind::Agg { empty } else { proven.proof.clone() };
+            style.fulfilled(&proven, proof)
+        }
+        Ok(Ending::Unfulfillable(execution)) => {
+            Json(style.status(4, execution, Some("the program cannot run on this range"))).into_response()
+        }
+        Err(refusal) => style.refused(refusal),
+    }
+}
+
+async fn status(Served(chain): Served, OriginalUri(uri): OriginalUri) -> Response {
+    chain.book().count("status");
+    let id = uri.path().rsplit('/').next().and_then(|id| hex::decode(id).ok()).unwrap_or_default();
+    let range = chain.book().entries.get(&id).map(|entry| entry.range);
+    let fault = match play(&chain, CallKind::Status, range).await {
+        Ok(fault) => fault,
+        Err(response) => return response,
+    };
+    let style = chain.style();
+    match fault {
+        Some(FaultKind::Forget) => {
+            chain.book().entries.remove(&id);
+        }
+        Some(FaultKind::NoBytes) => return Json(style.status(3, 2, None)).into_response(),
+        Some(FaultKind::Status { fulfillment, execution }) => {
+            return Json(style.status(fulfillment, execution, None)).into_response();
+        }
+        Some(FaultKind::AnswerLost) => drop_connection(),
+        _ => {}
+    }
+    let entry = chain.book().entries.get(&id).cloned();
+    let now = Instant::now();
+    match entry {
+        // What the real server says of an id that it does not know, as of every trouble of its own.
+        None => (StatusCode::INTERNAL_SERVER_ERROR, Json(style.status(0, 0, None))).into_response(),
+        Some(entry) if now < entry.assigned_at => Json(style.status(1, 1, None)).into_response(),
+        Some(entry) if now < entry.done_at => Json(style.status(2, 2, None)).into_response(),
+        Some(entry) => done(&chain, style, &entry.ending),
+    }
+}
+
+fn done(chain: &Chain, style: Style, ending: &Ending) -> Response {
+    match ending {
+        Ending::Proof(proven) => deliver(chain, style, proven),
+        Ending::Unfulfillable(execution) => {
+            let words =
+                if *execution == 3 { "the program cannot run on this range" } else { "not proven in time" };
+            Json(style.status(4, *execution, Some(words))).into_response()
         }
     }
-    for member in &members {
-        let canonical =
-            chain.l1_block("eth_getBlockByNumber", json!(format!("{:#x}", member.l1_number))).await?;
-        if member.l1_number > head.number || canonical.hash != member.l1_hash {
-            return Err(words("a member's L1 head is not on the chain that ends at the checkpoint"));
-        }
-    }
-    let (Some(first), Some(last)) = (members.first(), members.last()) else {
-        return Err(words("no members"));
-    };
-    let prover = match (chain.config.generation, request.prover_address) {
-        (1, _) => None,
-        (_, Some(prover)) => Some(prover),
-        (_, None) => return Err(words("this generation needs a prover address")),
-    };
-    let claim = Claim {
-        l1_head: request.head,
-        pre_root: first.pre_root,
-        root: last.post_root,
-        block: last.end,
-        rollup_config: last.rollup_config,
-        range_vkey: last.range_vkey,
-        prover,
-    };
-    Ok((claim, Work { chain: chain.config.chain, aggregate: true, start: first.start, end: last.end }))
 }
 
-async fn aggregate(
-    State(server): Shared,
-    Path(id): Path<u64>,
-    headers: HeaderMap,
-    Json(request): Json<AggRequest>,
-) -> Result<Json<Value>, Words> {
-    let chain = of(&server, id)?;
-    let key = key(&headers, &server);
-    if let Some(known) = key.as_ref().and_then(|key| server.jobs().known(key)) {
-        return Ok(Json(json!({ "proof_id": known.0.to_vec() })));
-    }
-    let (claim, work) = claim(&chain, &request).await?;
-    let script = witness(&server, work).await?;
-    let (proof, _) = claim.prove(chain.config.selector, chain.config.aggregation_vkey.into());
-    let mut jobs = server.jobs();
-    let ready = jobs.ready(&script);
-    let taken = jobs.take(Job { work, ready, fate: Fate::Proof, proof, l1_head: None }, key);
-    Ok(Json(requested(taken, None)))
+fn deliver(chain: &Chain, style: Style, proven: &Proven) -> Response {
+    chain.book().delivered();
+    style.fulfilled(proven, proven.proof.clone())
 }
 
-async fn mock_aggregate(
-    State(server): Shared,
-    Path(id): Path<u64>,
-    Json(request): Json<AggRequest>,
-) -> Result<Json<Value>, Words> {
-    let chain = of(&server, id)?;
-    let (_, work) = claim(&chain, &request).await?;
-    witness(&server, work).await?;
-    server.jobs().pay(work);
-    Ok(Json(fulfilled(&[], None, &work)))
-}
-
-async fn status(State(server): Shared, Path((_, id)): Path<(u64, String)>) -> Result<Json<Value>, Words> {
-    let unknown = || json!({ "fulfillment_status": 0, "execution_status": 0, "proof": [] });
-    let id: B256 = id.parse().map_err(|_| Words("no id".to_owned()))?;
-    if server.script().out_of_order {
-        return Err(Words(unknown().to_string()));
-    }
-    let job = server.jobs().get(&id).filter(|job| job.fate != Fate::Forgotten);
-    // What the old server says of an id that it does not know.
-    let job = job.ok_or_else(|| Words(unknown().to_string()))?;
-    if job.ready > Instant::now() {
-        return Ok(Json(json!({ "fulfillment_status": 2, "execution_status": 2, "proof": [] })));
-    }
-    Ok(Json(match job.fate {
-        Fate::Proof => fulfilled(&job.proof, job.l1_head, &job.work),
-        Fate::NoBytes => json!({ "fulfillment_status": 3, "execution_status": 2, "proof": [] }),
-        Fate::Unexecutable | Fate::Forgotten => {
-            json!({ "fulfillment_status": 4, "execution_status": 3, "proof": [] })
-        }
+async fn validate(Served(chain): Served, Json(body): Json<Value>) -> Response {
+    chain.book().count("validate_config");
+    let fault = match play(&chain, CallKind::Validate, None).await {
+        Ok(fault) => fault,
+        Err(response) => return response,
+    };
+    let Some(oracle) = body.get("address").and_then(Value::as_str).and_then(Hex::parse) else {
+        return (StatusCode::BAD_REQUEST, "address is not 0x and 20 bytes of hex").into_response();
+    };
+    let config = &chain.config;
+    let ours = Commitments {
+        agg_vkey: config.aggregation_vkey,
+        range_vkey: config.range_vkey_commitment,
+        rollup_config: config.rollup_config_hash,
+    };
+    let theirs = match chain.sources.commitments(config, oracle).await {
+        Ok(theirs) => theirs,
+        Err(text) => return chain.style().refused(Refusal::plain(text)),
+    };
+    let is_right = !matches!(fault, Some(FaultKind::WrongCommitments));
+    Json(json!({
+        "rollup_config_hash_valid": is_right && ours.rollup_config == theirs.rollup_config,
+        "agg_vkey_valid": is_right && ours.agg_vkey == theirs.agg_vkey,
+        "range_vkey_valid": is_right && ours.range_vkey == theirs.range_vkey,
     }))
+    .into_response()
 }
 
-#[derive(Deserialize)]
-struct Validate {
-    address: Address,
+/// The chains that a devnet call is about: the one that its path names, or all.
+fn meant(chains: &Chains, uri: &axum::http::Uri) -> Vec<Arc<Chain>> {
+    match named_chain(uri) {
+        Some(name) => {
+            let id = name.parse().ok().and_then(|id: u64| chains.get(&id));
+            id.map(Arc::clone).into_iter().collect()
+        }
+        None => chains.values().map(Arc::clone).collect(),
+    }
 }
 
-async fn validate(
-    State(server): Shared,
-    Path(id): Path<u64>,
-    Json(request): Json<Validate>,
-) -> Result<Json<Value>, Words> {
-    let (config, aggregation, range) = of(&server, id)?.agrees(request.address).await?;
-    let is_ok = !server.script().rejects;
-    Ok(Json(json!({
-        "rollup_config_hash_valid": config && is_ok,
-        "agg_vkey_valid": aggregation && is_ok,
-        "range_vkey_valid": range && is_ok,
-    })))
+async fn script(State(chains): State<Chains>, OriginalUri(uri): OriginalUri) -> Json<BTreeMap<u64, Script>> {
+    Json(meant(&chains, &uri).iter().map(|chain| (chain.config.id, chain.book().script.clone())).collect())
 }
 
-async fn set_script(State(server): Shared, Json(script): Json<Script>) -> Json<Script> {
-    *server.script() = script.clone();
-    Json(script)
+async fn set_script(
+    State(chains): State<Chains>,
+    OriginalUri(uri): OriginalUri,
+    Json(script): Json<Script>,
+) -> Response {
+    let meant = meant(&chains, &uri);
+    for chain in &meant {
+        chain.book().script = script.clone();
+    }
+    let ids: Vec<u64> = meant.iter().map(|chain| chain.config.id).collect();
+    let status = if ids.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    (status, Json(json!({ "chains": ids }))).into_response()
 }
 
-async fn get_script(State(server): Shared) -> Json<Script> {
-    Json(server.script().clone())
-}
-
-async fn stats(State(server): Shared) -> Json<Stats> {
-    Json(server.jobs().stats())
+async fn stats(State(chains): State<Chains>, OriginalUri(uri): OriginalUri) -> Json<BTreeMap<u64, Stats>> {
+    Json(meant(&chains, &uri).iter().map(|chain| (chain.config.id, chain.book().stats())).collect())
 }
