@@ -277,3 +277,17 @@ fn of_two_fields_with_one_name_the_last_counts() {
     let answer = parse("{\"proof\":[1],\"proof\":\"Ag==\",\"cost\":\"1\",\"cost\":2}").unwrap();
     assert_eq!((answer.proof, answer.cost), (Some(vec![2]), Some(2)));
 }
+
+#[test]
+fn elements_that_json_does_not_allow_are_refused_at_full_speed_too() {
+    for array in
+        ["[00,1]", "[01,1]", "[012,1]", "[1,,2]", "[1,]", "[,1]", "[1 2]", "[+1,2]", "[1.,2]", "[0x1,2]"]
+    {
+        assert_eq!(parse(&format!("{{\"proof\":{array}}}")), Err(AnswerError::NotJson), "{array}");
+    }
+    for array in ["[256,1]", "[299,1]", "[1000,1]", "[1.0,1]", "[1e1,2]"] {
+        let refused = parse(&format!("{{\"proof\":{array}}}"));
+        assert!(matches!(refused, Err(AnswerError::Field { field: "proof", .. })), "{array}");
+    }
+    assert_eq!(parse("{\"proof\":[0,9,10,99,100,255]}").unwrap().proof.unwrap(), [0, 9, 10, 99, 100, 255]);
+}
