@@ -388,3 +388,17 @@ fn a_replacement_that_nobody_signs_gives_its_nonce_up_and_the_aggregate_goes_on(
     assert_eq!(given.phase_of(AGG), Phase::Complete);
     assert!(matches!(given.state.slot(slot(6)).unwrap().purpose, Purpose::Release));
 }
+
+#[test]
+fn an_aggregate_that_waits_for_its_l1_block_is_not_replaced_by_one_that_would_wait_longer() {
+    let mut given = queued();
+    let purpose = given.wanted_quote();
+    let refused = given.refused(purpose, RefusalClass::NotYet);
+    assert_eq!(given.names(refused), ["SubmissionRefused"]);
+    given.finalize(1_150);
+    let events = given.proven(3);
+    assert!(!names(&events).contains(&"Invalidated"), "{events:?}");
+    given.later(12);
+    let quote = given.quote(purpose, 5);
+    assert_eq!(given.names(quote)[..2], ["CheckpointStarted", "TxReserved"], "the next L1 block is enough");
+}

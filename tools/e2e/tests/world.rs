@@ -229,9 +229,9 @@ async fn killed_again_and_again_it_submits_everything_once_and_pays_nothing_twic
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_l1_reorg_after_inclusion_is_told_and_the_submission_comes_back() {
-    let mut world = World::start(quick(), "").await;
+    let mut world = World::start(quick(), "num-confirmations = 10").await;
     world.wait("Submitted", 1);
-    let reorg = json!([2, []]);
+    let reorg = json!([6, []]);
     let _: Value = world.devnet.l1.rpc().call("anvil_reorg", reorg).await.unwrap();
     world.wait("TxReorged", 1);
     world.wait("SubmissionConfirmed", 1);

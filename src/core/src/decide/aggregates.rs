@@ -34,9 +34,7 @@ pub(super) fn queue(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
     let range = Range { start: first.range.start, end: last.range.end };
     let live = chain.aggs.values().find(|agg| agg.range.start == range.start);
     let replaced = match live {
-        Some(agg) if agg.phase == Phase::Queued && agg.attempt.0 == 1 && agg.range.end < range.end => {
-            Some(agg.id)
-        }
+        Some(agg) if may_grow(agg) && agg.range.end < range.end => Some(agg.id),
         Some(_) => return Ok(()),
         None => None,
     };
@@ -51,6 +49,13 @@ pub(super) fn queue(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
         batch.unit(shorter, Invalidated { reason: InvalidReason::Replaced, detail })?;
     }
     batch.create(agg, agg, AggQueued { range, members, terms })
+}
+
+/// Whether a longer aggregate may take its place. One whose checkpoint was asked for and had to wait is left alone: each
+/// longer one would wait for the L1 head of a newer member, and where spans come faster than that, for ever.
+fn may_grow(agg: &Unit) -> bool {
+    let waits_for_l1 = agg.agg_body().is_some_and(|body| body.refusals > 0);
+    agg.phase == Phase::Queued && agg.attempt.0 == 1 && !waits_for_l1
 }
 
 fn may_queue(chain: &Chain) -> bool {
