@@ -17,6 +17,7 @@ mod show;
 mod source;
 mod status;
 mod timeline;
+mod users;
 mod verify;
 
 use std::path::PathBuf;
@@ -76,6 +77,12 @@ enum Command {
     /// Every setting in force and where it came from, secrets masked.
     #[command(after_help = "Example: prooflog config --config prooflog.toml")]
     Config,
+    /// Check that a server speaks the prover's interface (docs/prover.md).
+    #[command(after_help = "Example: prooflog prover-check http://127.0.0.1:3000 --prove 100:110 --mock")]
+    ProverCheck(doctor::ProverCheck),
+    /// Users of the operator's port, in the data directory.
+    #[command(subcommand)]
+    Users(users::Users),
     /// Where every rollup stands: contract, heads, work in flight, what holds it back.
     Status,
     /// Live spans and aggregates, and what each waits for.
@@ -183,6 +190,8 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
         }
         Command::Config => return config::run(settings, form),
         Command::Doctor => return doctor::run(&config::read(settings)?, form),
+        Command::ProverCheck(check) => return doctor::prover_check(check, form),
+        Command::Users(users) => return users::run(&common.data_dir, users, form),
         Command::Would => return operate::would(&common.data_dir, &arguments.way, form),
         Command::Diff { from, to } => {
             let (before, after) =

@@ -27,7 +27,7 @@ pub(crate) struct Way {
     #[arg(long, default_value = "", global = true)]
     note: String,
     /// Who commands: the name goes into the event.
-    #[arg(long = "as", env = "USER", default_value = "operator", global = true)]
+    #[arg(long = "as", env = "USER", hide_env_values = true, default_value = "operator", global = true)]
     operator: String,
     /// An engine elsewhere, by the address of its operator port; the user is PROOFLOG_USER, the password
     /// PROOFLOG_PASSWORD.

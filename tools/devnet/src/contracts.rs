@@ -51,9 +51,25 @@ sol! {
         function setDisputeGameFactory(address factory);
         function addOpSuccinctConfig(bytes32 name, bytes32 config, bytes32 aggregation, bytes32 range_);
         function upgradeTo(address implementation);
+        function checkpointBlockHash(uint256 l1Block);
+        function historicBlockHashes(uint256 l1Block) returns (bytes32);
+    }
+    interface OracleV1 {
+        function proposeL2Output(bytes32 root, uint256 l2Block, uint256 l1Block, bytes proof);
+    }
+    interface OracleV2 {
+        function proposeL2Output(bytes32 root, uint256 l2Block, uint256 l1Block, bytes proof, address prover);
     }
     interface OracleV3 {
         function initialize(Setup setup, uint256 timeout);
+        function proposeL2Output(
+            bytes32 configName,
+            bytes32 root,
+            uint256 l2Block,
+            uint256 l1Block,
+            bytes proof,
+            address prover
+        );
     }
 }
 

@@ -11,7 +11,10 @@ mod net;
 mod traffic;
 
 pub use anvil::{Anvil, AnvilConfig, anvil_path};
-pub use contracts::{Commitments, Generation, Oracle, Output, Parts, Proofs, SELECTOR, Sender, Setup, shown};
+pub use contracts::{
+    Commitments, Generation, Oracle, OracleV1, OracleV2, OracleV3, Output, Parts, Proofs, SELECTOR, Sender,
+    Setup, shown,
+};
 pub use net::{Devnet, DevnetConfig, Rollup};
 
 /// What went wrong with the devnet.

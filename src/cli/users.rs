@@ -1,0 +1,79 @@
+//! `users`: who may command the engine over its port.
+//!
+//! A password is read from standard input, never from the command line, where other users of the machine could see it.
+
+use std::io::BufRead;
+use std::path::Path;
+
+use clap::{Subcommand, ValueEnum};
+use prooflog_access::{Credentials, Role};
+use serde_json::json;
+
+use super::exit::CliError;
+use super::output::{self, Form, json_line, table};
+use crate::run::RunError;
+
+/// What a user may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Look.
+    Read,
+    /// Append to streams of their own.
+    Annotate,
+    /// Command the engine.
+    Operate,
+}
+
+/// What to do with users.
+#[derive(Subcommand)]
+pub(crate) enum Users {
+    /// Add a user, or change role and password; the password is read from standard input.
+    #[command(after_help = "Example: prooflog users set ann operate < password.txt")]
+    Set {
+        /// Their name.
+        name: String,
+        /// What they may do.
+        role: Part,
+    },
+    /// Remove a user.
+    Remove {
+        /// Their name.
+        name: String,
+    },
+    /// Show all users.
+    List,
+}
+
+/// Changes or shows the users of a data directory.
+pub(crate) fn run(dir: &Path, users: &Users, form: Form) -> Result<(), CliError> {
+    let path = dir.join("users.toml");
+    let mut known = Credentials::load(&path).map_err(RunError::from)?;
+    match users {
+        Users::Set { name, role } => {
+            let role = match role {
+                Part::Read => Role::Read,
+                Part::Annotate => Role::Annotate,
+                Part::Operate => Role::Operate,
+            };
+            let mut password = String::new();
+            std::io::stdin().lock().read_line(&mut password).map_err(CliError::io("standard input"))?;
+            let password = password.trim_end_matches(['\r', '\n']);
+            Ok(known.set(name, role, password).map_err(RunError::from)?)
+        }
+        Users::Remove { name } => Ok(known.remove(name).map_err(RunError::from)?),
+        Users::List => {
+            let rows: Vec<(String, String)> =
+                known.users().map(|user| (user.name, format!("{:?}", user.role).to_lowercase())).collect();
+            output::print(|out| match form {
+                Form::Json => rows
+                    .iter()
+                    .try_for_each(|(name, role)| json_line(out, &json!({ "name": name, "role": role }))),
+                Form::Text => {
+                    let cells: Vec<Vec<String>> =
+                        rows.iter().map(|(name, role)| vec![name.clone(), role.clone()]).collect();
+                    table(out, &["NAME", "ROLE"], &cells)
+                }
+            })
+        }
+    }
+}
