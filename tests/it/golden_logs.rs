@@ -242,7 +242,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn every_golden_log_imports_folds_tells_and_is_decided_again_as_it_was() {
-    let dir = folder().join("format-0");
+    let dir = folder().join("format-1");
     if std::env::var_os("PROOFLOG_UPDATE_GOLDEN").is_some() {
         write_missing(&dir);
         write_damaged(&dir.join("happy-path.jsonl"), &folder().join("damaged"));
@@ -268,7 +268,7 @@ fn every_damaged_log_is_refused_at_its_place() {
 #[test]
 fn the_words_of_every_event_are_not_empty() {
     // A golden timeline with an empty line would hide an event that nobody put into words.
-    for path in files(&folder().join("format-0")) {
+    for path in files(&folder().join("format-1")) {
         let (sequence, head) = load(&path).unwrap();
         let reader = Reader::new(&sequence).unwrap();
         prooflog_replay::for_each_fact(&reader, Position(1), head.position, &mut |fact| {

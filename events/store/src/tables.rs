@@ -19,7 +19,7 @@ use crate::keys;
 use crate::options::{self, Mode};
 
 /// The format that this release writes and reads.
-pub const FORMAT: u32 = 0;
+pub const FORMAT: u32 = 1;
 
 /// Records after which a scan reads ahead and leaves the cache to others.
 const LONG_SCAN: u64 = 512;

@@ -18,7 +18,7 @@ use prooflog_replay::{Cadence, EVENTS_MIN, Snapshots, decode, encode, fold_to, k
 use proptest::prelude::*;
 
 fn golden(name: &str) -> MemorySequence {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/logs/format-0").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/logs/format-1").join(name);
     let mut input = BufReader::new(std::fs::File::open(path).unwrap());
     let header = read_header(&mut input).unwrap();
     let target = MemorySequence::new(header.log);

@@ -1,5 +1,5 @@
 //! Calls against real listeners: limits hold, errors say what happened, and no address shows.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::time::Duration;
 

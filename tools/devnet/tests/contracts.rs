@@ -1,6 +1,8 @@
 //! The contracts take a proof that binds every public value, and no other; and what their people can do, they can.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::sol_types::{SolCall, SolValue};
 use prooflog_devnet::{
@@ -41,6 +43,7 @@ impl World {
         let sender = Sender::new(chain.rpc().clone());
         let accounts = sender.accounts().await.unwrap();
         let verifier = sender.deploy_verifier(accounts[1], Proofs::Binding).await.unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let commitments = Commitments::default();
         let setup = Setup {
             owner: accounts[1],
@@ -50,7 +53,8 @@ impl World {
             submissionInterval: U256::from(5),
             l2BlockTime: U256::from(1),
             startingBlockNumber: U256::from(10),
-            startingTimestamp: U256::from(1_600_000_000),
+            // Long enough ago for the blocks that are submitted, and not so long that anybody may submit.
+            startingTimestamp: U256::from(now - 1_000),
             startingOutputRoot: root(1),
             finalizationPeriodSeconds: U256::from(60),
             aggregationVkey: commitments.aggregation_vkey,

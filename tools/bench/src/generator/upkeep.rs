@@ -27,7 +27,7 @@ const PER_BATCH: usize = 64;
 impl Generator {
     pub(super) fn restart(&mut self) -> Result<Input, Illegal> {
         let policy = self.constant(9);
-        let started = EngineStarted { release: "0.1.0".to_owned(), behaviour: 1, format: 0, policy };
+        let started = EngineStarted { release: "0.1.0".to_owned(), behaviour: 1, format: 1, policy };
         self.emit(StreamId::Node, StreamId::Node.to_string(), started.clone())?;
         let stale: Vec<UnitId> = self.state.stale_calls.iter().copied().collect();
         for id in stale {

@@ -100,7 +100,7 @@ impl World {
             l2_genesis: Hash32([2; 32]),
         };
         let started =
-            EngineStarted { release: "0.1.0".to_owned(), behaviour: 1, format: 0, policy: Hash32::ZERO };
+            EngineStarted { release: "0.1.0".to_owned(), behaviour: 1, format: 1, policy: Hash32::ZERO };
         self.feed(&Input::EngineOpened(EngineOpened { started }))?;
         self.feed(&Input::ChainConfigured(ChainConfigured { chain: CHAIN, registration, policy }))?;
         self.feed(&contract(oracle, self.now))?;

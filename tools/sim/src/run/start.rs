@@ -241,7 +241,7 @@ impl<'w, M: Medium> Sim<'w, M> {
             started: EngineStarted {
                 release: "simulated".to_owned(),
                 behaviour: BEHAVIOUR,
-                format: 0,
+                format: 1,
                 policy: Hash32::ZERO,
             },
             real: self.plan.real_ring && self.options.sabotage == Sabotage::None,
