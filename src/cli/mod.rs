@@ -93,7 +93,7 @@ enum Command {
     /// One span, aggregate, transaction slot or rollup: how it stands and how it came there.
     #[command(after_help = "Example: prooflog show agg-10-3")]
     Show {
-        /// Its stream: span-<chain>-<n>, agg-<chain>-<n>, tx-<l1>-<signer>-<nonce>, chain-<id>.
+        /// Its stream: `span-CHAIN-N`, `agg-CHAIN-N`, `tx-L1-SIGNER-NONCE` or `chain-ID`.
         name: String,
     },
     /// What happened to one thing, in words: a span, an aggregate, a rollup.

@@ -29,7 +29,7 @@ pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     print_on(write).map(drop)
 }
 
-/// As [`print`]; breaks when nobody reads any more.
+/// As [`print()`]; breaks when nobody reads any more.
 pub(crate) fn print_on(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<ControlFlow<()>, CliError> {
