@@ -6,7 +6,7 @@
 //! payload is another version.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
-use bincode::{BorrowDecode, Decode, Encode};
+use bincode::{Decode, Encode};
 
 /// Most bytes that one decode may claim: four times the largest event, because bincode counts what values take in
 /// memory.
@@ -68,21 +68,16 @@ pub fn decode_snapshot<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
     finish(bincode::decode_from_slice(bytes, config), bytes.len())
 }
 
-/// As [`decode`], borrowing texts and byte strings from `bytes`.
-///
-/// # Errors
-/// As [`decode`].
-pub fn borrow_decode<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, CodecError> {
+/// As [`decode`], borrowing texts and byte strings from `bytes`: what [`crate::cursor`] is compared with.
+#[cfg(test)]
+pub(crate) fn borrow_decode<'a, T: bincode::BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, CodecError> {
     finish(bincode::borrow_decode_from_slice(bytes, CONFIG), bytes.len())
 }
 
 /// The value that `bytes` begin with; what follows is not looked at.
-///
-/// # Errors
-/// When they are malformed or claim more than [`MAX_DECODE`].
-pub fn borrow_decode_prefix<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, CodecError> {
-    let result = bincode::borrow_decode_from_slice(bytes, CONFIG);
-    result.map(|(value, _)| value).map_err(|error| CodecError::Malformed(error.to_string()))
+#[cfg(test)]
+pub(crate) fn borrow_decode_prefix<'a, T: bincode::BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Option<T> {
+    bincode::borrow_decode_from_slice(bytes, CONFIG).ok().map(|(value, _)| value)
 }
 
 fn finish<T>(result: Result<(T, usize), bincode::error::DecodeError>, given: usize) -> Result<T, CodecError> {

@@ -49,8 +49,8 @@ impl Intervals {
             && start == range.start
             && end > range.end
         {
-            self.ends.remove(&start);
             self.ends.insert(range.end, end);
+            self.ends.remove(&start);
             return;
         }
         if let Some((start, end)) = self.last_from_below(range.start)

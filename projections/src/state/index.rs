@@ -124,8 +124,8 @@ impl Index {
         let flag = |keys: Option<Keys>, of: fn(&Keys) -> bool| keys.as_ref().is_some_and(of);
         let ready_key = (unit.range.start, unit.id);
         match (flag(before, |k| k.ready), flag(after, |k| k.ready)) {
-            (true, false) => drop(self.ready.remove(&ready_key)),
-            (false, true) => drop(self.ready.insert(ready_key)),
+            (true, false) => _ = self.ready.remove(&ready_key),
+            (false, true) => _ = self.ready.insert(ready_key),
             _ => {}
         }
         let (due_before, due_after) = (before.and_then(|k| k.due), after.and_then(|k| k.due));

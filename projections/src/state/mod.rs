@@ -188,7 +188,7 @@ impl State {
             }
         }
         if let Some(signer) = self.chains.get(&id).and_then(Chain::signer) {
-            self.signer_mut(signer);
+            self.change_signer(signer, |_| {});
         }
         self.touched.chains.push(id);
         Ok(())
@@ -228,73 +228,19 @@ impl State {
     }
 
     fn apply_slot(&mut self, id: SlotId, fact: &Fact<'_>) -> Result<(), Found> {
-        let signer = self.signer_mut(id.signer);
-        if let Event::TxReserved(reserved) = &fact.event {
-            if signer.slots.contains_key(&id.nonce) {
-                return Err(Found::Existing);
-            }
-            // A nonce that was closed without being used up may be reserved again: its stream goes on.
-            match signer.closed.get(&id.nonce) {
-                Some(newest) => follow(*newest, fact.revision)?,
-                None => first(fact.revision).map(|()| fact.revision)?,
-            };
-            let slot = Slot {
-                id,
-                revision: fact.revision,
-                phase: SlotPhase::Unsigned,
-                purpose: reserved.purpose,
-                call: reserved.call,
-                fees: reserved.fees,
-                gas_limit: reserved.gas_limit,
-                version: prooflog_events::ids::TxVersion(1),
-                since: fact.time,
-                last_sent: Micros(0),
-                last_outcome: None,
-                signed: Vec::new(),
-                mined: None,
-            };
-            signer.slots.insert(id.nonce, slot);
-        } else {
-            let slot = signer.slots.get_mut(&id.nonce).ok_or(Found::Nothing)?;
-            let revision = follow(slot.revision, fact.revision)?;
-            let kind = fact.event.event_type();
-            let phase =
-                next_slot_phase(slot.shape(), slot.phase, kind).ok_or(Found::Phase(slot.phase.name()))?;
-            slot.absorb(&fact.event, fact.time);
-            slot.revision = revision;
-            slot.phase = phase;
-            if phase == SlotPhase::Confirmed || (phase == SlotPhase::Abandoned && !slot.signed.is_empty()) {
-                let after = prooflog_events::ids::Nonce(id.nonce.0.saturating_add(1));
-                signer.next = signer.next.max(Some(after));
-            }
-            if matches!(phase, SlotPhase::Confirmed | SlotPhase::Abandoned) {
-                signer.slots.remove(&id.nonce);
-                signer.close(id.nonce, revision);
-            }
-        }
+        self.change_signer(id.signer, |signer| change_slot(signer, id, fact))?;
         self.touched.signers.push(id.signer);
         Ok(())
     }
 
     fn apply_signer(&mut self, id: SignerId, fact: &Fact<'_>) -> Result<(), Found> {
-        let signer = self.signer_mut(id);
-        let low = match (&fact.event, signer.low) {
-            (Event::SignerBalanceLow(_), false) => true,
-            (Event::SignerBalanceRestored(_), true) => false,
-            (Event::NonceDrifted(_), low) => low,
-            _ => return Err(Found::Misplaced),
-        };
-        signer.events = follow_count(signer.events, fact.revision)?;
-        signer.low = low;
-        if let Event::NonceDrifted(drifted) = &fact.event {
-            signer.next = Some(drifted.found);
-        }
+        self.change_signer(id, |signer| change_account(signer, fact))?;
         self.touched.signers.push(id);
         Ok(())
     }
 
-    fn signer_mut(&mut self, id: SignerId) -> &mut Signer {
-        self.signers.entry(id).or_insert_with(|| Signer::new(id))
+    fn change_signer<R>(&mut self, id: SignerId, change: impl FnOnce(&mut Signer) -> R) -> R {
+        self.signers.upsert(id, || Signer::new(id), change)
     }
 
     /// A live unit.
@@ -441,6 +387,67 @@ fn change_unit(chain: &mut Chain, id: UnitId, fact: &Fact<'_>) -> Result<(), Fou
             chain.index.retire(&unit);
             chain.retired.insert(id, unit);
         }
+    }
+    Ok(())
+}
+
+fn change_slot(signer: &mut Signer, id: SlotId, fact: &Fact<'_>) -> Result<(), Found> {
+    if let Event::TxReserved(reserved) = &fact.event {
+        if signer.slots.contains_key(&id.nonce) {
+            return Err(Found::Existing);
+        }
+        // A nonce that was closed without being used up may be reserved again: its stream goes on.
+        match signer.closed.get(&id.nonce) {
+            Some(newest) => follow(*newest, fact.revision)?,
+            None => first(fact.revision).map(|()| fact.revision)?,
+        };
+        let slot = Slot {
+            id,
+            revision: fact.revision,
+            phase: SlotPhase::Unsigned,
+            purpose: reserved.purpose,
+            call: reserved.call,
+            fees: reserved.fees,
+            gas_limit: reserved.gas_limit,
+            version: prooflog_events::ids::TxVersion(1),
+            since: fact.time,
+            last_sent: Micros(0),
+            last_outcome: None,
+            signed: Vec::new(),
+            mined: None,
+        };
+        signer.slots.insert(id.nonce, slot);
+    } else {
+        let slot = signer.slots.get_mut(&id.nonce).ok_or(Found::Nothing)?;
+        let revision = follow(slot.revision, fact.revision)?;
+        let kind = fact.event.event_type();
+        let phase = next_slot_phase(slot.shape(), slot.phase, kind).ok_or(Found::Phase(slot.phase.name()))?;
+        slot.absorb(&fact.event, fact.time);
+        slot.revision = revision;
+        slot.phase = phase;
+        if phase == SlotPhase::Confirmed || (phase == SlotPhase::Abandoned && !slot.signed.is_empty()) {
+            let after = prooflog_events::ids::Nonce(id.nonce.0.saturating_add(1));
+            signer.next = signer.next.max(Some(after));
+        }
+        if matches!(phase, SlotPhase::Confirmed | SlotPhase::Abandoned) {
+            signer.slots.remove(&id.nonce);
+            signer.close(id.nonce, revision);
+        }
+    }
+    Ok(())
+}
+
+fn change_account(signer: &mut Signer, fact: &Fact<'_>) -> Result<(), Found> {
+    let low = match (&fact.event, signer.low) {
+        (Event::SignerBalanceLow(_), false) => true,
+        (Event::SignerBalanceRestored(_), true) => false,
+        (Event::NonceDrifted(_), low) => low,
+        _ => return Err(Found::Misplaced),
+    };
+    signer.events = follow_count(signer.events, fact.revision)?;
+    signer.low = low;
+    if let Event::NonceDrifted(drifted) = &fact.event {
+        signer.next = Some(drifted.found);
     }
     Ok(())
 }

@@ -15,8 +15,8 @@ const PURE_ROOMS: [&str; 3] = ["events/src/", "projections/src/", "src/core/src/
 const PURE: &[Ban] = &[
     ("SystemTime", "`now` arrives with the input"),
     ("Instant", "`now` arrives with the input"),
-    ("HashMap", "its order differs from run to run: BTreeMap, or an ordered map of imbl"),
-    ("HashSet", "its order differs from run to run: BTreeSet, or an ordered set of imbl"),
+    ("HashMap", "its order differs from run to run: BTreeMap, or `Map` of projections"),
+    ("HashSet", "its order differs from run to run: BTreeSet, or `Set` of projections"),
     ("RandomState", "no randomness"),
     ("DefaultHasher", "its result may change with the compiler: SHA-256"),
     ("rand", "no randomness"),
