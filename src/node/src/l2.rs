@@ -193,7 +193,9 @@ impl L2Node {
                     rest.extend([high, low]);
                     continue;
                 }
-                Err(Failure::Error(NodeError::Rpc(RpcError::Malformed { .. }))) if numbers.len() > 1 => {
+                Err(Failure::Error(NodeError::Rpc(
+                    RpcError::Malformed { .. } | RpcError::Refused { .. },
+                ))) if numbers.len() > 1 => {
                     rest.extend(numbers.chunks(1).rev());
                     continue;
                 }
