@@ -341,8 +341,10 @@ async fn requests_that_hang_ids_that_are_forgotten_and_proofs_without_bytes_are_
     let last = world.count("SubmissionConfirmed");
     world.wait("SubmissionConfirmed", last + 1);
     let counts = world.story().counts();
-    let often = |name: &str, times| counts.get(name).is_some_and(|count| *count >= times);
-    assert!(often("WitnessGenFailed", 2) && often("ProofLost", 1), "{counts:?}");
+    let count = |name: &str| counts.get(name).copied().unwrap_or(0);
+    // Who gives up a request that hangs first, the client or the engine, is a race of two clocks.
+    assert!(count("WitnessGenFailed") + count("TimedOut") >= 2, "{counts:?}");
+    assert!(count("ProofLost") >= 1, "{counts:?}");
     world.end().await;
 }
 
