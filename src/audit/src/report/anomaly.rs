@@ -1,0 +1,222 @@
+//! What did not go as it should, kind by kind. Every event is either one of these or ordinary; nothing is left open.
+
+use std::collections::BTreeSet;
+
+use prooflog_events::event::{Event, InvalidReason};
+use prooflog_events::ids::{Hash32, Micros, Position, StreamId};
+use prooflog_events::port::SequenceRead;
+use prooflog_events::values::BroadcastOutcome;
+use prooflog_projections::{Fact, describe};
+use serde::Serialize;
+
+use super::Past;
+use crate::error::AuditError;
+
+/// A kind of anomaly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnomalyKind {
+    /// A transaction was included and failed.
+    Reverted,
+    /// L1 took something back, or the challenger deleted outputs.
+    TakenBack,
+    /// Something was refused: a simulation, a broadcast, the prover's configuration.
+    Refused,
+    /// Output roots differ.
+    Mismatch,
+    /// Nothing that costs was started for a while, or again after it.
+    Degraded,
+    /// Something stood still: the finalized head.
+    Stalled,
+    /// Something paid or sent is not there any more.
+    Lost,
+    /// Something was, or may have been, paid twice.
+    PaidTwice,
+    /// A unit waits for a person.
+    Parked,
+    /// Work is of no use any more.
+    Invalidated,
+    /// The sending account: too little coin, or a nonce that we did not use.
+    Account,
+    /// The contract moved by somebody else's output.
+    Foreign,
+}
+
+impl AnomalyKind {
+    /// Its name for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reverted => "reverted",
+            Self::TakenBack => "taken back",
+            Self::Refused => "refused",
+            Self::Mismatch => "MISMATCH",
+            Self::Degraded => "degraded",
+            Self::Stalled => "stalled",
+            Self::Lost => "lost",
+            Self::PaidTwice => "paid twice",
+            Self::Parked => "parked",
+            Self::Invalidated => "invalidated",
+            Self::Account => "account",
+            Self::Foreign => "foreign",
+        }
+    }
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Anomaly {
+    /// Where.
+    pub position: Position,
+    /// When.
+    pub time: Micros,
+    /// Its stream.
+    pub stream: String,
+    /// Of what kind.
+    pub kind: AnomalyKind,
+    /// The event.
+    pub event: &'static str,
+    /// What it says, in words.
+    pub text: String,
+}
+
+/// Rollups whose contract was seen to hold an output.
+#[derive(Debug, Default)]
+pub(super) struct Anomalies {
+    seen: BTreeSet<StreamId>,
+}
+
+impl Anomalies {
+    /// The anomaly that a fact is; `None` if it is ordinary.
+    pub(super) fn apply<R: SequenceRead + ?Sized>(
+        &mut self,
+        fact: &Fact<'_>,
+        past: &Past<'_, '_, R>,
+    ) -> Result<Option<Anomaly>, AuditError> {
+        let found = kind(&fact.event);
+        if let Event::ContractAdvanced(e) = &fact.event
+            && self.seen.insert(fact.stream)
+            && e.tx.is_none()
+        {
+            // What the contract held when it was first looked at is nobody's doing.
+            let before =
+                past.newest(fact, |earlier| matches!(earlier, Event::ContractAdvanced(_)).then_some(()));
+            if before?.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(found.map(|kind| Anomaly {
+            kind,
+            position: fact.position,
+            time: fact.time,
+            stream: fact.stream.to_string(),
+            event: fact.event.event_type().name(),
+            text: text(&fact.event),
+        }))
+    }
+}
+
+fn text(event: &Event) -> String {
+    let name = |root: Option<Hash32>| root.map_or_else(|| "no answer".to_owned(), |root| root.to_string());
+    match event {
+        Event::OutputMismatched(e) => {
+            let nodes = e.nodes.iter().map(|answer| format!("; {} says {}", answer.node, name(answer.root)));
+            let contract = e.contract.map_or_else(String::new, |root| format!("; the contract says {root}"));
+            format!("{}{contract}{}", describe(event), nodes.collect::<String>())
+        }
+        Event::ContractConfigRejected(e) => {
+            let (rollup, agg, range) = (e.rollup_config_ok, e.agg_vkey_ok, e.range_vkey_ok);
+            let text = describe(event);
+            format!("{text} (equal: rollup configuration {rollup}, aggregation key {agg}, range key {range})")
+        }
+        Event::ContractAdvanced(e) => {
+            let sender = e.sender.map_or_else(|| "an unknown sender".to_owned(), |sender| sender.to_string());
+            let tx = e.tx.map_or_else(|| "an unknown transaction".to_owned(), |tx| tx.to_string());
+            format!("{} by {sender} in {tx}, root {}", describe(event), e.latest.root)
+        }
+        Event::TxBroadcast(e) => format!("{}: {}", describe(event), e.text),
+        event => describe(event),
+    }
+}
+
+/// Whether an event is an anomaly. Each is named, so that a new one has to be put somewhere.
+fn kind(event: &Event) -> Option<AnomalyKind> {
+    use AnomalyKind as Kind;
+    Some(match event {
+        Event::TxReverted(_) | Event::SubmissionReverted(_) => Kind::Reverted,
+        Event::TxReorged(_)
+        | Event::SubmissionReorged(_)
+        | Event::CheckpointLost(_)
+        | Event::ContractRolledBack(_)
+        | Event::Restored(_) => Kind::TakenBack,
+        Event::SubmissionRefused(_) | Event::ContractConfigRejected(_) => Kind::Refused,
+        Event::TxBroadcast(e) => match e.outcome {
+            BroadcastOutcome::Accepted => return None,
+            BroadcastOutcome::Underpriced
+            | BroadcastOutcome::NonceTooLow
+            | BroadcastOutcome::Funds
+            | BroadcastOutcome::Rejected => Kind::Refused,
+        },
+        Event::OutputMismatched(_) => Kind::Mismatch,
+        Event::DegradedModeEntered(_)
+        | Event::DegradedModeLeft(_)
+        | Event::ProverDegraded(_)
+        | Event::ProverRecovered(_) => Kind::Degraded,
+        Event::FinalizedStalled(_) => Kind::Stalled,
+        Event::ProofLost(_)
+        | Event::TxDropped(_)
+        | Event::TxAbandoned(_)
+        | Event::SubmissionAbandoned(_)
+        | Event::LateAnswerRecorded(_) => Kind::Lost,
+        Event::DuplicateSpendRecorded(_) => Kind::PaidTwice,
+        Event::TimedOut(e) if e.maybe_paid => Kind::PaidTwice,
+        Event::Parked(_) | Event::Unparked(_) => Kind::Parked,
+        Event::Invalidated(e) if e.reason != InvalidReason::Replaced => Kind::Invalidated,
+        Event::SignerBalanceLow(_) | Event::SignerBalanceRestored(_) | Event::NonceDrifted(_) => {
+            Kind::Account
+        }
+        Event::ContractAdvanced(e) if e.ours.is_none() => Kind::Foreign,
+        // Failures of attempts are counted by class in the totals; a unit that cannot succeed is parked.
+        Event::WitnessGenFailed(_) | Event::Unfulfillable(_) | Event::TimedOut(_) | Event::Retried(_) => {
+            return None;
+        }
+        // Listed as interventions or changes.
+        Event::Paused(_)
+        | Event::Resumed(_)
+        | Event::FlushRequested(_)
+        | Event::Cancelled(_)
+        | Event::EngineStarted(_)
+        | Event::EngineStopped(_)
+        | Event::ChainRegistered(_)
+        | Event::PolicyChanged(_)
+        | Event::ContractChanged(_)
+        | Event::ContractObserved(_) => return None,
+        // As it should go.
+        Event::ContractConfigValidated(_)
+        | Event::ContractAdvanced(_)
+        | Event::ContractConfirmed(_)
+        | Event::FinalizedMoved(_)
+        | Event::SpanCreated(_)
+        | Event::AggQueued(_)
+        | Event::WitnessGenStarted(_)
+        | Event::ProofRequested(_)
+        | Event::ProofAssigned(_)
+        | Event::ProofFulfilled(_)
+        | Event::Split(_)
+        | Event::Invalidated(_)
+        | Event::SpanSettled(_)
+        | Event::AggSettled(_)
+        | Event::ProofPruned(_)
+        | Event::CheckpointStarted(_)
+        | Event::Checkpointed(_)
+        | Event::OutputChecked(_)
+        | Event::SubmissionStarted(_)
+        | Event::Submitted(_)
+        | Event::SubmissionConfirmed(_)
+        | Event::TxReserved(_)
+        | Event::TxPrepared(_)
+        | Event::TxReplaced(_)
+        | Event::TxIncluded(_)
+        | Event::TxConfirmed(_) => return None,
+    })
+}
