@@ -132,7 +132,8 @@ impl Subscription {
         for item in page.items {
             self.deliver(item);
         }
-        if !page.more {
+        // A stream that ended for ever has nothing more to come.
+        if !page.more && self.ended.is_none() {
             self.caught_up();
         }
         Ok(())
