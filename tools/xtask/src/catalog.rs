@@ -19,6 +19,12 @@ pub(crate) enum Run {
     Check,
 }
 
+impl Run {
+    pub(crate) const fn of(check: bool) -> Self {
+        if check { Self::Check } else { Self::Write }
+    }
+}
+
 const PAGE: &str = "events/CATALOG.md";
 const SUBJECTS: [(&str, &str); 9] = [
     ("The process, stream `node-engine`", "events/src/event/node.rs"),

@@ -1,10 +1,11 @@
 //! Chores of the repository, as a program instead of scripts.
 //!
 //! `xtask catalog` writes events/CATALOG.md from the sources of the vocabulary; with `--check` it only says whether the
-//! file is fresh. The tidy rules live in [`tidy`] and run as a test. What a crash means: nothing was written.
+//! file is fresh; `xtask proto` does the same for the generated gRPC code. The tidy rules live in [`tidy`] and run as a test. What a crash means: nothing was written.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
 
 mod catalog;
+mod proto;
 mod tidy;
 
 use std::process::ExitCode;
@@ -26,15 +27,20 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Write the generated code of the EventStore protocol.
+    Proto {
+        /// Only say whether it is fresh.
+        #[arg(long)]
+        check: bool,
+    },
     /// Check the rules of the house.
     Tidy,
 }
 
 fn main() -> ExitCode {
     let result = match Args::parse().chore {
-        Chore::Catalog { check } => {
-            catalog::run(&root(), if check { catalog::Run::Check } else { catalog::Run::Write })
-        }
+        Chore::Catalog { check } => catalog::run(&root(), catalog::Run::of(check)),
+        Chore::Proto { check } => proto::run(&root(), catalog::Run::of(check)),
         Chore::Tidy => tidy::check(&root()).and_then(|found| match found.as_slice() {
             [] => tidy::thoughts(&root())
                 .map(|thoughts| [thoughts, vec!["tidy".to_owned()]].concat().join("\n")),

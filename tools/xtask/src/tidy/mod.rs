@@ -64,6 +64,11 @@ impl Repository {
         found.map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
+    /// Rust sources that people write. What a generator writes is as long as it is.
+    fn written(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.ending(".rs").filter(|(name, _)| !name.contains("/src/generated/"))
+    }
+
     fn has(&self, name: &str) -> bool {
         let folder = format!("{name}/");
         self.files.iter().any(|(file, _)| file == name || file.starts_with(&folder))
@@ -80,13 +85,13 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>, String> {
 /// Files that are worth splitting already; they break no rule.
 pub(crate) fn thoughts(root: &Path) -> Result<Vec<String>, String> {
     let repository = Repository::open(root)?;
-    let sources = repository.ending(".rs").map(|(name, text)| Source::parse(name, text));
+    let sources = repository.written().map(|(name, text)| Source::parse(name, text));
     let sources = sources.collect::<Result<Vec<_>, _>>()?;
     Ok(sources.iter().filter_map(sizes::thought).collect())
 }
 
 fn findings(repository: &Repository) -> Result<Vec<Finding>, String> {
-    let sources = repository.ending(".rs").map(|(name, text)| Source::parse(name, text));
+    let sources = repository.written().map(|(name, text)| Source::parse(name, text));
     let mut sources = sources.collect::<Result<Vec<_>, _>>()?;
     tree::mark_tests(&mut sources);
     let mut found = Vec::new();

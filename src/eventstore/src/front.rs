@@ -1,0 +1,303 @@
+//! Which call goes where, who may make it, and how many at once.
+//!
+//! Discovery is answered to anyone and never refused, because a refusal ends some clients for ever. Every other call is
+//! checked and counted here before anything of it is read. A few plain HTTP questions are answered on the same port. What
+//! a crash means: nothing; nothing is kept.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::Either;
+use http::{Method, Request, Response, StatusCode, header};
+use prooflog_events::ids::Micros;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tonic::body::Body;
+use tonic::codec::Codec;
+use tonic::server::Grpc;
+use tonic::{Status, Streaming};
+use tonic_prost::ProstCodec;
+use tower::Service as _;
+
+use crate::append;
+use crate::authority::{Caller, Gate};
+use crate::batch;
+use crate::codec::Encoded;
+use crate::discovery::{Discovery, ReachedBy, VERSION};
+use crate::error::Refusal;
+use crate::io::Timed;
+use crate::limits::Limits;
+use crate::read::Reading;
+use crate::session;
+use crate::wire::gossip::gossip_server::GossipServer;
+use crate::wire::persistent_subscriptions::persistent_subscriptions_server::PersistentSubscriptionsServer;
+use crate::wire::server_features::server_features_server::ServerFeaturesServer;
+use crate::wire::streams::read_req::options::CountOption;
+use crate::wire::streams::{
+    AppendReq, AppendResp, BatchAppendReq, BatchAppendResp, DeleteReq, DeleteResp, ReadReq, TombstoneReq,
+    TombstoneResp,
+};
+use crate::wire::v2::{AppendRecordsRequest, AppendRecordsResponse, AppendRequest, AppendSessionResponse};
+use crate::writer::Writer;
+
+/// Everything that answers calls.
+pub(crate) struct Front {
+    pub(crate) gate: Gate,
+    pub(crate) discovery: Discovery,
+    pub(crate) reading: Arc<Reading>,
+    pub(crate) writer: Arc<Writer>,
+    pub(crate) limits: Limits,
+    pub(crate) calls: Arc<Semaphore>,
+    pub(crate) subscriptions: Arc<Semaphore>,
+    pub(crate) clock: fn() -> Micros,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+impl Front {
+    /// Answers one request.
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+        let is_grpc = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        if !is_grpc {
+            return self.plain(&request);
+        }
+        let path = request.uri().path().to_owned();
+        let path = path.trim_start_matches('/');
+        let (service, method) = path.split_once('/').unwrap_or((path, ""));
+        match service {
+            "event_store.client.server_features.ServerFeatures" | "event_store.client.gossip.Gossip" => {
+                self.discover(service, request).await
+            }
+            "event_store.client.streams.Streams"
+            | "event_store.client.persistent_subscriptions.PersistentSubscriptions"
+            | "kurrentdb.protocol.v2.streams.StreamsService" => {
+                let caller = match self.gate.caller(request.headers()).await {
+                    Ok(caller) => caller,
+                    Err(refusal) => return refusal.status().into_http(),
+                };
+                let Ok(permit) = Arc::clone(&self.calls).try_acquire_owned() else {
+                    return too_much("calls");
+                };
+                match service {
+                    "event_store.client.streams.Streams" => {
+                        self.streams(method, request, (caller, permit)).await
+                    }
+                    "kurrentdb.protocol.v2.streams.StreamsService" => {
+                        self.v2(method, request, (caller, permit)).await
+                    }
+                    _ => {
+                        let mut server = PersistentSubscriptionsServer::new(self.discovery.clone());
+                        infallible(server.call(self.timed(request)).await)
+                    }
+                }
+            }
+            _ => Status::unimplemented("there is no such service").into_http(),
+        }
+    }
+
+    async fn discover(&self, service: &str, mut request: Request<Body>) -> Response<Body> {
+        let by = request.uri().authority().map(ToString::to_string).or_else(|| {
+            request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned)
+        });
+        if let Some(by) = by {
+            request.extensions_mut().insert(ReachedBy(by));
+        }
+        let request = self.timed(request);
+        if service.ends_with("Gossip") {
+            infallible(GossipServer::new(self.discovery.clone()).call(request).await)
+        } else {
+            infallible(ServerFeaturesServer::new(self.discovery.clone()).call(request).await)
+        }
+    }
+
+    /// The same, its only message coming in time.
+    fn timed(&self, request: Request<Body>) -> Request<Body> {
+        request.map(|body| Body::new(Timed::whole(body, self.limits.hello)))
+    }
+
+    fn grpc<C: Codec>(&self, codec: C) -> Grpc<C> {
+        Grpc::new(codec).max_decoding_message_size(self.limits.message_bytes)
+    }
+
+    async fn streams(
+        &self,
+        method: &str,
+        request: Request<Body>,
+        by: (Caller, OwnedSemaphorePermit),
+    ) -> Response<Body> {
+        let (caller, permit) = by;
+        let writer = Arc::clone(&self.writer);
+        let patience = self.limits.append;
+        match method {
+            "Read" => {
+                let reading = Arc::clone(&self.reading);
+                let subscriptions = Arc::clone(&self.subscriptions);
+                let read = move |request: tonic::Request<ReadReq>| async move {
+                    let request = request.into_inner();
+                    let permit = permit_to_read(&request, permit, subscriptions)?;
+                    reading.read(request, permit).await.map(tonic::Response::new)
+                };
+                let request = self.timed(request);
+                self.grpc(Encoded::<ReadReq>::default()).server_streaming(Once::new(read), request).await
+            }
+            "Append" => {
+                let append = move |request: tonic::Request<Streaming<AppendReq>>| async move {
+                    let _permit = permit;
+                    let answer = append::append(&writer, &caller, request.into_inner(), patience).await;
+                    answer.map(tonic::Response::new)
+                };
+                let codec = ProstCodec::<AppendResp, AppendReq>::default();
+                self.grpc(codec).client_streaming(Once::new(append), request).await
+            }
+            "BatchAppend" => {
+                // Some clients keep this call for as long as they live.
+                drop(permit);
+                let Ok(permit) = Arc::clone(&self.subscriptions).try_acquire_owned() else {
+                    return too_much("subscriptions");
+                };
+                let (clock, stop) = (self.clock, self.stop.clone());
+                let call = batch::Call { writer, caller, clock, patience, stop, permit };
+                let append = move |request: tonic::Request<Streaming<BatchAppendReq>>| async move {
+                    Ok(tonic::Response::new(batch::batch_append(call, request.into_inner())))
+                };
+                let codec = ProstCodec::<BatchAppendResp, BatchAppendReq>::default();
+                self.grpc(codec).streaming(Once::new(append), request).await
+            }
+            "Delete" => {
+                let delete = move |request: tonic::Request<DeleteReq>| async move {
+                    let _permit = permit;
+                    append::delete(&writer, &caller, request.into_inner()).await.map(tonic::Response::new)
+                };
+                let codec = ProstCodec::<DeleteResp, DeleteReq>::default();
+                self.grpc(codec).unary(Once::new(delete), self.timed(request)).await
+            }
+            "Tombstone" => {
+                let tombstone = move |request: tonic::Request<TombstoneReq>| async move {
+                    let _permit = permit;
+                    append::tombstone(&writer, &caller, request.into_inner()).await.map(tonic::Response::new)
+                };
+                let codec = ProstCodec::<TombstoneResp, TombstoneReq>::default();
+                self.grpc(codec).unary(Once::new(tombstone), self.timed(request)).await
+            }
+            _ => Status::unimplemented("there is no such method").into_http(),
+        }
+    }
+
+    async fn v2(
+        &self,
+        method: &str,
+        request: Request<Body>,
+        by: (Caller, OwnedSemaphorePermit),
+    ) -> Response<Body> {
+        let (caller, permit) = by;
+        let writer = Arc::clone(&self.writer);
+        let patience = self.limits.append;
+        match method {
+            "AppendSession" => {
+                let append = move |request: tonic::Request<Streaming<AppendRequest>>| async move {
+                    let _permit = permit;
+                    let answer = session::session(&writer, &caller, request.into_inner(), patience).await;
+                    answer.map(tonic::Response::new)
+                };
+                let codec = ProstCodec::<AppendSessionResponse, AppendRequest>::default();
+                self.grpc(codec).client_streaming(Once::new(append), request).await
+            }
+            "AppendRecords" => {
+                let append = move |request: tonic::Request<AppendRecordsRequest>| async move {
+                    let _permit = permit;
+                    session::records(&writer, &caller, request.into_inner()).await.map(tonic::Response::new)
+                };
+                let codec = ProstCodec::<AppendRecordsResponse, AppendRecordsRequest>::default();
+                self.grpc(codec).unary(Once::new(append), self.timed(request)).await
+            }
+            _ => Status::unimplemented("there is no such method").into_http(),
+        }
+    }
+
+    /// What is asked over plain HTTP: whether the server lives, what it is, who else there is.
+    fn plain(&self, request: &Request<Body>) -> Response<Body> {
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let (status, json) = match (request.method(), request.uri().path()) {
+            (&Method::GET, "/health/live") => (StatusCode::NO_CONTENT, None),
+            (&Method::GET, "/info") => (
+                StatusCode::OK,
+                Some(serde_json::json!({ "dbVersion": VERSION, "esVersion": VERSION, "state": "leader" })),
+            ),
+            (&Method::GET, "/gossip") => {
+                let (address, port) = self.discovery.address(host);
+                let member = serde_json::json!({
+                    "state": "Leader",
+                    "isAlive": true,
+                    "httpEndPointIp": address,
+                    "httpEndPointPort": port,
+                });
+                (StatusCode::OK, Some(serde_json::json!({ "members": [member] })))
+            }
+            _ => (StatusCode::NOT_FOUND, None),
+        };
+        let mut response = Response::new(json.map_or_else(Body::empty, |json| Body::new(json.to_string())));
+        *response.status_mut() = status;
+        let kind = header::HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+/// A read that ends is counted with the calls, a subscription by itself.
+fn permit_to_read(
+    request: &ReadReq,
+    permit: OwnedSemaphorePermit,
+    subscriptions: Arc<Semaphore>,
+) -> Result<OwnedSemaphorePermit, Status> {
+    let count = request.options.as_ref().and_then(|options| options.count_option.as_ref());
+    match count {
+        Some(CountOption::Subscription(_)) => {
+            subscriptions.try_acquire_owned().map_err(|_| Status::unavailable(too_many("subscriptions")))
+        }
+        Some(CountOption::Count(_)) | None => Ok(permit),
+    }
+}
+
+fn too_many(what: &str) -> String {
+    format!("the server has too many {what} open")
+}
+
+fn too_much(what: &str) -> Response<Body> {
+    Refusal::Unavailable(too_many(what)).status().into_http()
+}
+
+fn infallible(answer: Result<Response<Body>, std::convert::Infallible>) -> Response<Body> {
+    answer.unwrap_or_else(|never| match never {})
+}
+
+/// A service for one call.
+struct Once<F>(Option<F>);
+
+impl<F> Once<F> {
+    const fn new(answer: F) -> Self {
+        Self(Some(answer))
+    }
+}
+
+impl<F, A, M, R> tower::Service<tonic::Request<M>> for Once<F>
+where
+    F: FnOnce(tonic::Request<M>) -> A,
+    A: Future<Output = Result<tonic::Response<R>, Status>>,
+{
+    type Response = tonic::Response<R>;
+    type Error = Status;
+    type Future = Either<A, Ready<Result<tonic::Response<R>, Status>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: tonic::Request<M>) -> Self::Future {
+        match self.0.take() {
+            Some(answer) => Either::Left(answer(request)),
+            None => Either::Right(ready(Err(Status::internal("the call was answered before")))),
+        }
+    }
+}

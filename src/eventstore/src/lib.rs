@@ -1,0 +1,44 @@
+//! The log as an EventStoreDB server, which KurrentDB's released clients read, follow and append to.
+//!
+//! [`serve`] takes a listener, a [`Server`] and a signal to stop. What is served is a [`Source`]: the log of this process
+//! ([`Here`]) or another process's ([`Beside`]). Everybody who may read sees the engine's events as JSON; writing is off
+//! unless [`Writing`] is given, needs credentials, and never reaches the engine's streams. Reading order: [`serve()`],
+//! `front` (which call goes where), `read`, `subscription`, `tail`, `writer`. A crash in here loses nothing: clients come
+//! back with the last place that they saw.
+
+mod append;
+pub mod authority;
+mod batch;
+mod building;
+mod codec;
+mod discovery;
+mod error;
+mod facts;
+mod filter;
+mod front;
+mod io;
+mod limits;
+mod links;
+mod names;
+mod pages;
+mod read;
+mod request;
+mod serve;
+mod session;
+mod show;
+mod source;
+mod subscription;
+mod tail;
+mod tls;
+mod trailer;
+pub mod wire;
+mod writer;
+
+pub use authority::{Authority, Guests, Nobody};
+pub use limits::Limits;
+pub use links::{LinkIndex, MemoryIndex, Place};
+pub use names::LinkStream;
+pub use serve::{Server, serve};
+pub use source::{Beside, Door, Following, Here, Source};
+pub use tls::{Tls, TlsError};
+pub use writer::Writing;

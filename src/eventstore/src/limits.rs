@@ -1,0 +1,99 @@
+//! Limits of the server, each with its unit and its reason.
+//!
+//! What is above a limit is refused with an error that the client knows, or waits; nothing is cut off silently. Together
+//! they bound what outsiders can make the process hold: connections × their windows, requests × one page, writers × one
+//! message.
+
+use std::time::Duration;
+
+/// What the server lets happen at once, and how large things may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections; one above it is closed at once.
+    pub connections: usize,
+    /// Calls of one connection at once: a client follows everything on one connection.
+    pub calls_per_connection: u32,
+    /// Calls in flight, without subscriptions.
+    pub calls: usize,
+    /// Subscriptions.
+    pub subscriptions: usize,
+    /// Reads of the log at once; each takes a thread for one page.
+    pub reads: usize,
+    /// Bytes of one message from a client. Larger than what an append may hold, so that a client that exceeds that is
+    /// told so by the error it knows.
+    pub message_bytes: usize,
+    /// How long a connection may say nothing at all, not even the answer to a ping.
+    pub quiet: Duration,
+    /// How long a TLS handshake, or the message of a call that has only one, may take.
+    pub hello: Duration,
+    /// How long an append may take, and how long its next message may be awaited.
+    pub append: Duration,
+    /// How long calls may go on after the server was asked to stop.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1_024,
+            calls_per_connection: 4_096,
+            calls: 1_024,
+            subscriptions: 4_096,
+            reads: 8,
+            message_bytes: 8 << 20,
+            quiet: Duration::from_secs(60),
+            hello: Duration::from_secs(10),
+            append: Duration::from_secs(30),
+            grace: Duration::from_secs(2),
+        }
+    }
+}
+
+/// How often a connection is pinged, and how long the answer may take.
+pub(crate) const PING: Duration = Duration::from_secs(10);
+
+/// Bytes that a client may send ahead on one call, and on one connection. A call that is held up keeps its own window
+/// full and leaves the rest to the others.
+pub(crate) const CALL_WINDOW: u32 = 256 << 10;
+/// See [`CALL_WINDOW`].
+pub(crate) const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// Bytes of answers that wait for one call's reader below the page that it is given.
+pub(crate) const SEND_BYTES: usize = 64 << 10;
+
+/// Bytes of request headers.
+pub(crate) const HEADER_BYTES: u32 = 16 << 10;
+
+/// Records of one page, and bytes after which a page ends: what a reader who stops reading holds in memory.
+pub(crate) const PAGE_RECORDS: usize = 256;
+/// See [`PAGE_RECORDS`].
+pub(crate) const PAGE_BYTES: usize = 256 << 10;
+
+/// Records after which a page ends, matching or not, so that a filter that matches nothing does not keep a thread.
+pub(crate) const PAGE_CONSIDERED: usize = 16_384;
+
+/// Bytes of newest records that live subscriptions share. Who falls behind them reads from the log again.
+pub(crate) const TAIL_BYTES: usize = 8 << 20;
+
+/// Records that a live subscription takes at a time.
+pub(crate) const TAIL_RECORDS: usize = 256;
+
+/// What one more subscription to everything adds to the pause between two wake-ups of all of them. Waking one costs
+/// about a tenth of it, so delivery takes a tenth of a processor however many there are.
+pub(crate) const PAUSE_PER_SUBSCRIPTION: Duration = Duration::from_micros(50);
+/// Longest such pause: what a subscription is late at most.
+pub(crate) const PAUSE_MAX: Duration = Duration::from_millis(250);
+
+/// Bytes of a regular expression, and steps that one match may take.
+pub(crate) const REGEX_BYTES: usize = 2_048;
+/// See [`REGEX_BYTES`].
+pub(crate) const REGEX_STEPS: usize = 10_000;
+
+/// Prefixes of one filter.
+pub(crate) const PREFIXES: usize = 256;
+
+/// Appends of one BatchAppend call that wait for an answer or for their last message.
+pub(crate) const BATCH_PENDING: usize = 256;
+
+/// How often an append is tried again because a stream's metadata moved meanwhile.
+pub(crate) const APPEND_TRIES: usize = 8;

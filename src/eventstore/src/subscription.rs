@@ -1,0 +1,265 @@
+//! A subscription: a place in the log, from which everything wanted is delivered, in order, once.
+//!
+//! It catches up from the log page by page, says so, and then takes what comes from the shared tail; when it falls
+//! behind that, it catches up again. It holds what it sends next and nothing else, and reads on only when its client
+//! took that, so a slow client costs memory for one page. It ends with an error and never well: clients take a good end
+//! for a broken one. What a crash means: the client comes back with the last place that it saw.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt as _};
+use prooflog_events::ids::{LogId, Micros, Position, Revision};
+use tokio::sync::watch;
+use tonic::Status;
+
+use crate::error::{Forever, Refusal, stopping};
+use crate::facts::TOMBSTONE;
+use crate::filter::{Wanted, is_linked};
+use crate::limits::PAGE_RECORDS;
+use crate::pages::{Asked, Cursor, Item, Pages, View};
+use crate::show::{self, LINK, Links};
+use crate::tail::{Ear, Entry, Interest, Tail, Taken};
+use crate::wire::streams::read_resp::{self, CaughtUp, Checkpoint, Content, SubscriptionConfirmation};
+
+/// Where a subscription begins, and what is known there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begin {
+    pub(crate) cursor: Cursor,
+    /// It asked for what comes later only.
+    pub(crate) at_end: bool,
+}
+
+/// What a subscription stands on.
+pub(crate) struct Ground {
+    pub(crate) pages: Arc<Pages>,
+    pub(crate) tail: Arc<Tail>,
+    pub(crate) clock: fn() -> Micros,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    CatchingUp,
+    Live,
+}
+
+struct Subscription {
+    ground: Ground,
+    asked: Arc<Asked>,
+    ear: Ear,
+    cursor: Cursor,
+    phase: Phase,
+    /// The last checkpoint sent.
+    checkpoint: Position,
+    /// Where it goes to its end.
+    ended: Option<Refusal>,
+    ready: Vec<Bytes>,
+}
+
+/// Everything that `asked` wants from `begin` on.
+pub(crate) fn follow(
+    ground: Ground,
+    asked: Asked,
+    begin: Begin,
+) -> impl Stream<Item = Result<Bytes, Status>> + Send + 'static {
+    let interest = match &asked.view {
+        View::Stream { name, .. } => Interest::Stream(Arc::from(name.as_str())),
+        View::All(_) | View::Links(_) => Interest::Everything,
+    };
+    // Listening begins before the first look, so that nothing is missed between them.
+    let ear = ground.tail.listen(interest);
+    let before = Position(begin.cursor.position.0.saturating_sub(1));
+    let subscription_id = ground.tail.name();
+    let confirmation = SubscriptionConfirmation { subscription_id };
+    let subscription = Subscription {
+        asked: Arc::new(asked),
+        ear,
+        cursor: begin.cursor,
+        phase: Phase::CatchingUp,
+        checkpoint: if begin.at_end { before } else { Position::ZERO },
+        ended: None,
+        ready: vec![show::content(Content::Confirmation(confirmation))],
+        ground,
+    };
+    stream::unfold(Some(Box::new(subscription)), |subscription| async move {
+        let mut subscription = subscription?;
+        match subscription.next().await {
+            Ok(ready) => {
+                Some((stream::iter(ready.into_iter().map(Ok).collect::<Vec<_>>()), Some(subscription)))
+            }
+            Err(status) => Some((stream::iter(vec![Err(status)]), None)),
+        }
+    })
+    .flatten()
+}
+
+impl Subscription {
+    /// The next answers, at least one.
+    async fn next(&mut self) -> Result<Vec<Bytes>, Status> {
+        loop {
+            if !self.ready.is_empty() {
+                return Ok(std::mem::take(&mut self.ready));
+            }
+            if let Some(ended) = self.ended.take() {
+                return Err(ended.status());
+            }
+            let mut stop = self.ground.stop.clone();
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return Err(stopping()),
+                step = self.step() => step?,
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), Refusal> {
+        match self.phase {
+            Phase::CatchingUp => self.catch_up().await,
+            Phase::Live => self.live().await,
+        }
+    }
+
+    /// A page from the log; at its end the subscription is live.
+    async fn catch_up(&mut self) -> Result<(), Refusal> {
+        let pages = &self.ground.pages;
+        let head = match &self.asked.view {
+            View::Links(of) => pages.count_links(of.clone()).await?.1,
+            View::All(_) | View::Stream { .. } => pages.run(|source| Ok(source.head()?)).await?,
+        };
+        let page = pages.page(&self.asked, self.cursor, head.position, PAGE_RECORDS as u64).await?;
+        self.cursor = page.next;
+        for item in page.items {
+            self.deliver(item);
+        }
+        // A stream that ended for ever has nothing more to come.
+        if !page.more && self.ended.is_none() {
+            self.caught_up();
+        }
+        Ok(())
+    }
+
+    /// What came since, from the tail; waits if nothing did.
+    async fn live(&mut self) -> Result<(), Refusal> {
+        let Cursor { position, revision, .. } = self.cursor;
+        let taken = match &self.asked.view {
+            View::Stream { name, .. } => self.ground.tail.of_stream(name, revision, position),
+            View::All(_) | View::Links(_) => self.ground.tail.after(position),
+        };
+        match taken {
+            Taken::Entries(entries) => entries.iter().try_for_each(|entry| self.consider(entry)),
+            Taken::Nothing => {
+                self.ear.heard().await;
+                Ok(())
+            }
+            Taken::Elsewhere => {
+                let head = self.ground.pages.run(|source| Ok(source.head()?)).await?;
+                if head.position >= position {
+                    self.phase = Phase::CatchingUp;
+                } else {
+                    self.ear.heard().await;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// One event that came.
+    fn consider(&mut self, entry: &Entry) -> Result<(), Refusal> {
+        let asked = Arc::clone(&self.asked);
+        match &asked.view {
+            View::Stream { .. } => {
+                self.show(entry)?;
+                self.cursor.revision = Revision(entry.revision().0.saturating_add(1));
+            }
+            View::All(wanted) => {
+                if matches!(wanted, Wanted::Everything) || wanted.matches(&entry.peek())? {
+                    self.show(entry)?;
+                }
+            }
+            View::Links(of) => {
+                if is_linked(of, &entry.peek()) {
+                    let revision = self.cursor.revision;
+                    let id = show::link_id(self.log_id(), of, revision);
+                    let form = (asked.ids, asked.links);
+                    let name = of.to_string();
+                    let frame = show::linked(entry.stored(), &entry.envelope()?, (&name, revision, id), form);
+                    self.ready.push(frame);
+                    self.cursor.revision = Revision(revision.0.saturating_add(1));
+                }
+            }
+        }
+        self.cursor.position = entry.position().next();
+        if let Some(window) = asked.window {
+            self.cursor.considered += 1;
+            if self.cursor.considered >= window {
+                self.cursor.considered = 0;
+                self.deliver(Item::Checkpoint(entry.position()));
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, entry: &Entry) -> Result<(), Refusal> {
+        let frame = match self.asked.links {
+            Links::Resolved if entry.type_name() == LINK => {
+                let records = self.ground.pages.source().records();
+                let link = (entry.stored(), &entry.envelope()?);
+                show::resolved(records, entry.position(), link, self.asked.ids)?
+            }
+            Links::Resolved | Links::Plain => entry.frame(self.asked.ids)?,
+        };
+        self.deliver(Item::Event { frame, last: entry.type_name() == TOMBSTONE });
+        Ok(())
+    }
+
+    fn deliver(&mut self, item: Item) {
+        match item {
+            Item::Event { frame, last } => {
+                self.ready.push(frame);
+                if let (true, View::Stream { name, .. }) = (last, &self.asked.view) {
+                    self.ended = Some(Refusal::Deleted { stream: name.clone(), forever: Forever::Yes });
+                }
+            }
+            Item::Checkpoint(position) if position > self.checkpoint => {
+                self.checkpoint = position;
+                let timestamp = Some(timestamp((self.ground.clock)()));
+                let (commit_position, prepare_position) = (position.0, position.0);
+                let checkpoint = Checkpoint { commit_position, prepare_position, timestamp };
+                self.ready.push(show::content(Content::Checkpoint(checkpoint)));
+            }
+            Item::Checkpoint(_) => {}
+        }
+    }
+
+    /// Everything that was there has been delivered.
+    fn caught_up(&mut self) {
+        let through = Position(self.cursor.position.0.saturating_sub(1));
+        if self.asked.window.is_some() {
+            self.cursor.considered = 0;
+            self.deliver(Item::Checkpoint(through));
+        }
+        let place = read_resp::Position { commit_position: through.0, prepare_position: through.0 };
+        let (stream_revision, position) = match &self.asked.view {
+            View::All(_) => (None, (through > Position::ZERO).then_some(place)),
+            View::Stream { .. } | View::Links(_) => {
+                (self.cursor.revision.0.checked_sub(1).and_then(|last| i64::try_from(last).ok()), None)
+            }
+        };
+        let timestamp = Some(timestamp((self.ground.clock)()));
+        let caught_up = CaughtUp { timestamp, stream_revision, position };
+        self.ready.push(show::content(Content::CaughtUp(caught_up)));
+        self.phase = Phase::Live;
+    }
+
+    fn log_id(&self) -> LogId {
+        self.ground.pages.source().records().log_id()
+    }
+}
+
+/// A moment as the protocol writes it.
+pub(crate) fn timestamp(now: Micros) -> prost_types::Timestamp {
+    let seconds = i64::try_from(now.0 / 1_000_000).unwrap_or(i64::MAX);
+    let nanos = i32::try_from(now.0 % 1_000_000).unwrap_or(0).saturating_mul(1_000);
+    prost_types::Timestamp { seconds, nanos }
+}
