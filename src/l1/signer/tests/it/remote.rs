@@ -63,12 +63,12 @@ async fn ask(
     result
 }
 
-fn answered(result: Value) -> Response {
+fn answered(result: &Value) -> Response {
     Json(json!({ "jsonrpc": "2.0", "id": 1, "result": result })).into_response()
 }
 
 fn bytes(raw: &[u8]) -> Response {
-    answered(json!(hex::encode_prefixed(raw)))
+    answered(&json!(hex::encode_prefixed(raw)))
 }
 
 #[tokio::test]
@@ -112,7 +112,8 @@ async fn an_honest_service_is_asked_with_every_field_and_believed() {
 
 #[tokio::test]
 async fn bytes_beside_the_transaction_are_found_too() {
-    let signed = ask(|_| answered(json!({ "raw": hex::encode_prefixed(raw(tx(), &key())), "tx": {} }))).await;
+    let signed =
+        ask(|_| answered(&json!({ "raw": hex::encode_prefixed(raw(tx(), &key())), "tx": {} }))).await;
     assert_signed(&signed.unwrap(), &tx(), account());
 }
 
@@ -179,7 +180,7 @@ async fn answers_that_the_network_would_refuse_are_caught() {
 #[tokio::test]
 async fn garbage_is_an_error() {
     for result in [json!(null), json!(5), json!("canary"), json!("0xzz"), json!({ "raw": [] }), json!([])] {
-        let error = ask(move |_| answered(result.clone())).await.unwrap_err();
+        let error = ask(move |_| answered(&result)).await.unwrap_err();
         assert!(matches!(error, SignerError::Malformed { .. }), "{error}");
     }
     for text in ["", "canary", "<html>canary</html>", "{\"result\":", "[]"] {
