@@ -143,6 +143,6 @@ impl TxSigner for prooflog_signer::Signer {
     }
 
     async fn sign_eip1559(&self, tx: TxEip1559) -> Result<Vec<u8>, String> {
-        self.sign(tx).await.map_err(|error| error.to_string())
+        self.sign(tx).await.map(|signed| signed.raw).map_err(|error| error.to_string())
     }
 }
