@@ -214,17 +214,19 @@ impl<'a> Envelope<'a> {
     ///
     /// # Errors
     /// When the version is unknown, the bytes are malformed or some are left over.
+    #[inline]
     pub fn decode(stored: &'a [u8]) -> Result<Self, EnvelopeError> {
         let body = body(stored)?;
         let mut cursor = Cursor::new(body);
-        let envelope = Self::read(&mut cursor).ok_or_else(|| damaged(body, cursor))?;
-        match cursor.rest().len() {
-            0 => Ok(envelope),
-            left => Err(CodecError::Trailing { left }.into()),
+        match Self::read(&mut cursor) {
+            Some(envelope) if cursor.rest().is_empty() => Ok(envelope),
+            Some(_) => Err(CodecError::Trailing { left: cursor.rest().len() }.into()),
+            None => Err(damaged(body, cursor)),
         }
     }
 
     /// Its fields, in the order in which they are declared.
+    #[inline]
     fn read(cursor: &mut Cursor<'a>) -> Option<Self> {
         let peek = Peek::read(cursor)?;
         Some(Self {

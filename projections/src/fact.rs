@@ -50,6 +50,7 @@ impl<'a> Fact<'a> {
     ///
     /// # Errors
     /// When it is native and is not known here; the error names the position.
+    #[inline]
     pub fn of(envelope: &Envelope<'a>) -> Result<Option<Self>, FactError> {
         if envelope.content != Content::Native {
             return Ok(None);

@@ -5,6 +5,7 @@
 //! [`writer`] (the door), [`read`], [`follow`], [`mod@verify`], [`memory`], [`conformance`]. No file is touched in here:
 //! the disk is behind [`prooflog_events::port::Sequence`]. A crash loses only what was not yet answered.
 
+mod ahead;
 pub mod append;
 mod check;
 pub mod conformance;

@@ -49,6 +49,7 @@ pub enum ReplayError {
 ///
 /// # Errors
 /// When the bytes are damaged or not known to this release.
+#[inline]
 pub fn fact_of(position: Position, stored: &[u8]) -> Result<Option<Fact<'_>>, ReplayError> {
     let envelope = Envelope::decode(stored).map_err(|source| ReplayError::Envelope { position, source })?;
     Ok(Fact::of(&envelope)?)
@@ -65,8 +66,12 @@ pub fn for_each_fact<R: SequenceRead + ?Sized>(
     fold: &mut dyn FnMut(&Fact<'_>) -> Result<(), ReplayError>,
 ) -> Result<(), ReplayError> {
     let mut failed = None;
-    reader.for_each(from, to, &mut |position, stored| {
-        let folded = fact_of(position, stored).and_then(|fact| fact.map_or(Ok(()), |fact| fold(&fact)));
+    reader.for_each_ahead(from, to, &mut |position, stored| {
+        let folded = match fact_of(position, stored) {
+            Ok(Some(fact)) => fold(&fact),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
         match folded {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
