@@ -1,4 +1,6 @@
-//! What a Read call asks for, checked: every combination that means something, and no other.
+//! What a Read call asks for, checked.
+//!
+//! Every combination that means something is taken, and no other. What a crash means: the call ends; nothing is kept.
 
 use prooflog_events::port::Direction;
 

@@ -1,4 +1,7 @@
-//! What did not go as it should, kind by kind. Every event is either one of these or ordinary; nothing is left open.
+//! What did not go as it should, kind by kind.
+//!
+//! Every event is either one of these or ordinary; nothing is left open, so a new event has to be put somewhere. What a
+//! crash means: no report; nothing is kept here.
 
 use std::collections::BTreeSet;
 
@@ -150,13 +153,7 @@ fn kind(event: &Event) -> Option<AnomalyKind> {
         | Event::ContractRolledBack(_)
         | Event::Restored(_) => Kind::TakenBack,
         Event::SubmissionRefused(_) | Event::ContractConfigRejected(_) => Kind::Refused,
-        Event::TxBroadcast(e) => match e.outcome {
-            BroadcastOutcome::Accepted => return None,
-            BroadcastOutcome::Underpriced
-            | BroadcastOutcome::NonceTooLow
-            | BroadcastOutcome::Funds
-            | BroadcastOutcome::Rejected => Kind::Refused,
-        },
+        Event::TxBroadcast(e) if e.outcome != BroadcastOutcome::Accepted => Kind::Refused,
         Event::OutputMismatched(_) => Kind::Mismatch,
         Event::DegradedModeEntered(_)
         | Event::DegradedModeLeft(_)
@@ -176,12 +173,13 @@ fn kind(event: &Event) -> Option<AnomalyKind> {
             Kind::Account
         }
         Event::ContractAdvanced(e) if e.ours.is_none() => Kind::Foreign,
-        // Failures of attempts are counted by class in the totals; a unit that cannot succeed is parked.
-        Event::WitnessGenFailed(_) | Event::Unfulfillable(_) | Event::TimedOut(_) | Event::Retried(_) => {
-            return None;
-        }
-        // Listed as interventions or changes.
-        Event::Paused(_)
+        // As it should go, or told elsewhere: failures of attempts in the totals, commands and changes in lists of their own.
+        Event::TxBroadcast(_)
+        | Event::WitnessGenFailed(_)
+        | Event::Unfulfillable(_)
+        | Event::TimedOut(_)
+        | Event::Retried(_)
+        | Event::Paused(_)
         | Event::Resumed(_)
         | Event::FlushRequested(_)
         | Event::Cancelled(_)
@@ -190,9 +188,8 @@ fn kind(event: &Event) -> Option<AnomalyKind> {
         | Event::ChainRegistered(_)
         | Event::PolicyChanged(_)
         | Event::ContractChanged(_)
-        | Event::ContractObserved(_) => return None,
-        // As it should go.
-        Event::ContractConfigValidated(_)
+        | Event::ContractObserved(_)
+        | Event::ContractConfigValidated(_)
         | Event::ContractAdvanced(_)
         | Event::ContractConfirmed(_)
         | Event::FinalizedMoved(_)

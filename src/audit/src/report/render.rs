@@ -1,4 +1,6 @@
-//! The report as a page of text. Words of others are shown so that they cannot forge a line.
+//! The report as a page of text.
+//!
+//! Words of others are shown so that they cannot forge a line. What a crash means: no page; nothing is kept here.
 
 use std::fmt::{self, Write};
 

@@ -274,7 +274,7 @@ fn a_submission_without_proof_is_followed_through_its_nonce() {
     book.slot(TxConfirmed { version: TxVersion(1), block: block(50) });
     for from in [1, 6] {
         let report = book.report(from);
-        let [submission] = report.submissions.as_slice() else { panic!("{report:?}") };
+        let [submission] = report.submissions.as_slice() else { unreachable!("{report:?}") };
         assert_eq!((submission.outcome, submission.reorgs), (Outcome::Confirmed, 1));
         assert_eq!((submission.block, submission.root), (Some(L2Block(20)), Some(Hash32([20; 32]))));
         assert_eq!((submission.transaction, submission.fee), (Some(Hash32([1; 32])), Some(Wei(77))));

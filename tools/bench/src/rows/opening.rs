@@ -41,27 +41,6 @@ pub(crate) fn probe(dir: &Path) -> Outcome<Probe> {
     if folded?.digest() != state.digest() {
         return Err("the state from a snapshot is not the state from the whole log".into());
     }
-    if std::env::var("PHASES").is_ok() {
-        let cpu = || -> f64 { std::fs::read_to_string("/proc/thread-self/schedstat").unwrap().split(' ').next().unwrap().parse::<f64>().unwrap() };
-        let n = log.head().position.0 as f64;
-        let reader = log.reader();
-        let head = log.head().position;
-        let one = prooflog_events::ids::Position(1);
-        let mut sum = 0_usize;
-        let t = cpu();
-        reader.for_each(one, head, &mut |_, s| { sum += s.len(); std::ops::ControlFlow::Continue(()) })?;
-        let scan = (cpu() - t) / n;
-        let t = cpu();
-        reader.for_each(one, head, &mut |_, s| { sum += prooflog_events::envelope::Envelope::decode(s).unwrap().payload.len(); std::ops::ControlFlow::Continue(()) })?;
-        let env = (cpu() - t) / n;
-        let t = cpu();
-        prooflog_replay::for_each_fact(&reader, one, head, &mut |f| { sum += f.revision.0 as usize; Ok(()) })?;
-        let fact = (cpu() - t) / n;
-        let t = cpu();
-        drop(fold_to(&reader, log.id(), head)?);
-        let all = (cpu() - t) / n;
-        eprintln!("{sum} scan {scan:.0} envelope +{:.0} fact +{:.0} apply +{:.0} = {all:.0} ns", env - scan, fact - env, all - fact);
-    }
     let events = log.head().position.0;
     Ok(Probe {
         store: store_seconds,
