@@ -1,8 +1,8 @@
 //! Tamper evidence for a third party.
 //!
 //! The log is a chain of hashes, which shows damage to whoever has an old head hash. This room makes more of it: an RFC
-//! 6962 tree over the records ([`tree`]), signed checkpoints of it ([`checkpoint`]), and proofs that are checked with
-//! the public key alone, by this program or any other ([`document`], [`check`]). [`examine`] says which old checkpoints
+//! 6962 tree over the records (`tree`), signed checkpoints of it ([`checkpoint`]), and proofs that are checked with
+//! the public key alone, by this program or any other (`document`, [`check`]). [`examine`] says which old checkpoints
 //! a log still holds; [`report`] is a page for the auditor. Nothing here writes to the log, and nothing is believed
 //! that was not checked. What a crash means: ask again.
 
