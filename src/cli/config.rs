@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use prooflog_config::{Loaded, Sources, load};
+use prooflog_config::{Loaded, ProcessConfig, Sources, load, load_process};
 use serde_json::json;
 
 use super::exit::CliError;
@@ -14,6 +14,23 @@ use crate::run::salt_of;
 
 /// Reads the configuration that a command line, the environment and the files make.
 pub(crate) fn read(matches: &ArgMatches) -> Result<Loaded, CliError> {
+    let sources = sources(matches)?;
+    // Digests of addresses are salted by the data directory, whose place is part of the configuration.
+    let unsalted = load(&sources, prooflog_net::Salt::default())?;
+    let salt = salt_of(&unsalted.process.data_dir);
+    Ok(load(&sources, salt)?)
+}
+
+/// Reads what of it concerns the process alone.
+pub(crate) fn read_process(matches: &ArgMatches) -> Result<ProcessConfig, CliError> {
+    let (process, notes) = load_process(&sources(matches)?)?;
+    for note in &notes {
+        eprintln!("{note}");
+    }
+    Ok(process)
+}
+
+fn sources(matches: &ArgMatches) -> Result<Sources, CliError> {
     let mut sources = Sources::read(matches, std::env::vars_os())?;
     // The one flag that every command has is not of the table's making.
     if matches.value_source("data_dir") == Some(ValueSource::CommandLine)
@@ -21,10 +38,7 @@ pub(crate) fn read(matches: &ArgMatches) -> Result<Loaded, CliError> {
     {
         sources.flags.push(("data-dir".to_owned(), vec![dir.display().to_string()]));
     }
-    // Digests of addresses are salted by the data directory, whose place is part of the configuration.
-    let unsalted = load(&sources, prooflog_net::Salt::default())?;
-    let salt = salt_of(&unsalted.process.data_dir);
-    Ok(load(&sources, salt)?)
+    Ok(sources)
 }
 
 /// Tells what an operator should know of the configuration, on standard error.

@@ -83,7 +83,7 @@ const fn run_code(error: &RunError) -> u8 {
         RunError::Service(
             ServiceError::Ring(RingError::Bug(_) | RingError::Refused(_)) | ServiceError::Died,
         ) => BUG,
-        RunError::Log(_) | RunError::Access(_) => USAGE,
+        RunError::Log(_) | RunError::Access(_) | RunError::Tls(_) => USAGE,
         RunError::Sequence(_) | RunError::Service(_) | RunError::Listen { .. } | RunError::Io { .. } => {
             UNAVAILABLE
         }

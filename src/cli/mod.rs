@@ -69,6 +69,9 @@ enum Command {
         #[arg(long)]
         observe: bool,
     },
+    /// Serve a log to clients of the EventStore protocol, read-only, beside the engine that writes it or without one.
+    #[command(after_help = "Example: prooflog serve --data-dir /backup/prooflog --eventstore.port 2114")]
+    Serve,
     /// What a running engine that only observes would do.
     Would,
     /// Check everything before money is spent, and say how to mend what is wrong.
@@ -162,14 +165,18 @@ const CONFIGURED: [&str; 3] = ["run", "doctor", "config"];
 fn command() -> clap::Command {
     let own: Vec<String> =
         Arguments::command().get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect();
-    let settings: Vec<_> = prooflog_config::command_args()
-        .into_iter()
-        .filter(|arg| arg.get_long().is_none_or(|long| !own.iter().any(|known| known == long)))
-        .collect();
-    CONFIGURED.into_iter().fold(Arguments::command(), |command, name| {
+    let not_own = |args: Vec<clap::Arg>| -> Vec<clap::Arg> {
+        let is_own =
+            |arg: &clap::Arg| arg.get_long().is_some_and(|long| own.iter().any(|known| known == long));
+        args.into_iter().filter(|arg| !is_own(arg)).collect()
+    };
+    let settings = not_own(prooflog_config::command_args());
+    let command = CONFIGURED.into_iter().fold(Arguments::command(), |command, name| {
         let settings = settings.clone();
         command.mut_subcommand(name, |sub| sub.args(settings))
-    })
+    });
+    let of_process = not_own(prooflog_config::process_args());
+    command.mut_subcommand("serve", |sub| sub.args(of_process))
 }
 
 fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
@@ -187,6 +194,9 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
         }
         Command::Run { observe } => {
             return Ok(crate::run::run(config::read(settings)?, Spending::of(*observe))?);
+        }
+        Command::Serve => {
+            return Ok(crate::run::serve_beside(&config::read_process(settings)?)?);
         }
         Command::Config => return config::run(settings, form),
         Command::Doctor => return doctor::run(&config::read(settings)?, form),

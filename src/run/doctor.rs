@@ -90,11 +90,19 @@ fn process(loaded: &Loaded) -> Report {
     match prooflog_store::free_space(there) {
         Ok(free) if free < minimum => {
             let found = format!("{free} bytes free in {}, {minimum} are the least", dir.display());
-            report.add("disk", Grade::Bad, found, "make room, move --data-dir, or lower min-free-bytes");
+            report.add("disk", Grade::Bad, found, "make room, move --data-dir, or lower min-free-space");
         }
         Ok(free) => report.good("disk", format!("{free} bytes free in {}", dir.display())),
         Err(error) => {
             report.add("disk", Grade::Bad, error.to_string(), "check --data-dir and its permissions")
+        }
+    }
+    if loaded.process.eventstore.listener.enabled {
+        match super::eventstore::examine(loaded) {
+            Ok(()) => report.good("eventstore", "users and certificate can be used"),
+            Err(error) => {
+                report.add("eventstore", Grade::Bad, error.to_string(), "mend the file named here");
+            }
         }
     }
     report

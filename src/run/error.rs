@@ -35,6 +35,9 @@ pub(crate) enum RunError {
     /// The credentials cannot be used.
     #[error(transparent)]
     Access(#[from] prooflog_access::AccessError),
+    /// The certificate of the EventStore interface cannot be used.
+    #[error("the EventStore interface: {0}")]
+    Tls(#[from] prooflog_eventstore::TlsError),
     /// The system refused something.
     #[error("{what}: {source}")]
     Io {

@@ -7,6 +7,7 @@
 mod disk;
 mod doctor;
 mod error;
+mod eventstore;
 mod outside;
 mod salt;
 mod secrets;
@@ -40,6 +41,7 @@ use crate::api::{Api, ChainReport, Chains, serve_port, serve_socket, socket};
 
 pub(crate) use doctor::{Finding, Grade, examine};
 pub(crate) use error::RunError;
+pub(crate) use eventstore::run as serve_beside;
 pub(crate) use salt::salt_of;
 pub(crate) use would::{Would, would};
 
@@ -115,6 +117,7 @@ async fn serve(loaded: Loaded, spending: Spending, secrets: Secrets) -> Result<(
     }
 
     let chains = left_out(&loaded, &health);
+    let serving = eventstore::here(process, &log).await?;
     let log_of_backup = Arc::clone(&log);
     let api = Api {
         engine: engine.clone(),
@@ -131,7 +134,11 @@ async fn serve(loaded: Loaded, spending: Spending, secrets: Secrets) -> Result<(
     health.started();
     tracing::info!(dir = %process.data_dir.display(), "running");
 
-    until_told(&mut service, &health).await?;
+    let ended = until_told(&mut service, &health).await;
+    if let Some(serving) = serving {
+        serving.end().await;
+    }
+    ended?;
     // A socket that nobody listens on would look like an engine that hangs.
     let _ = std::fs::remove_file(socket(&process.data_dir));
     tracing::info!("ended in order");
@@ -140,11 +147,8 @@ async fn serve(loaded: Loaded, spending: Spending, secrets: Secrets) -> Result<(
 
 /// Runs until a signal comes or the engine ends by itself, and ends it in order.
 async fn until_told(service: &mut Service, health: &Health) -> Result<(), RunError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::io("listening for signals"))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::io("listening for signals"))?;
     let reason = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+        told = terminated() => told?,
         ended = service.ended() => {
             health.log(LogStatus::Failed { reason: "the engine ended".to_owned() });
             return Ok(ended?);
@@ -153,6 +157,16 @@ async fn until_told(service: &mut Service, health: &Health) -> Result<(), RunErr
     health.stopping();
     service.handle().stop(reason).await;
     Ok(service.ended().await?)
+}
+
+/// Waits for a signal to end, and says which it was.
+async fn terminated() -> Result<&'static str, RunError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::io("listening for signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::io("listening for signals"))?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
 }
 
 /// How every configured rollup stands: those that are left out are told first.

@@ -15,6 +15,11 @@ pub(crate) fn of(loaded: &Loaded) -> Secrets {
     secrets
 }
 
+/// Nothing: the settings of a process without rollups hold no secret.
+pub(crate) fn none() -> Secrets {
+    Secrets::default()
+}
+
 fn add(secrets: &Secrets, text: &str) {
     // What is too short to be told from ordinary words is no secret worth the name.
     let _ = secrets.add(text);

@@ -21,6 +21,11 @@ fn lines(output: &Output) -> Vec<serde_json::Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// Every event of a log.
+pub(crate) fn events(log: &Path) -> Vec<serde_json::Value> {
+    lines(&prooflog(log, &["events", "--limit", "1000000", "--json"]))
+}
+
 #[test]
 fn the_commands_agree_with_each_other_and_with_an_import_of_their_export() {
     let dir = tempfile::tempdir().unwrap();

@@ -5,3 +5,4 @@ mod command_line;
 mod golden_logs;
 mod golden_types;
 mod on_disk;
+mod serving;

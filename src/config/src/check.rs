@@ -11,7 +11,7 @@ use prooflog_net::Endpoint;
 use crate::chain::{ChainConfig, ProverConfig};
 use crate::draft::ChainDraft;
 use crate::problem::{Note, Problem};
-use crate::process::{Listener, ProcessConfig};
+use crate::process::{EventStoreConfig, Listener, ProcessConfig};
 use crate::resolve::{Draft, Origins};
 use crate::signer;
 
@@ -158,14 +158,21 @@ fn key_of_field(field: &str) -> &'static str {
     }
 }
 
+/// What is wrong with the settings of the process, and what its operator should know.
+pub(crate) fn process(process: &ProcessConfig, origins: &Origins) -> (Vec<Problem>, Vec<Note>) {
+    let mut found = Findings { origins, elsewhere: &[], problems: Vec::new(), notes: Vec::new() };
+    listeners(process, &mut found);
+    eventstore(&process.eventstore, &mut found);
+    (found.problems, found.notes)
+}
+
 /// Listeners that would take each other's place.
-pub(crate) fn process(process: &ProcessConfig, origins: &Origins) -> Vec<Problem> {
+fn listeners(process: &ProcessConfig, found: &mut Findings<'_>) {
     let listeners: [(&'static str, &Listener); 3] = [
         ("rpc.port", &process.rpc),
         ("metrics.port", &process.metrics),
-        ("eventstore.port", &process.eventstore),
+        ("eventstore.port", &process.eventstore.listener),
     ];
-    let mut found = Findings { origins, elsewhere: &[], problems: Vec::new(), notes: Vec::new() };
     for (at, (key, listener)) in listeners.iter().enumerate() {
         let meets = |other: &Listener| {
             let addresses =
@@ -180,7 +187,37 @@ pub(crate) fn process(process: &ProcessConfig, origins: &Origins) -> Vec<Problem
             found.wrong(key, format!("is taken by {other}"), "give each listener its own port");
         }
     }
-    found.problems
+}
+
+fn eventstore(eventstore: &EventStoreConfig, found: &mut Findings<'_>) {
+    match (&eventstore.tls_cert, &eventstore.tls_key) {
+        (Some(_), None) => {
+            found.wrong("eventstore.tls-cert", "is useless without its key", "set eventstore.tls-key")
+        }
+        (None, Some(_)) => {
+            found.wrong("eventstore.tls-key", "belongs to no certificate", "set eventstore.tls-cert");
+        }
+        _ => {}
+    }
+    if !eventstore.tls {
+        found.idle("eventstore.tls-cert", "eventstore.tls");
+        found.idle("eventstore.tls-key", "eventstore.tls");
+        if !eventstore.listener.addr.is_loopback()
+            && let Some(origin) = origins_of(found, "eventstore.addr")
+        {
+            let text = "reaches beyond this machine without TLS: passwords can be read on the way; set eventstore.tls, \
+                        unless something before it speaks TLS";
+            found.notes.push(Note::warning(origin, Some("eventstore.addr"), text.to_owned()));
+        }
+    }
+    if !eventstore.write {
+        found.idle("eventstore.write-per-day", "eventstore.write");
+    }
+}
+
+/// Where a value came from; nothing for a default.
+fn origins_of(found: &Findings<'_>, key: &str) -> Option<String> {
+    found.origins.get(key).map(ToString::to_string)
 }
 
 /// What two chains have in common and must not.

@@ -4,12 +4,22 @@ use clap::{Arg, ArgAction, ValueHint};
 
 use crate::kinds::{Exposure, Shape};
 use crate::sources::{CONFIG, ENV_FILE};
-use crate::table::{Row, rows, variable};
+use crate::table::{Row, Scope, rows, variable};
 
 /// The flags of every key, and `--config` and `--env-file`. Their ids are the keys. The environment is not clap's
 /// business: who wins is decided in one place, together with the files.
 #[must_use]
 pub fn command_args() -> Vec<Arg> {
+    with_files(|_| true)
+}
+
+/// The flags of the keys of the process, and `--config` and `--env-file`.
+#[must_use]
+pub fn process_args() -> Vec<Arg> {
+    with_files(|row| row.scope == Scope::Process)
+}
+
+fn with_files(is_wanted: fn(&Row) -> bool) -> Vec<Arg> {
     let file = |name: &'static str, help: &'static str| {
         let help = format!("{help} [env: {}]", variable(name));
         Arg::new(name).long(name).value_name("FILE").value_hint(ValueHint::FilePath).help(help)
@@ -18,7 +28,7 @@ pub fn command_args() -> Vec<Arg> {
         file(CONFIG, "Configuration file (TOML)").help_heading("Configuration"),
         file(ENV_FILE, "File of environment variables").help_heading("Configuration"),
     ];
-    args.extend(rows().map(|row| arg(&row)));
+    args.extend(rows().filter(is_wanted).map(|row| arg(&row)));
     args
 }
 

@@ -28,11 +28,11 @@ mod units;
 
 pub use chain::{ChainConfig, ProverConfig, RemoteSigner, SignerConfig, Source};
 pub use effective::EffectiveValue;
-pub use flags::command_args;
+pub use flags::{command_args, process_args};
 pub use kinds::Header;
-pub use load::{Loaded, load};
+pub use load::{Loaded, load, load_process};
 pub use problem::{ChainProblem, ConfigErrors, Note, NoteKind, Origin, Problem};
-pub use process::{Listener, LogConfig, LogFormat, ProcessConfig};
+pub use process::{EventStoreConfig, Listener, LogConfig, LogFormat, ProcessConfig};
 pub use reference::{older_names, reference};
 pub use sources::{SourceFile, Sources};
 

@@ -37,7 +37,9 @@ pub struct Loaded {
 pub fn load(sources: &Sources, salt: Salt) -> Result<Loaded, ConfigErrors> {
     let Resolved { mut process, process_origins, mut drafts, mut problems, mut notes, broken } =
         resolve(collect(sources), salt);
-    problems.extend(check::process(&process, &process_origins));
+    let (wrong, worth_knowing) = check::process(&process, &process_origins);
+    problems.extend(wrong);
+    notes.extend(worth_knowing);
     if broken {
         // Whatever is missing may stand in the part that could not be read.
         return Err(ConfigErrors(problems));
@@ -68,6 +70,28 @@ pub fn load(sources: &Sources, salt: Salt) -> Result<Loaded, ConfigErrors> {
     notes.dedup();
     let digest = digest(&values);
     Ok(Loaded { process, chains, report: notes, effective: values, digest })
+}
+
+/// Reads and checks what concerns the process alone, for programs that run no rollup: its settings and what the operator
+/// should know of them.
+///
+/// # Errors
+/// All problems of its keys at once, and files that cannot be read.
+pub fn load_process(sources: &Sources) -> Result<(ProcessConfig, Vec<Note>), ConfigErrors> {
+    let Resolved { process, process_origins, mut problems, mut notes, broken, .. } =
+        resolve(collect(sources), Salt::default());
+    let concerns = |key: &str| process_keys().any(|known| known.name == key);
+    if !broken {
+        problems.retain(|problem| concerns(&problem.key));
+    }
+    let (wrong, worth_knowing) = check::process(&process, &process_origins);
+    problems.extend(wrong);
+    if !problems.is_empty() {
+        return Err(ConfigErrors(problems));
+    }
+    notes.retain(|note| note.key.is_some_and(concerns));
+    notes.extend(worth_knowing);
+    Ok((process, notes))
 }
 
 /// The problems of all chains, each with its chain where there are several.

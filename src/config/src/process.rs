@@ -49,6 +49,25 @@ impl Listener {
     }
 }
 
+/// The log for clients of the EventStore protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventStoreConfig {
+    /// Where it listens.
+    pub listener: Listener,
+    /// Whether who gives no password may read.
+    pub guests: bool,
+    /// Whether users with the role may append to streams of their own.
+    pub write: bool,
+    /// Bytes that all of them together may append in one day (UTC).
+    pub write_per_day: u64,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// PEM file of the certificate chain; without it one is made, for this machine's names only.
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file of its private key.
+    pub tls_key: Option<PathBuf>,
+}
+
 /// The settings of the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessConfig {
@@ -62,8 +81,8 @@ pub struct ProcessConfig {
     pub rpc_admin: bool,
     /// The metrics.
     pub metrics: Listener,
-    /// The event-store interface.
-    pub eventstore: Listener,
+    /// The log for clients of the EventStore protocol.
+    pub eventstore: EventStoreConfig,
     /// Free bytes on the disk of the data directory below which no new proof is started.
     pub min_free_bytes: u64,
     /// How long a connection to an outside system may take to stand.
@@ -82,7 +101,15 @@ impl Default for ProcessConfig {
             rpc: Listener::local(true, 8_545),
             rpc_admin: false,
             metrics: Listener::local(true, 7_300),
-            eventstore: Listener::local(false, 2_113),
+            eventstore: EventStoreConfig {
+                listener: Listener::local(false, 2_113),
+                guests: true,
+                write: false,
+                write_per_day: 1 << 30,
+                tls: false,
+                tls_cert: None,
+                tls_key: None,
+            },
             min_free_bytes: 4 << 30,
             connect_timeout: Duration::from_secs(5),
             max_answer_bytes: 16 << 20,

@@ -198,6 +198,9 @@ fn beside(key: &str) -> (Vec<(&'static str, &'static str)>, bool) {
         "keystore.path" | "keystore.password-file" => {
             (vec![("keystore.path", "a"), ("keystore.password-file", "b")], false)
         }
+        "eventstore.tls-cert" | "eventstore.tls-key" => {
+            (vec![("eventstore.tls-cert", "c"), ("eventstore.tls-key", "k")], true)
+        }
         key if key.starts_with("gcp.") => (gcp, false),
         key if key.starts_with("signer.") => (remote, false),
         _ => (vec![], true),

@@ -4,7 +4,7 @@
 
 use super::Program::{Go, GoCompose, OpProposer, Rust};
 use super::{At, Key, Older, keys};
-use crate::kinds::{Choice, Directory, Filter, Host, Port, Size, Span, Switch};
+use crate::kinds::{Choice, Directory, File, Filter, Host, Port, Size, Span, Switch};
 use crate::process::{LogFormat, ProcessConfig};
 
 const FORMATS: &[(&str, LogFormat)] = &[
@@ -68,10 +68,23 @@ pub(super) const KEYS: &[Key<ProcessConfig>] = keys! { ProcessConfig;
         Older::new("METRICS_PORT", &[(Go, "7300"), (OpProposer, "7300"), (Rust, "8080")])
             .remark("The older proposers served metrics on all interfaces; here `metrics.addr` says where."),
     ];
-    "eventstore.enabled" Shared Switch, |p| p.eventstore.enabled,
+    "eventstore.enabled" Shared Switch, |p| p.eventstore.listener.enabled,
     "Whether the log is served to clients of the EventStore protocol.", [];
-    "eventstore.addr" Shared Host, |p| p.eventstore.addr,
+    "eventstore.addr" Shared Host, |p| p.eventstore.listener.addr,
     "Address that the EventStore interface listens on.", [];
-    "eventstore.port" Shared Port, |p| p.eventstore.port,
+    "eventstore.port" Shared Port, |p| p.eventstore.listener.port,
     "Port of the EventStore interface.", [];
+    "eventstore.guests" Shared Switch, |p| p.eventstore.guests,
+    "Whether clients that give no password may read.", [];
+    "eventstore.write" Shared Switch, |p| p.eventstore.write,
+    "Whether users with the role `annotate` may append to streams of their own. Nobody can append to the engine's.", [];
+    "eventstore.write-per-day" Shared Size { least: 1 << 10, most: 1 << 50 }, |p| p.eventstore.write_per_day,
+    "What all clients together may append in one day (UTC).", [];
+    "eventstore.tls" Shared Switch, |p| p.eventstore.tls,
+    "Whether the EventStore interface speaks TLS.", [];
+    "eventstore.tls-cert" Shared File, |p| p.eventstore.tls_cert,
+    "PEM file of the certificate chain. Without it one for `localhost` is made and kept in the data directory; clients \
+     trust it by `eventstore-ca.pem` beside it.", [];
+    "eventstore.tls-key" Shared File, |p| p.eventstore.tls_key,
+    "PEM file of the certificate's private key.", [];
 };
