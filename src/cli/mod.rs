@@ -22,6 +22,7 @@ mod status;
 mod timeline;
 mod users;
 mod verify;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -108,6 +109,11 @@ enum Command {
         /// The stream of the unit first planned (as `show` and `requests` print it), or of a rollup.
         correlation: String,
     },
+    /// Why something is as it is: the chain of causes in plain sentences, and what it waits for now.
+    #[command(
+        after_help = "Examples:\n  prooflog why 12345\n  prooflog why span-10-7 --at '90m ago'\n  prooflog why 0x5f3c…"
+    )]
+    Why(why::Question),
     /// What changed between two moments, as facts.
     #[command(after_help = "Example: prooflog diff '2h ago' head")]
     Diff {
@@ -232,6 +238,7 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
         Command::Events(selection) => events::run(&source, selection, form),
         Command::Show { name } => show::run(&source, name, form),
         Command::Timeline { correlation } => timeline::run(&source, correlation, form),
+        Command::Why(question) => why::run(&source, question, arguments.way.chain(), form),
         Command::Verify => verify::run(&source, form),
         Command::Export { to } => movement::export(&source, to.as_deref()),
         // Those that look at no log were answered above.

@@ -35,6 +35,13 @@ pub(crate) struct Way {
     engine: Option<String>,
 }
 
+impl Way {
+    /// The rollup that is meant, where one was named.
+    pub(crate) const fn chain(&self) -> Option<ChainId> {
+        self.chain
+    }
+}
+
 /// Kinds of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Work {

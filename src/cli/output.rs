@@ -63,6 +63,12 @@ pub(crate) fn table(out: &mut dyn Write, heading: &[&str], rows: &[Vec<String>])
     Ok(())
 }
 
+/// Outsiders' words as one line that cannot command a terminal: control characters are shown as their codes.
+pub(crate) fn clean(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect()
+}
+
 /// A moment in UTC, to the second.
 pub(crate) fn time(at: prooflog_events::ids::Micros) -> String {
     let seconds = i64::try_from(at.0 / 1_000_000).unwrap_or(i64::MAX);
@@ -74,6 +80,11 @@ pub(crate) fn time(at: prooflog_events::ids::Micros) -> String {
 mod tests {
     use super::*;
     use prooflog_events::ids::Micros;
+
+    #[test]
+    fn words_of_others_cannot_command_a_terminal() {
+        assert_eq!(clean("no\u{1b}[2Jmore\nlines é"), "no\\u{1b}[2Jmore\\nlines é");
+    }
 
     #[test]
     fn times_are_utc_and_leap_days_are_there() {

@@ -107,7 +107,7 @@ fn history(source: &Source, name: &str) -> Result<Vec<Value>, CliError> {
             "position": position,
             "time": output::time(fact.time),
             "type": fact.event.event_type().name(),
-            "text": describe(&fact.event),
+            "text": output::clean(&describe(&fact.event)),
         }));
     }
     Ok(events)

@@ -27,7 +27,7 @@ pub(crate) fn run(source: &Source, correlation: &str, form: Form) -> Result<(), 
                 entry.position,
                 output::time(entry.time),
                 entry.stream,
-                entry.text
+                output::clean(&entry.text)
             ),
         })
     })

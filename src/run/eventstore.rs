@@ -126,5 +126,6 @@ pub(super) fn examine(loaded: &Loaded) -> Result<(), RunError> {
     else {
         return Ok(());
     };
-    Ok(drop(Tls::from_files(cert, key)?))
+    Tls::from_files(cert, key)?;
+    Ok(())
 }

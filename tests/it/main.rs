@@ -7,3 +7,4 @@ mod golden_logs;
 mod golden_types;
 mod on_disk;
 mod serving;
+mod transcripts;

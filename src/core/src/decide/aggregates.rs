@@ -78,7 +78,10 @@ fn members(chain: &Chain) -> Option<Vec<&Unit>> {
     };
     let mut run = chain.provable_run(cap as usize);
     if run.last().is_some_and(|last| last.range.end < next) {
-        // The cap is ours, the interval is the contract's: it wins.
+        // The cap is ours, the interval is the contract's: it wins. Where blocks are missing below, nothing is enough.
+        if chain.coverage().contiguous_from(latest) < next {
+            return None;
+        }
         run = chain.provable_run(usize::MAX);
         let enough = run.iter().position(|span| span.range.end >= next)?;
         run.truncate(enough + 1);
