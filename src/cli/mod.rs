@@ -13,6 +13,7 @@ mod exit;
 mod movement;
 mod operate;
 mod output;
+mod replay;
 mod show;
 mod source;
 mod status;
@@ -114,6 +115,11 @@ enum Command {
         #[arg(default_value = "head")]
         to: Moment,
     },
+    /// Decide every recorded input again by today's rules, and compare; or see what another policy would have led to.
+    #[command(
+        after_help = "Example: prooflog replay --check --from '2d ago'\n         prooflog replay --policy other.toml"
+    )]
+    Replay(replay::Replay),
     /// Check every hash, position, revision and transition.
     Verify,
     /// Write the log as JSON Lines.
@@ -208,6 +214,7 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
                 (Source::open(&common.data_dir, *from)?, Source::open(&common.data_dir, *to)?);
             return diff::run(&before, &after, form);
         }
+        Command::Replay(replay) => return replay::run(&common.data_dir, common.at, replay, form),
         Command::Events(selection) if selection.follows() => {
             return events::follow(&common.data_dir, selection, form);
         }
