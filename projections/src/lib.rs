@@ -7,6 +7,7 @@
 
 mod fact;
 pub mod intervals;
+pub mod laws;
 mod map;
 pub mod state;
 mod stats;

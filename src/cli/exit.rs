@@ -5,6 +5,7 @@
 
 use std::process::ExitCode;
 
+use prooflog_audit::AuditError;
 use prooflog_config::ConfigErrors;
 use prooflog_engine::RingError;
 use prooflog_engine::redecide::RedecideError;
@@ -57,6 +58,9 @@ pub(crate) enum CliError {
     /// Today's rules decide something else than was recorded.
     #[error("the replay differs from the record at position {0}")]
     Difference(Position),
+    /// The audit has no answer, or a claim is not true.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// Something was found that must be mended.
     #[error("{0}")]
     Findings(String),
@@ -117,6 +121,11 @@ impl CliError {
             Self::Export(ExportError::Line { .. } | ExportError::Record { .. }) => DAMAGED,
             Self::Engine(ClientError::Refused(_)) => USAGE,
             Self::Sequence(_) | Self::Export(_) | Self::Io { .. } | Self::Engine(_) => UNAVAILABLE,
+            Self::Audit(error) => match error.kind() {
+                prooflog_audit::ErrorKind::Usage => USAGE,
+                prooflog_audit::ErrorKind::Unavailable => UNAVAILABLE,
+                prooflog_audit::ErrorKind::Damaged => DAMAGED,
+            },
             Self::Run(error) => run_code(error),
             Self::Findings(_) => FINDINGS,
             Self::Config(_) | Self::Usage(_) => USAGE,

@@ -5,6 +5,7 @@
 //! `--json`, single answers one JSON document.
 #![expect(clippy::print_stderr, reason = "a command for people")]
 
+mod audit;
 mod config;
 mod diff;
 mod doctor;
@@ -13,6 +14,8 @@ mod exit;
 mod movement;
 mod operate;
 mod output;
+mod progress;
+mod rebuild;
 mod replay;
 mod show;
 mod source;
@@ -49,7 +52,7 @@ struct Arguments {
 /// What every command takes.
 #[derive(Args)]
 struct Common {
-    /// Directory of the log.
+    /// Directory of the log. Commands that only look also take a backup's, or the file of an export.
     #[arg(long, env = "PROOFLOG_DATA_DIR", default_value = "./prooflog-data", global = true)]
     data_dir: PathBuf,
     /// Look at an earlier moment: a position, `head~N`, a time (2026-11-23T17:00:00Z) or `90m ago`. Ends with its batch,
@@ -120,8 +123,15 @@ enum Command {
         after_help = "Example: prooflog replay --check --from '2d ago'\n         prooflog replay --policy other.toml"
     )]
     Replay(replay::Replay),
-    /// Check every hash, position, revision and transition.
+    /// Check every hash, position, revision, transition and law, and that snapshots equal their rebuild.
+    #[command(after_help = "Example: prooflog verify --data-dir /backup/prooflog-2026-11-23")]
     Verify,
+    /// Throw away all snapshots and make them anew from the log. No engine may hold the directory.
+    #[command(after_help = "Example: prooflog rebuild --data-dir /var/lib/prooflog")]
+    Rebuild,
+    /// Evidence for a third party: signed checkpoints, proofs, and the auditor's report.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Write the log as JSON Lines.
     Export {
         /// File to write; standard output without one.
@@ -190,6 +200,7 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
     let common = &arguments.common;
     let form = output::Form::of(common.json);
     match &arguments.command {
+        Command::Rebuild => return rebuild::run(&common.data_dir, form),
         Command::Import { from } => return movement::import(&common.data_dir, from),
         Command::Restore { backup } => return movement::restore(&common.data_dir, backup),
         Command::Backup { target } => {
@@ -207,6 +218,7 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
         Command::Config => return config::run(settings, form),
         Command::Doctor => return doctor::run(&config::read(settings)?, form),
         Command::ProverCheck(check) => return doctor::prover_check(check, form),
+        Command::Audit(audit) => return audit::run(common, audit),
         Command::Users(users) => return users::run(&common.data_dir, users, form),
         Command::Would => return operate::would(&common.data_dir, &arguments.way, form),
         Command::Diff { from, to } => {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
 
+use prooflog_events::ids::Position;
 use prooflog_log::export::{self, read_header};
 use prooflog_store::OpenOptions;
 
@@ -32,13 +33,18 @@ pub(crate) fn export(source: &Source, to: Option<&Path>) -> Result<(), CliError>
 
 /// Makes a log of an export in an empty directory.
 pub(crate) fn import(dir: &Path, from: &Path) -> Result<(), CliError> {
+    let records = import_into(dir, from)?;
+    eprintln!("{records} records imported into {}", dir.display());
+    Ok(())
+}
+
+/// Makes a log of an export, and says how many records it has.
+pub(super) fn import_into(dir: &Path, from: &Path) -> Result<Position, CliError> {
     let file = File::open(from).map_err(CliError::io(from.display().to_string()))?;
     let mut input = BufReader::new(file);
     let header = read_header(&mut input)?;
     let (store, _) = prooflog_store::open(dir, OpenOptions::or_create(header.log))?;
-    let head = export::import(header, &mut input, &store)?;
-    eprintln!("{} records imported into {}", head.position, dir.display());
-    Ok(())
+    Ok(export::import(header, &mut input, &store)?.position)
 }
 
 /// Puts a backup where a log is to be.

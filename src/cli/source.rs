@@ -13,8 +13,10 @@ use prooflog_events::port::{Head, SequenceRead};
 use prooflog_log::read::Reader;
 use prooflog_projections::State;
 use prooflog_store::ReadOnlyStore;
+use tempfile::TempDir;
 
 use super::exit::CliError;
+use super::movement;
 
 /// A moment of the log as an operator names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,14 +66,17 @@ impl FromStr for Moment {
 /// A log, up to a moment.
 pub(crate) struct Source {
     store: ReadOnlyStore,
+    /// Where an export was made a log of, to be looked at; gone with this.
+    _scratch: Option<TempDir>,
     head: Head,
     at: Position,
 }
 
 impl Source {
-    /// Takes one look at the log in `dir`.
+    /// Takes one look at the log in `dir`: a data directory, a backup, or the file of an export.
     pub(crate) fn open(dir: &Path, moment: Moment) -> Result<Self, CliError> {
-        let store = ReadOnlyStore::open(dir)?;
+        let scratch = if dir.is_file() { Some(scratch_of(dir)?) } else { None };
+        let store = ReadOnlyStore::open(scratch.as_ref().map_or(dir, TempDir::path))?;
         let head = store.head()?;
         let wanted = match moment {
             Moment::BeforeHead(back) => Position(head.position.0.saturating_sub(back)),
@@ -87,7 +92,7 @@ impl Source {
                 recorded_by(&store, head, Micros(u64::try_from(then).unwrap_or(u64::MAX)))?
             }
         };
-        let mut source = Self { store, head, at: wanted };
+        let mut source = Self { store, _scratch: scratch, head, at: wanted };
         source.at = source.batch_end(wanted)?;
         if source.at != wanted {
             eprintln!("prooflog: position {wanted} lies inside a batch; showing position {}", source.at);
@@ -128,15 +133,18 @@ impl Source {
         self.at
     }
 
-    /// The state at that moment, from the empty log: no snapshot is believed.
-    pub(crate) fn folded(&self) -> Result<State, CliError> {
-        Ok(prooflog_replay::fold_to(&self.reader(), self.log(), self.at)?)
-    }
-
     /// The state at that moment.
     pub(crate) fn state(&self) -> Result<State, CliError> {
         Ok(prooflog_replay::state_at(&self.reader(), self.log(), self.at)?)
     }
+}
+
+/// A log made of an export, everything checked as it is read.
+fn scratch_of(export: &Path) -> Result<TempDir, CliError> {
+    let scratch = tempfile::Builder::new().prefix("prooflog-export-").tempdir();
+    let scratch = scratch.map_err(CliError::io("a scratch directory for the export"))?;
+    movement::import_into(scratch.path(), export)?;
+    Ok(scratch)
 }
 
 /// The last position recorded at or before `time`. Recorded time never decreases, so halving finds it.

@@ -1,6 +1,7 @@
 //! The rooms together: the simulated world on the real store, and the program on what it left behind.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod audit;
 mod command_line;
 mod golden_logs;
 mod golden_types;

@@ -5,19 +5,24 @@
 //! from further back. A snapshot is taken at a batch end, so it is a state that the engine had. What a crash means: a
 //! snapshot may be lost; nothing else is kept in here.
 
+mod rebuild;
 mod snapshot;
+mod verify;
 mod writer;
 
 use std::ops::ControlFlow;
 
 use prooflog_events::envelope::{Envelope, EnvelopeError};
-use prooflog_events::ids::{LogId, Position};
+use prooflog_events::ids::{Hash32, LogId, Position};
 use prooflog_events::port::{Sequence, SequenceError, SequenceRead};
 use prooflog_log::{Log, read::Reader};
+use prooflog_projections::laws::Broken;
 use prooflog_projections::state::Illegal;
 use prooflog_projections::{Fact, FactError, State};
 
+pub use rebuild::{Rebuilt, rebuild};
 pub use snapshot::{PROJECTION, Taken, decode, encode, keep, key, newest};
+pub use verify::{Sound, verify};
 pub use writer::{Cadence, EVENTS_MIN, Snapshots};
 
 /// Facts after which the list of what they touched is emptied: nobody asks for it while folding.
@@ -43,6 +48,26 @@ pub enum ReplayError {
     /// An event cannot follow on what was before it.
     #[error(transparent)]
     Illegal(#[from] Illegal),
+    /// An event breaks a law.
+    #[error("position {position} on {stream}: {broken}")]
+    Law {
+        /// Where.
+        position: Position,
+        /// Its stream.
+        stream: String,
+        /// The law, and what was seen.
+        broken: Broken,
+    },
+    /// A snapshot is not what the log folds to. It is no part of the log, which may be sound.
+    #[error("the snapshot at position {position} has digest {found}, the log folds to {folded}")]
+    Snapshot {
+        /// Where.
+        position: Position,
+        /// Digest of what was kept.
+        found: Hash32,
+        /// Digest of the fold.
+        folded: Hash32,
+    },
 }
 
 /// The fact that stored bytes say, borrowed from them; `None` for what an outside writer stored.

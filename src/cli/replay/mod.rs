@@ -11,16 +11,17 @@ mod wide;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
-use prooflog_engine::redecide::{Progress, built_in, check, what_if};
+use prooflog_engine::redecide::{Progress as Done, built_in, check, what_if};
 use prooflog_events::ids::Position;
 use prooflog_events::policy::PolicyError;
 use prooflog_projections::State;
 
 use super::exit::CliError;
 use super::output::Form;
+use super::progress::Progress;
 use super::source::{Moment, Source};
 
 /// What to decide again.
@@ -74,7 +75,7 @@ fn compare(
         changes.extend(declared::read(file)?);
     }
     let from = begin.1;
-    let mut clock = Clock::start(source.at());
+    let mut clock = Clock::start(begin.1, source.at());
     let checked = check(&source.reader(), begin, source.at(), &changes, &mut |done| clock.tell(done))?;
     clock.end(checked.progress);
     found::show(from, &checked, &changes, form)?;
@@ -87,7 +88,7 @@ fn compare(
 fn ask(source: &Source, begin: (State, Position), file: &Path, form: Form) -> Result<(), CliError> {
     let policies = prooflog_config::Policies::read(file)?;
     let wrong: RefCell<Option<PolicyError>> = RefCell::new(None);
-    let mut clock = Clock::start(source.at());
+    let mut clock = Clock::start(begin.1, source.at());
     let outlook = what_if(
         &source.reader(),
         begin,
@@ -110,40 +111,27 @@ fn ask(source: &Source, begin: (State, Position), file: &Path, form: Form) -> Re
     outlook::show(&outlook, form)
 }
 
-/// Between two lines of progress.
-const TELL_EVERY: Duration = Duration::from_secs(2);
-
-/// Tells how far it is and how fast, on standard error.
+/// Tells how far it is, and in the end how fast it was, on standard error.
 struct Clock {
-    to: Position,
+    from: Position,
     began: Instant,
-    told: Instant,
+    bar: Progress,
 }
 
 impl Clock {
-    fn start(to: Position) -> Self {
-        let now = Instant::now();
-        Self { to, began: now, told: now }
+    fn start(from: Position, to: Position) -> Self {
+        let bar = Progress::start("replay", to.0.saturating_sub(from.0));
+        Self { from, began: Instant::now(), bar }
     }
 
-    fn tell(&mut self, done: Progress) {
-        if self.told.elapsed() >= TELL_EVERY {
-            self.told = Instant::now();
-            let rate = rate(done.inputs, self.began.elapsed());
-            eprintln!(
-                "position {} of {}, {} inputs decided again, {rate}",
-                done.position, self.to, done.inputs
-            );
-        }
+    fn tell(&mut self, done: Done) {
+        self.bar.at(done.position.0.saturating_sub(self.from.0));
     }
 
-    fn end(&self, done: Progress) {
-        let took = self.began.elapsed();
-        eprintln!("{} inputs in {} ms, {}", done.inputs, took.as_millis(), rate(done.inputs, took));
+    fn end(self, done: Done) {
+        drop(self.bar);
+        let micros = self.began.elapsed().as_micros();
+        let rate = u128::from(done.inputs).saturating_mul(60_000_000) / micros.max(1);
+        eprintln!("{} inputs decided again in {} ms, {rate} a minute", done.inputs, micros / 1_000);
     }
-}
-
-fn rate(inputs: u64, took: Duration) -> String {
-    let per_minute = u128::from(inputs).saturating_mul(60_000_000) / took.as_micros().max(1);
-    format!("{per_minute} inputs per minute")
 }

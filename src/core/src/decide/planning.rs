@@ -85,15 +85,34 @@ fn is_inner(chain: &Chain, gap: Range) -> bool {
 
 /// Whether a short span may be cut at the tip: on flush, or if only it is missing for a submission for long.
 fn tip_may_be_cut(chain: &Chain, gap: Range, now: Micros) -> bool {
+    match tip_waits(chain, gap) {
+        TipWaits::ForFlush => true,
+        TipWaits::ForAge(age) => now >= tip_since(chain).plus_secs(age),
+        TipWaits::No => false,
+    }
+}
+
+/// What a short span at the tip waits for.
+enum TipWaits {
+    /// For nothing: everything up to here is to be submitted.
+    ForFlush,
+    /// Until nothing but the tip was missing for so many seconds.
+    ForAge(u64),
+    /// It is not what a submission waits for.
+    No,
+}
+
+/// Asked after every input: it must not look at every span.
+fn tip_waits(chain: &Chain, gap: Range) -> TipWaits {
     let (Some(policy), Some(latest)) = (&chain.policy, chain.contract.latest) else {
-        return false;
+        return TipWaits::No;
     };
     if chain.hold.flush_to.is_some_and(|to| gap.start < to) {
-        return true;
+        return TipWaits::ForFlush;
     }
     let enough = gap.end.0.saturating_sub(latest.block.0) >= policy.threshold(chain.interval());
     let all_proven = chain.index.unproven == 0;
-    enough && all_proven && now >= tip_since(chain).plus_secs(policy.max_span_age_secs)
+    if enough && all_proven { TipWaits::ForAge(policy.max_span_age_secs) } else { TipWaits::No }
 }
 
 /// Since when nothing but the tip is missing: the newest of the contract's move and the last proof.
@@ -103,10 +122,10 @@ fn tip_since(chain: &Chain) -> Micros {
 
 /// When a short span at the tip becomes due, if nothing else happens before.
 pub(crate) fn tip_due(chain: &Chain, now: Micros) -> Option<Micros> {
-    let policy = chain.policy.as_ref()?;
     let gap = plannable_gap(chain)?;
-    let due = tip_since(chain).plus_secs(policy.max_span_age_secs);
-    (!is_inner(chain, gap) && due > now && tip_may_be_cut(chain, gap, due)).then_some(due)
+    let TipWaits::ForAge(age) = tip_waits(chain, gap) else { return None };
+    let due = tip_since(chain).plus_secs(age);
+    (due > now && !is_inner(chain, gap)).then_some(due)
 }
 
 /// Cuts every hole that may be planned, by block count. With a gas limit the sizes of blocks are asked for first.

@@ -1,7 +1,7 @@
 //! Recorded inputs, decided again by today's `decide`, give the recorded events; and the fold takes every event.
 
 use prooflog_core::decide;
-use prooflog_projections::Fact;
+use prooflog_projections::{Fact, laws};
 
 use super::{Batch, Checker};
 
@@ -43,6 +43,12 @@ impl Checker {
                 correlation: &recorded.correlation,
                 event: recorded.event.clone(),
             };
+            // With a rule switched off on purpose, the rules of its own must find it.
+            if self.replays
+                && let Err(broken) = laws::check(&self.shadow, &fact)
+            {
+                self.violate("laws", batch.time, broken.to_string());
+            }
             if let Err(illegal) = self.shadow.apply(&fact) {
                 self.violate("fold", batch.time, illegal.to_string());
             }
