@@ -1,13 +1,15 @@
 //! Every error of the command line and its exit code, in one table.
 //!
 //! 0 done, 1 a bug, 2 wrong usage or configuration, 3 something outside is not available, 4 the log is damaged or does
-//! not verify, 6 the doctor found something that must be mended.
+//! not verify, 5 a replay differs from the record, 6 the doctor found something that must be mended.
 
 use std::process::ExitCode;
 
 use prooflog_audit::AuditError;
 use prooflog_config::ConfigErrors;
 use prooflog_engine::RingError;
+use prooflog_engine::redecide::RedecideError;
+use prooflog_events::ids::Position;
 use prooflog_events::port::SequenceError;
 use prooflog_log::VerifyError;
 use prooflog_log::export::ExportError;
@@ -50,6 +52,12 @@ pub(crate) enum CliError {
     /// The engine could not start, or ended.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// Recorded decisions cannot be made again.
+    #[error("the log does not replay: {0}")]
+    Redecide(#[from] RedecideError),
+    /// Today's rules decide something else than was recorded.
+    #[error("the replay differs from the record at position {0}")]
+    Difference(Position),
     /// The audit has no answer, or a claim is not true.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -68,6 +76,7 @@ const BUG: u8 = 1;
 const USAGE: u8 = 2;
 const UNAVAILABLE: u8 = 3;
 const DAMAGED: u8 = 4;
+const DIFFERENT: u8 = 5;
 const FINDINGS: u8 = 6;
 
 const fn store_code(error: &StoreError) -> u8 {
@@ -104,7 +113,11 @@ impl CliError {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Store(error) => store_code(error),
-            Self::Sequence(SequenceError::Damaged { .. }) | Self::Replay(_) | Self::Verify(_) => DAMAGED,
+            Self::Sequence(SequenceError::Damaged { .. })
+            | Self::Replay(_)
+            | Self::Verify(_)
+            | Self::Redecide(_) => DAMAGED,
+            Self::Difference(_) => DIFFERENT,
             Self::Export(ExportError::Line { .. } | ExportError::Record { .. }) => DAMAGED,
             Self::Engine(ClientError::Refused(_)) => USAGE,
             Self::Sequence(_) | Self::Export(_) | Self::Io { .. } | Self::Engine(_) => UNAVAILABLE,

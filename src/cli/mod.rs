@@ -16,6 +16,7 @@ mod operate;
 mod output;
 mod progress;
 mod rebuild;
+mod replay;
 mod show;
 mod source;
 mod status;
@@ -123,6 +124,11 @@ enum Command {
         #[arg(default_value = "head")]
         to: Moment,
     },
+    /// Decide every recorded input again by today's rules, and compare; or see what another policy would have led to.
+    #[command(
+        after_help = "Example: prooflog replay --check --from '2d ago'\n         prooflog replay --policy other.toml"
+    )]
+    Replay(replay::Replay),
     /// Check every hash, position, revision, transition and law, and that snapshots equal their rebuild.
     #[command(after_help = "Example: prooflog verify --data-dir /backup/prooflog-2026-11-23")]
     Verify,
@@ -226,6 +232,7 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
                 (Source::open(&common.data_dir, *from)?, Source::open(&common.data_dir, *to)?);
             return diff::run(&before, &after, form);
         }
+        Command::Replay(replay) => return replay::run(&common.data_dir, common.at, replay, form),
         Command::Events(selection) if selection.follows() => {
             return events::follow(&common.data_dir, selection, form);
         }

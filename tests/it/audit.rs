@@ -24,18 +24,18 @@ fn refused(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-fn golden(name: &str) -> PathBuf {
+pub(crate) fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/logs/format-1").join(name)
 }
 
 /// An export: its header, and the stored bytes of its records.
-struct Export {
+pub(crate) struct Export {
     header: Value,
-    records: Vec<Vec<u8>>,
+    pub(crate) records: Vec<Vec<u8>>,
 }
 
 impl Export {
-    fn read(path: &Path) -> Self {
+    pub(crate) fn read(path: &Path) -> Self {
         let text = std::fs::read_to_string(path).unwrap();
         let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let header = lines.next().unwrap();
@@ -44,7 +44,7 @@ impl Export {
     }
 
     /// Changes a record, and makes every hash from there on right again.
-    fn rewrite(&mut self, position: usize, change: impl FnOnce(Envelope<'_>) -> Vec<u8>) {
+    pub(crate) fn rewrite(&mut self, position: usize, change: impl FnOnce(Envelope<'_>) -> Vec<u8>) {
         let record = self.records[position - 1].clone();
         self.records[position - 1] = change(Envelope::decode(&record).unwrap());
         for next in position..self.records.len() {
@@ -55,7 +55,7 @@ impl Export {
     }
 
     /// Writes it as an export whose every line is in order.
-    fn write(&self, path: &Path) {
+    pub(crate) fn write(&self, path: &Path) {
         let mut header = self.header.clone();
         header["head"]["position"] = json!(self.records.len().to_string());
         header["head"]["hash"] = json!(record_hash(self.records.last().unwrap()).to_string());
@@ -75,7 +75,7 @@ impl Export {
         std::fs::write(path, text).unwrap();
     }
 
-    fn find(&self, kind: EventType) -> usize {
+    pub(crate) fn find(&self, kind: EventType) -> usize {
         let is_it = |record: &Vec<u8>| Envelope::decode(record).unwrap().type_name == kind.name();
         1 + self.records.iter().position(is_it).unwrap()
     }

@@ -6,5 +6,6 @@ mod command_line;
 mod golden_logs;
 mod golden_types;
 mod on_disk;
+mod replay;
 mod serving;
 mod transcripts;

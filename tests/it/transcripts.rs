@@ -17,7 +17,10 @@ fn said(log: &str, command: &str) -> String {
     }
     assert_eq!(words.first(), Some(&"prooflog"), "{command}");
     let mut run = Command::new(env!("CARGO_BIN_EXE_prooflog"));
-    run.env_clear().arg("--data-dir").arg(root().join("tests/golden/logs/format-1").join(log));
+    run.env_clear()
+        .current_dir(root())
+        .arg("--data-dir")
+        .arg(root().join("tests/golden/logs/format-1").join(log));
     let output = run.args(&words[1..]).output().unwrap();
     let code = output.status.code().unwrap();
     let mut text = String::from_utf8(output.stdout).unwrap();
@@ -44,6 +47,12 @@ const TRANSCRIPTS: &[(&str, &str, &str)] = &[
     ("why-nonsense", "split.jsonl", "prooflog why yesterday"),
     ("diff", "split.jsonl", "prooflog diff 30 50"),
     ("timeline", "split.jsonl", "prooflog timeline span-10-2"),
+    ("replay", "retry-until-parked.jsonl", "prooflog replay --check"),
+    (
+        "replay-policy",
+        "retry-until-parked.jsonl",
+        "prooflog replay --policy tests/golden/policies/longer-spans.toml",
+    ),
     ("audit-report", "operator-intervention.jsonl", "prooflog audit report"),
 ];
 

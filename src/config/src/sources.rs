@@ -113,7 +113,7 @@ impl Sources {
 }
 
 /// The text of a file, and whether others can read it.
-fn read_text(path: &Path) -> Result<(String, bool), String> {
+pub(crate) fn read_text(path: &Path) -> Result<(String, bool), String> {
     let failed = |error: std::io::Error| format!("cannot be read: {error}");
     let file = std::fs::File::open(path).map_err(failed)?;
     let open = file.metadata().map(|data| readable_by_others(&data)).map_err(failed)?;

@@ -5,6 +5,7 @@
 //! and simulation run exactly this code. What a crash in here means: a bug; nothing was written yet.
 
 mod batch;
+mod changes;
 mod decide;
 mod effect;
 mod outbox;
@@ -12,8 +13,11 @@ mod plan;
 mod rules;
 
 pub use batch::{Decision, NewEvent};
+pub use changes::{CHANGES, RuleChange};
 pub use decide::{DecideError, Refused, decide};
 pub use effect::{AggRequest, Effect, EffectKey, OutputBody, Pace, ProofRequest, TxBody, Urgency};
 pub use outbox::{Outbox, Outcome, Pacing};
 pub use plan::{chain_effects, plan, signer_effects, unit_effects};
-pub use rules::{BEHAVIOUR, checkpoint_block, initial_fees, replacement_fees};
+pub use rules::{
+    BEHAVIOUR, checkpoint_block, clock_behind, clock_just_behind, initial_fees, replacement_fees,
+};

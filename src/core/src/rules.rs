@@ -24,10 +24,33 @@ const MOCK_WITNESS_SECS: u64 = 3_600;
 pub(crate) const NOT_READY_SECS: u64 = 60;
 /// Clock behind the log that stops new work, in seconds.
 pub(crate) const CLOCK_BEHIND_SECS: u64 = 5;
+/// Words of a clock that is behind the log; the seconds stand between them.
+const CLOCK_BEHIND_WORDS: (&str, &str) = ("the clock is ", " s behind the log");
 /// Clock ahead of the last L1 block that stops new work, in seconds.
 pub(crate) const CLOCK_AHEAD_SECS: u64 = 3_600;
 /// Gas of an empty transfer.
 pub(crate) const TRANSFER_GAS: u64 = 21_000;
+
+/// What degraded mode says of a clock that is behind the log.
+pub(crate) fn clock_behind_detail(secs: u64) -> String {
+    let (before, after) = CLOCK_BEHIND_WORDS;
+    format!("{before}{secs}{after}")
+}
+
+/// The clock that a batch was decided at. Recorded time never runs backwards, so a clock that was behind stands only in
+/// the detail of the degraded mode that it led to: `None` if `detail` tells of something else.
+#[must_use]
+pub fn clock_behind(detail: &str, recorded: Micros) -> Option<Micros> {
+    let (before, after) = CLOCK_BEHIND_WORDS;
+    let secs: u64 = detail.strip_prefix(before)?.strip_suffix(after)?.parse().ok()?;
+    Some(Micros(recorded.0.saturating_sub(secs.saturating_mul(1_000_000))))
+}
+
+/// The latest clock that counts as behind a log whose newest event is of `recorded`.
+#[must_use]
+pub const fn clock_just_behind(recorded: Micros) -> Micros {
+    Micros(recorded.0.saturating_sub((CLOCK_BEHIND_SECS + 1) * 1_000_000))
+}
 
 /// The L1 block to checkpoint: at or above `bound`, at most `head - 1`, at least `head - 200`, as low as that allows.
 /// `None`: not yet, the bound is still too high.

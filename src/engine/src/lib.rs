@@ -5,6 +5,7 @@
 //! an effect is let out only when every event that it follows from is durable. What a crash means: the state is folded
 //! again, open calls are ended by a recorded timeout, and what is still owed is owed again.
 
+pub mod redecide;
 mod ring;
 
 pub use ring::{Fed, Origin, Ring, RingError};

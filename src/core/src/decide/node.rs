@@ -14,7 +14,7 @@ use prooflog_projections::state::Illegal;
 
 use super::{DecideError, Refused, proving};
 use crate::batch::Batch;
-use crate::rules::{CLOCK_BEHIND_SECS, clip};
+use crate::rules::{CLOCK_BEHIND_SECS, clip, clock_behind_detail};
 
 /// The log was opened for writing: calls that were open are over, and what they did at the server is unknown.
 pub(super) fn opened(batch: &mut Batch<'_>, input: &EngineOpened) -> Result<(), Illegal> {
@@ -85,7 +85,7 @@ pub(super) fn watch_clock(batch: &mut Batch<'_>, behind_secs: u64) -> Result<(),
     if behind_secs <= CLOCK_BEHIND_SECS {
         return Ok(());
     }
-    let detail = format!("the clock is {behind_secs} s behind the log");
+    let detail = clock_behind_detail(behind_secs);
     for chain in chain_ids(batch) {
         enter(batch, chain, DegradedReason::Clock, &detail)?;
     }

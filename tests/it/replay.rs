@@ -1,0 +1,90 @@
+//! `replay` through the program: a rule that changed is named where it first decides, and accepted once it is declared.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use prooflog_events::envelope::Envelope;
+use prooflog_events::event::{Event, EventType};
+use serde_json::Value;
+
+use super::audit::{Export, golden};
+
+fn replay(log: &Path, arguments: &[&str]) -> Output {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_prooflog"));
+    run.env_clear().arg("--data-dir").arg(log).arg("replay").args(arguments).output().unwrap()
+}
+
+/// What it says, if it ends with this code.
+fn says(log: &Path, arguments: &[&str], code: i32) -> String {
+    let output = replay(log, arguments);
+    assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A log as another rule would have written it: one more failure is left after every retry. Where the first one is.
+fn other_rule(to: &Path) -> usize {
+    let mut export = Export::read(&golden("retry-until-parked.jsonl"));
+    let retried = |record: &Vec<u8>| Envelope::decode(record).unwrap().type_name == EventType::Retried.name();
+    let all: Vec<usize> =
+        (1..).zip(&export.records).filter(|(_, record)| retried(record)).map(|(at, _)| at).collect();
+    for at in &all {
+        export.rewrite(*at, |envelope| {
+            let event = Event::decode(envelope.type_name, envelope.version, envelope.payload).unwrap();
+            let Event::Retried(mut retried) = event else { panic!("{event:?}") };
+            retried.budget_left += 1;
+            let payload = Event::from(retried).encode();
+            Envelope { payload: &payload, ..envelope }.encode()
+        });
+    }
+    export.write(to);
+    all[0]
+}
+
+#[test]
+fn a_changed_rule_is_shown_side_by_side_and_passes_once_it_is_declared() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("other.jsonl");
+    let first = other_rule(&log);
+    let text = says(&log, &["--check"], 5);
+    assert!(text.contains(&format!("position {first}: today's rules decide something else")), "{text}");
+    for word in ["recorded", "today", "budget_left", "Retried", "input", "behaviour 1"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let document: Value = serde_json::from_str(&says(&log, &["--json"], 5)).unwrap();
+    assert_eq!(document["difference"]["position"], first.to_string());
+
+    let declared = dir.path().join("declared.toml");
+    let since = |since: &str| {
+        let change = "[[change]]\nabout = \"one more failure is allowed\"\nevents = [\"Retried\"]\n";
+        std::fs::write(&declared, format!("{change}since = {{ {since} }}\n")).unwrap();
+    };
+    let declared = declared.to_str().unwrap();
+    since("behaviour = 2");
+    let text = says(&log, &["--declared", declared], 0);
+    assert!(text.contains("one more failure is allowed (since behaviour 2)"), "{text}");
+    // What was decided by the new rules is no exception.
+    since("behaviour = 1");
+    says(&log, &["--declared", declared], 5);
+    since(&format!("position = {first}"));
+    says(&log, &["--declared", declared], 5);
+    since(&format!("position = {}", first + 10_000));
+    says(&log, &["--declared", declared], 0);
+    since("position = 1, behaviour = 2");
+    says(&log, &["--declared", declared], 2);
+}
+
+#[test]
+fn any_stretch_is_decided_again_and_one_that_is_none_is_refused() {
+    let log = golden("operator-intervention.jsonl");
+    let whole: Value = serde_json::from_str(&says(&log, &["--json"], 0)).unwrap();
+    let inputs = |document: &Value| document["inputs"].as_u64().unwrap();
+    let part = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&says(&log, &[&["--json"], arguments].concat(), 0)).unwrap()
+    };
+    let (low, high) = (part(&["--to", "40"]), part(&["--from", "40"]));
+    assert_eq!(inputs(&low) + inputs(&high), inputs(&whole));
+    assert_eq!(low["to"], high["from"]);
+    assert_eq!(replay(&log, &["--from", "60", "--to", "40"]).status.code(), Some(2));
+    assert_eq!(replay(&log, &["--policy", "nowhere.toml"]).status.code(), Some(2));
+    assert_eq!(replay(&log, &["--policy", "x.toml", "--check"]).status.code(), Some(2));
+}
