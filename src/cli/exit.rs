@@ -1,7 +1,8 @@
 //! Every error of the command line and its exit code, in one table.
 //!
 //! 0 done, 1 a bug, 2 wrong usage or configuration, 3 something outside is not available, 4 the log is damaged or does
-//! not verify, 5 a replay differs from the record, 6 the doctor found something that must be mended.
+//! not verify, 5 a replay differs from the record, 6 the doctor found something that must be mended, 7 what was looked
+//! for is nowhere.
 
 use std::process::ExitCode;
 
@@ -64,6 +65,9 @@ pub(crate) enum CliError {
     /// Something was found that must be mended.
     #[error("{0}")]
     Findings(String),
+    /// What was looked for is nowhere in the log.
+    #[error("{0}")]
+    NotFound(String),
     /// The running engine did not do it.
     #[error(transparent)]
     Engine(#[from] ClientError),
@@ -78,6 +82,7 @@ const UNAVAILABLE: u8 = 3;
 const DAMAGED: u8 = 4;
 const DIFFERENT: u8 = 5;
 const FINDINGS: u8 = 6;
+const NOT_FOUND: u8 = 7;
 
 const fn store_code(error: &StoreError) -> u8 {
     match error.kind() {
@@ -128,6 +133,7 @@ impl CliError {
             },
             Self::Run(error) => run_code(error),
             Self::Findings(_) => FINDINGS,
+            Self::NotFound(_) => NOT_FOUND,
             Self::Config(_) | Self::Usage(_) => USAGE,
         })
     }

@@ -6,6 +6,8 @@
 #![expect(clippy::print_stderr, reason = "a command for people")]
 
 mod audit;
+mod bisect;
+mod condition;
 mod config;
 mod diff;
 mod doctor;
@@ -124,6 +126,9 @@ enum Command {
         #[arg(default_value = "head")]
         to: Moment,
     },
+    /// The first position at which a condition over the state holds (docs/conditions.md).
+    #[command(after_help = "Example: prooflog bisect 'parked > 0' --chain 10")]
+    Bisect(bisect::Search),
     /// Decide every recorded input again by today's rules, and compare; or see what another policy would have led to.
     #[command(
         after_help = "Example: prooflog replay --check --from '2d ago'\n         prooflog replay --policy other.toml"
@@ -233,6 +238,7 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
             return diff::run(&before, &after, form);
         }
         Command::Replay(replay) => return replay::run(&common.data_dir, common.at, replay, form),
+        Command::Bisect(search) if search.lists() => return bisect::variables(form),
         Command::Events(selection) if selection.follows() => {
             return events::follow(&common.data_dir, selection, form);
         }
@@ -246,6 +252,7 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
         Command::Show { name } => show::run(&source, name, form),
         Command::Timeline { correlation } => timeline::run(&source, correlation, form),
         Command::Why(question) => why::run(&source, question, arguments.way.chain(), form),
+        Command::Bisect(search) => bisect::run(&source, search, arguments.way.chain(), form),
         Command::Verify => verify::run(&source, form),
         Command::Export { to } => movement::export(&source, to.as_deref()),
         // Those that look at no log were answered above.

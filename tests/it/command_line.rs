@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use super::on_disk::simulate;
 
-fn prooflog(dir: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn prooflog(dir: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_prooflog"))
         .env_clear()
         .arg("--data-dir")
@@ -15,7 +15,7 @@ fn prooflog(dir: &Path, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn lines(output: &Output) -> Vec<serde_json::Value> {
+pub(crate) fn lines(output: &Output) -> Vec<serde_json::Value> {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -3,6 +3,7 @@
 
 mod audit;
 mod command_line;
+mod conditions;
 mod golden_logs;
 mod golden_types;
 mod on_disk;

@@ -53,6 +53,10 @@ const TRANSCRIPTS: &[(&str, &str, &str)] = &[
         "retry-until-parked.jsonl",
         "prooflog replay --policy tests/golden/policies/longer-spans.toml",
     ),
+    ("bisect", "retry-until-parked.jsonl", "prooflog bisect 'parked > 0'"),
+    ("bisect-monotone", "happy-path.jsonl", "prooflog bisect 'latest_block > 1000' --monotone"),
+    ("bisect-never", "happy-path.jsonl", "prooflog bisect 'parked > 0'"),
+    ("bisect-nonsense", "happy-path.jsonl", "prooflog bisect 'sparked > 0'"),
     ("audit-report", "operator-intervention.jsonl", "prooflog audit report"),
 ];
 

@@ -1,4 +1,6 @@
 //! What a check found, for people and for programs.
+//!
+//! Every text of the log passes through here cut to a line and without control characters; the JSON answer has all of it.
 
 use std::io::{self, Write};
 

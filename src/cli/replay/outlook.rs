@@ -1,4 +1,6 @@
 //! What another policy would have led to, for people and for programs.
+//!
+//! The answer is an approximation, and says so wherever it is shown, with the position from which on it is one.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

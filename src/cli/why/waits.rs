@@ -1,4 +1,7 @@
 //! What something waits for now, and until when; read off the state, in the order in which it stands in the way.
+//!
+//! One line for each thing that holds it, until when, and what a person can do about it. It is told from the state alone:
+//! what the engine has not recorded yet is not known here.
 
 use prooflog_events::ids::{L2Block, Micros, UnitId};
 use prooflog_events::values::Control;
