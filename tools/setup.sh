@@ -26,7 +26,8 @@ need_packages() {
   command -v c++ >/dev/null 2>&1 || missing+=(g++)
   command -v make >/dev/null 2>&1 || missing+=(make)
   command -v git >/dev/null 2>&1 || missing+=(git)
-  { compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' || compgen -G '/usr/lib/*/libclang*.so*' ||
+  # Not libclang-cpp, which many machines have without it.
+  { compgen -G '/usr/lib/llvm-*/lib/libclang[.-][s0-9]*' || compgen -G '/usr/lib/*/libclang[.-][s0-9]*' ||
     [ -n "${LIBCLANG_PATH:-}" ]; } >/dev/null || missing+=(clang libclang-dev)
   [ "${#missing[@]}" -eq 0 ] && return 0
   if ! command -v apt-get >/dev/null 2>&1; then
