@@ -8,31 +8,12 @@ use std::collections::BTreeSet;
 use prooflog_events::ids::{Position, Revision, StreamId};
 use prooflog_events::port::Direction;
 use prooflog_projections::state::chain::Chain;
-use prooflog_projections::state::slot::Slot;
-use prooflog_projections::state::unit::Unit;
 use prooflog_projections::{State, describe};
-use serde::Serialize;
 
 use super::exit::CliError;
+use super::facts::{Change, Detail, facts};
 use super::output::{self, Form, json_line};
 use super::source::Source;
-use super::status::held_by;
-
-/// One fact that changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Change {
-    /// What it is about: a stream.
-    subject: String,
-    /// Which fact.
-    fact: &'static str,
-    /// At the first moment; nothing if it was not there.
-    before: Option<String>,
-    /// At the second moment; nothing if it is not there any more.
-    after: Option<String>,
-}
-
-/// Facts of one subject, in a fixed order.
-type Facts = Vec<(&'static str, String)>;
 
 /// Shows what changed from the first moment to the second.
 pub(crate) fn run(before: &Source, after: &Source, form: Form) -> Result<(), CliError> {
@@ -71,45 +52,6 @@ fn subjects(state: &State) -> BTreeSet<StreamId> {
     chains.chain(units).chain(slots.map(|slot| StreamId::Tx(slot.id))).collect()
 }
 
-fn facts(state: &State, subject: StreamId) -> Option<Facts> {
-    match subject {
-        StreamId::Chain(id) => state.chains.get(&id).map(of_chain),
-        StreamId::Unit(id) => state.unit(id).map(of_unit),
-        StreamId::Tx(id) => state.slot(id).map(of_slot),
-        StreamId::Node | StreamId::Signer(_) => None,
-    }
-}
-
-fn of_chain(chain: &Chain) -> Facts {
-    let block = |block: Option<prooflog_events::ids::L2Block>| {
-        block.map_or_else(|| "-".to_owned(), |block| block.to_string())
-    };
-    vec![
-        ("contract", block(chain.contract.latest.map(|latest| latest.block))),
-        ("confirmed", block(chain.contract.confirmed.map(|latest| latest.block))),
-        ("finalized", block(chain.finalized.map(|head| head.block))),
-        ("proven to", block(chain.proven_to())),
-        ("held by", held_by(chain).join("; ")),
-    ]
-}
-
-fn of_unit(unit: &Unit) -> Facts {
-    vec![
-        ("blocks", format!("({}, {}]", unit.range.start, unit.range.end)),
-        ("phase", unit.phase.name().to_owned()),
-        ("attempt", unit.attempt.to_string()),
-        ("own failures", unit.own_failures.to_string()),
-    ]
-}
-
-fn of_slot(slot: &Slot) -> Facts {
-    vec![
-        ("phase", slot.phase.name().to_owned()),
-        ("version", slot.version.to_string()),
-        ("max fee", slot.fees.max_fee.to_string()),
-    ]
-}
-
 fn compare(
     after: &Source,
     subject: StreamId,
@@ -122,7 +64,7 @@ fn compare(
             changes.push(Change { subject: name.clone(), fact, before, after });
         }
     };
-    match (facts(old, subject), facts(new, subject)) {
+    match (facts(old, subject, Detail::Brief), facts(new, subject, Detail::Brief)) {
         (Some(before), Some(after)) => {
             for ((fact, before), (_, after)) in before.into_iter().zip(after) {
                 add(fact, Some(before), Some(after));

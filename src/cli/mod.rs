@@ -9,10 +9,12 @@ mod audit;
 mod bisect;
 mod condition;
 mod config;
+mod debug;
 mod diff;
 mod doctor;
 mod events;
 mod exit;
+mod facts;
 mod movement;
 mod operate;
 mod output;
@@ -26,6 +28,7 @@ mod timeline;
 mod users;
 mod verify;
 mod why;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -134,6 +137,12 @@ enum Command {
         after_help = "Example: prooflog replay --check --from '2d ago'\n         prooflog replay --policy other.toml"
     )]
     Replay(replay::Replay),
+    /// Walk through the log, event by event, forwards and backwards: what happened, why, what it changed, what was owed.
+    #[command(
+        after_help = "Examples:\n  prooflog debug --at '90m ago'\n  prooflog debug --break Parked --break 'lag > 1800'\n  \
+                      prooflog debug --at 272 --json\n\nIn it, ? lists the keys."
+    )]
+    Debug(debug::Debug),
     /// Check every hash, position, revision, transition and law, and that snapshots equal their rebuild.
     #[command(after_help = "Example: prooflog verify --data-dir /backup/prooflog-2026-11-23")]
     Verify,
@@ -238,6 +247,9 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
             return diff::run(&before, &after, form);
         }
         Command::Replay(replay) => return replay::run(&common.data_dir, common.at, replay, form),
+        Command::Debug(debug) => {
+            return debug::run(&common.data_dir, common.at, debug, arguments.way.chain(), form);
+        }
         Command::Bisect(search) if search.lists() => return bisect::variables(form),
         Command::Events(selection) if selection.follows() => {
             return events::follow(&common.data_dir, selection, form);

@@ -78,26 +78,32 @@ impl Source {
         let scratch = if dir.is_file() { Some(scratch_of(dir)?) } else { None };
         let store = ReadOnlyStore::open(scratch.as_ref().map_or(dir, TempDir::path))?;
         let head = store.head()?;
-        let wanted = match moment {
-            Moment::BeforeHead(back) => Position(head.position.0.saturating_sub(back)),
-            Moment::At(position) if position > head.position => {
-                let text = format!("position {position} is not there: the log ends at {}", head.position);
-                return Err(CliError::Usage(text));
-            }
-            Moment::At(position) => position,
-            Moment::Time(time) => recorded_by(&store, head, time)?,
-            Moment::Ago(span) => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                let then = now.saturating_sub(span).as_micros();
-                recorded_by(&store, head, Micros(u64::try_from(then).unwrap_or(u64::MAX)))?
-            }
-        };
-        let mut source = Self { store, _scratch: scratch, head, at: wanted };
+        let mut source = Self { store, _scratch: scratch, head, at: head.position };
+        let wanted = source.position_of(moment)?;
         source.at = source.batch_end(wanted)?;
         if source.at != wanted {
             eprintln!("prooflog: position {wanted} lies inside a batch; showing position {}", source.at);
         }
         Ok(source)
+    }
+
+    /// The position that a moment names, inside a batch or not.
+    pub(crate) fn position_of(&self, moment: Moment) -> Result<Position, CliError> {
+        match moment {
+            Moment::BeforeHead(back) => Ok(Position(self.head.position.0.saturating_sub(back))),
+            Moment::At(position) if position > self.head.position => {
+                let text =
+                    format!("position {position} is not there: the log ends at {}", self.head.position);
+                Err(CliError::Usage(text))
+            }
+            Moment::At(position) => Ok(position),
+            Moment::Time(time) => recorded_by(&self.store, self.head, time),
+            Moment::Ago(span) => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let then = now.saturating_sub(span).as_micros();
+                recorded_by(&self.store, self.head, Micros(u64::try_from(then).unwrap_or(u64::MAX)))
+            }
+        }
     }
 
     /// The last batch end at or below `wanted`.

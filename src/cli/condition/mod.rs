@@ -13,7 +13,7 @@ use cel::{Context, ExecutionError, Program, Value};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-pub(crate) use variables::{Look, Said, Subject, Variable, all, documentation};
+pub(crate) use variables::{Look, Said, Seen, Subject, Variable, all, documentation};
 
 /// Bytes of a condition at most.
 const LENGTH_MAX: usize = 1_000;

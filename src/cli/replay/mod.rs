@@ -7,7 +7,7 @@
 mod declared;
 mod found;
 mod outlook;
-mod wide;
+pub(super) mod wide;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};

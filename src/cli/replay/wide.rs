@@ -10,7 +10,7 @@ use serde_json::Value;
 const VALUE_MAX: usize = 44;
 
 /// Leaves of a JSON value, each under the path that leads to it.
-pub(super) fn fields(value: &Value) -> BTreeMap<String, String> {
+pub(in crate::cli) fn fields(value: &Value) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     flatten("", value, &mut all);
     all

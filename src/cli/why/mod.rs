@@ -99,7 +99,7 @@ fn line(sentence: &Sentence, before: Option<Micros>) -> String {
 }
 
 /// Seconds as people say them.
-fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     match seconds {
         0..=119 => format!("{seconds}s"),
         120..=7_199 => format!("{}m{:02}s", seconds / 60, seconds % 60),

@@ -1,0 +1,68 @@
+//! What a record says, whoever wrote it: our own events in words, those of outside writers as they gave them.
+//!
+//! Outside events are opaque to the engine, but not to people: their JSON is shown, and what they belong to is what their
+//! metadata says under `$correlationId`.
+
+use std::borrow::Cow;
+
+use prooflog_events::envelope::{Content, Envelope};
+use prooflog_events::event::Event;
+use prooflog_projections::describe;
+use serde_json::Value;
+
+use super::output::clean;
+
+/// Characters of an outside event that are shown on a line.
+const LINE_MAX: usize = 200;
+/// Bytes of metadata that are looked at: what names a correlation is short.
+const METADATA_MAX: usize = 64 << 10;
+
+/// What a record says, in one line that cannot command a terminal.
+pub(super) fn words(envelope: &Envelope<'_>) -> String {
+    let text = match envelope.content {
+        Content::Native => Event::decode(envelope.type_name, envelope.version, envelope.payload)
+            .map_or_else(|_| format!("{} bytes", envelope.payload.len()), |event| describe(&event)),
+        Content::Json => match serde_json::from_slice::<Value>(envelope.payload) {
+            Ok(value) => cut(&value.to_string()),
+            Err(_) => format!("{} bytes that are no JSON", envelope.payload.len()),
+        },
+        Content::Octets => format!("{} bytes", envelope.payload.len()),
+    };
+    clean(&text)
+}
+
+/// What a record says, as data.
+pub(super) fn data(envelope: &Envelope<'_>) -> Value {
+    match envelope.content {
+        Content::Native => match Event::decode(envelope.type_name, envelope.version, envelope.payload) {
+            Ok(event) => serde_json::json!(event),
+            Err(error) => Value::String(error.to_string()),
+        },
+        Content::Json => serde_json::from_slice(envelope.payload)
+            .unwrap_or_else(|_| Value::String(format!("{} bytes that are no JSON", envelope.payload.len()))),
+        Content::Octets => Value::String(format!("{} bytes", envelope.payload.len())),
+    }
+}
+
+/// What a record belongs to: the stream of the unit first planned, or what an outside writer named.
+pub(super) fn correlation<'e>(envelope: &Envelope<'e>) -> Cow<'e, str> {
+    if !envelope.correlation.is_empty() || envelope.content == Content::Native {
+        return Cow::Borrowed(envelope.correlation);
+    }
+    Cow::Owned(named(envelope.metadata).unwrap_or_default())
+}
+
+fn named(metadata: &[u8]) -> Option<String> {
+    if metadata.len() > METADATA_MAX {
+        return None;
+    }
+    let value: Value = serde_json::from_slice(metadata).ok()?;
+    value.get("$correlationId")?.as_str().map(str::to_owned)
+}
+
+fn cut(text: &str) -> String {
+    if text.chars().count() <= LINE_MAX {
+        return text.to_owned();
+    }
+    text.chars().take(LINE_MAX - 1).chain(['…']).collect()
+}
