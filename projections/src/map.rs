@@ -347,9 +347,56 @@ impl<K: Ord + Clone, V: Clone> Extend<(K, V)> for Map<K, V> {
 
 impl<K: Ord + Clone, V: Clone> FromIterator<(K, V)> for Map<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        let mut map = Self::default();
-        map.extend(entries);
-        map
+        let mut building = Building::default();
+        for (key, value) in entries {
+            building.push(key, value);
+        }
+        building.finish()
+    }
+}
+
+/// A map that is made of entries in their order, leaf by leaf; from the first that is not in order they are inserted.
+struct Building<K, V> {
+    map: Map<K, V>,
+    /// The last leaf, which is still filled: its keys are above all in `map`.
+    last: Vec<(K, V)>,
+}
+
+impl<K, V> Default for Building<K, V> {
+    fn default() -> Self {
+        Self { map: Map::default(), last: Vec::new() }
+    }
+}
+
+impl<K: Ord + Clone, V: Clone> Building<K, V> {
+    fn push(&mut self, key: K, value: V) {
+        let is_above = match self.last.last() {
+            Some((highest, _)) => *highest < key,
+            None => self.map.is_empty(),
+        };
+        if !is_above {
+            self.close_leaf();
+            self.map.insert(key, value);
+            return;
+        }
+        if self.last.len() == Map::<K, V>::FULL {
+            self.close_leaf();
+            self.last.reserve_exact(Map::<K, V>::FULL);
+        }
+        self.last.push((key, value));
+    }
+
+    fn close_leaf(&mut self) {
+        let leaf = std::mem::take(&mut self.last);
+        if let Some((bound, _)) = leaf.first() {
+            self.map.len += leaf.len();
+            self.map.leaves.push((bound.clone(), Arc::new(leaf)));
+        }
+    }
+
+    fn finish(mut self) -> Map<K, V> {
+        self.close_leaf();
+        self.map
     }
 }
 
@@ -367,12 +414,12 @@ impl<K: Ord + Clone + Encode, V: Clone + Encode> Encode for Map<K, V> {
 impl<C, K: Ord + Clone + Decode<C>, V: Clone + Decode<C>> Decode<C> for Map<K, V> {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
         let entries = u64::decode(decoder)?;
-        let mut map = Self::default();
+        let mut building = Building::default();
         for _ in 0..entries {
             let key = K::decode(decoder)?;
-            map.insert(key, V::decode(decoder)?);
+            building.push(key, V::decode(decoder)?);
         }
-        Ok(map)
+        Ok(building.finish())
     }
 }
 
@@ -385,12 +432,12 @@ where
         decoder: &mut D,
     ) -> Result<Self, DecodeError> {
         let entries = u64::decode(decoder)?;
-        let mut map = Self::default();
+        let mut building = Building::default();
         for _ in 0..entries {
             let key = K::borrow_decode(decoder)?;
-            map.insert(key, V::borrow_decode(decoder)?);
+            building.push(key, V::borrow_decode(decoder)?);
         }
-        Ok(map)
+        Ok(building.finish())
     }
 }
 
@@ -472,6 +519,12 @@ impl<K: Ord + Clone> Extend<K> for Set<K> {
     }
 }
 
+impl<K: Ord + Clone> FromIterator<K> for Set<K> {
+    fn from_iter<I: IntoIterator<Item = K>>(keys: I) -> Self {
+        Self(keys.into_iter().map(|key| (key, ())).collect())
+    }
+}
+
 impl<K: Ord + Clone + Encode> Encode for Set<K> {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
         (self.len() as u64).encode(encoder)?;
@@ -482,17 +535,17 @@ impl<K: Ord + Clone + Encode> Encode for Set<K> {
 impl<C, K: Ord + Clone + Decode<C>> Decode<C> for Set<K> {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
         let keys = u64::decode(decoder)?;
-        let mut set = Self::default();
+        let mut building = Building::default();
         for _ in 0..keys {
-            set.insert(K::decode(decoder)?);
+            building.push(K::decode(decoder)?, ());
         }
-        Ok(set)
+        Ok(Self(building.finish()))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -600,6 +653,27 @@ mod tests {
             prop_assert!(map.range(low..).rev().map(|(key, _)| key).eq(keys.range(low..).rev()));
             let above = (Bound::Excluded(low), Bound::Unbounded);
             prop_assert!(map.range(above).map(|(key, _)| key).eq(keys.range(above)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_map_made_of_entries_in_any_order_holds_the_last_of_each_key_and_can_be_changed(
+            sorted in 0_usize..60,
+            entries in prop::collection::vec((0_u64..100, any::<u64>()), 0..120),
+            steps in prop::collection::vec(step(), 0..40),
+        ) {
+            let mut entries = entries;
+            let sorted = sorted.min(entries.len());
+            entries[..sorted].sort_unstable();
+            let entries = || entries.iter().map(|(key, value)| (*key, wide(*value)));
+            let (mut map, mut model): (Map<u64, Wide>, BTreeMap<u64, Wide>) = (entries().collect(), entries().collect());
+            compare(&map, &model)?;
+            prop_assert!(map.leaves.iter().all(|(bound, leaf)| leaf.first().is_some_and(|(key, _)| bound <= key)));
+            for step in &steps {
+                apply(&mut map, &mut model, step)?;
+            }
+            compare(&map, &model)?;
         }
     }
 

@@ -22,6 +22,7 @@ pub mod verify;
 mod window;
 pub mod writer;
 
+pub use ahead::Stretch;
 pub use append::{
     Append, AppendError, Appended, By, CauseInput, CausedBy, Expectation, Expected, NewRecord, Outcome,
 };

@@ -5,12 +5,14 @@
 //! from further back. A snapshot is taken at a batch end, so it is a state that the engine had. What a crash means: a
 //! snapshot may be lost; nothing else is kept in here.
 
+mod bytes;
+mod facts;
 mod rebuild;
+mod shared_work;
 mod snapshot;
+mod units;
 mod verify;
 mod writer;
-
-use std::ops::ControlFlow;
 
 use prooflog_events::envelope::{Envelope, EnvelopeError};
 use prooflog_events::ids::{Hash32, LogId, Position};
@@ -20,6 +22,7 @@ use prooflog_projections::laws::Broken;
 use prooflog_projections::state::Illegal;
 use prooflog_projections::{Fact, FactError, State};
 
+pub use facts::for_each_fact;
 pub use rebuild::{Rebuilt, rebuild};
 pub use snapshot::{PROJECTION, Taken, decode, encode, keep, key, newest};
 pub use verify::{Sound, verify};
@@ -78,34 +81,6 @@ pub enum ReplayError {
 pub fn fact_of(position: Position, stored: &[u8]) -> Result<Option<Fact<'_>>, ReplayError> {
     let envelope = Envelope::decode(stored).map_err(|source| ReplayError::Envelope { position, source })?;
     Ok(Fact::of(&envelope)?)
-}
-
-/// Shows every fact of `from..=to` to `fold`, in order.
-///
-/// # Errors
-/// When a record cannot be read or understood, or `fold` refuses one.
-pub fn for_each_fact<R: SequenceRead + ?Sized>(
-    reader: &Reader<'_, R>,
-    from: Position,
-    to: Position,
-    fold: &mut dyn FnMut(&Fact<'_>) -> Result<(), ReplayError>,
-) -> Result<(), ReplayError> {
-    let mut failed = None;
-    reader.for_each_ahead(from, to, &mut |position, stored| {
-        let folded = match fact_of(position, stored) {
-            Ok(Some(fact)) => fold(&fact),
-            Ok(None) => Ok(()),
-            Err(error) => Err(error),
-        };
-        match folded {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    })?;
-    failed.map_or(Ok(()), Err)
 }
 
 /// Folds `from..=to` into a state that holds everything before `from`.

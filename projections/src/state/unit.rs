@@ -23,6 +23,12 @@ use super::phase::{Phase, Shape};
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Unit(Arc<UnitState>);
 
+impl From<UnitState> for Unit {
+    fn from(unit: UnitState) -> Self {
+        Self(Arc::new(unit))
+    }
+}
+
 impl Deref for Unit {
     type Target = UnitState;
     fn deref(&self) -> &UnitState {

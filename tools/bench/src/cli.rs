@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::Outcome;
 use crate::filling::make;
 use crate::generator::Shape;
-use crate::rows::{Sizes, appends, backlog, blobs, deciding, folding, opening, travel};
+use crate::rows::{Sizes, appends, backlog, blobs, deciding, folding, opening, stages, travel};
 use crate::table::{Row, markdown, rate};
 
 /// Generates logs and measures, each figure beside its yardstick.
@@ -73,7 +73,13 @@ struct Run {
     /// Events of the large log.
     #[arg(long)]
     events: Option<u64>,
-    /// Only groups of rows whose name contains this: appends, folding, travel, crowd, deciding, backlog, blobs.
+    /// A log made before with `generate` instead of a new large one; it is left as it is.
+    #[arg(long)]
+    log: Option<PathBuf>,
+    /// The same for the log with many live requests.
+    #[arg(long)]
+    crowded: Option<PathBuf>,
+    /// Only groups of rows whose name contains this: appends, folding, opening, travel, crowd, deciding, backlog, blobs.
     #[arg(long, default_value = "")]
     only: String,
 }
@@ -138,7 +144,7 @@ fn run(args: &Run) -> Outcome<()> {
         }
         None => tempfile::tempdir()?,
     };
-    let rows = measure(temporary.path(), &sizes, &args.only)?;
+    let rows = measure(temporary.path(), &sizes, args)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&rows)?);
     } else {
@@ -150,8 +156,18 @@ fn run(args: &Run) -> Outcome<()> {
     Ok(())
 }
 
-fn measure(dir: &Path, sizes: &Sizes, only: &str) -> Outcome<Vec<Row>> {
-    let wanted = |name: &str| name.contains(only);
+/// The log that was given, or a new one.
+fn given_or_made(given: Option<&Path>, dir: PathBuf, live: u64, events: u64) -> Outcome<PathBuf> {
+    if let Some(given) = given {
+        return Ok(given.to_owned());
+    }
+    eprintln!("a log of {events} events, {live} live");
+    fill(&dir, Shape::with_live(live), events)?;
+    Ok(dir)
+}
+
+fn measure(dir: &Path, sizes: &Sizes, args: &Run) -> Outcome<Vec<Row>> {
+    let wanted = |name: &str| name.contains(&args.only);
     let mut rows = Vec::new();
     if wanted("appends") {
         eprintln!("appends");
@@ -159,21 +175,34 @@ fn measure(dir: &Path, sizes: &Sizes, only: &str) -> Outcome<Vec<Row>> {
         rows.extend(appends::rows(&dir.join("appends"), sizes)?);
     }
     if wanted("folding") || wanted("travel") || wanted("opening") {
-        let large = dir.join("large");
-        eprintln!("a log of {} events", sizes.events);
-        fill(&large, Shape::with_live(1_000), sizes.events)?;
-        eprintln!("fold, verify, open, travel");
-        rows.extend(folding::rows(&large, sizes)?);
-        rows.extend(opening::rows(&large, sizes)?);
-        rows.push(travel::row(&large, sizes, 1_000, 0.010)?);
-        std::fs::remove_dir_all(&large)?;
+        let made = dir.join("large");
+        let large = given_or_made(args.log.as_deref(), made.clone(), 1_000, sizes.events)?;
+        if wanted("folding") {
+            eprintln!("fold, verify");
+            rows.extend(folding::rows(&large, sizes)?);
+            rows.extend(stages::rows(&large, sizes)?);
+        }
+        if wanted("opening") {
+            eprintln!("open");
+            rows.extend(opening::rows(&large, sizes)?);
+        }
+        if wanted("travel") {
+            eprintln!("travel");
+            rows.push(travel::row(&large, sizes, 1_000, 0.010)?);
+            rows.extend(stages::snapshot(&large, sizes, 1_000)?);
+        }
+        if made.exists() {
+            std::fs::remove_dir_all(&made)?;
+        }
     }
     if wanted("crowd") {
-        let crowded = dir.join("crowded");
-        eprintln!("a log of {} events, {} live", sizes.events_crowded, sizes.crowd);
-        fill(&crowded, Shape::with_live(sizes.crowd), sizes.events_crowded)?;
+        let made = dir.join("crowded");
+        let crowded = given_or_made(args.crowded.as_deref(), made.clone(), sizes.crowd, sizes.events_crowded)?;
         rows.push(travel::row(&crowded, sizes, sizes.crowd, 0.150)?);
-        std::fs::remove_dir_all(&crowded)?;
+        rows.extend(stages::snapshot(&crowded, sizes, sizes.crowd)?);
+        if made.exists() {
+            std::fs::remove_dir_all(&made)?;
+        }
     }
     if wanted("deciding") {
         eprintln!("decisions");

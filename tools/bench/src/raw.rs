@@ -67,6 +67,11 @@ pub(crate) fn open_log(dir: &Path) -> Outcome<DB> {
 
 /// Walks all records of a log's database; answers their number and bytes.
 pub(crate) fn scan(db: &DB) -> Outcome<(u64, u64)> {
+    scan_to(db, Position(u64::MAX))
+}
+
+/// Walks the records up to `to`.
+pub(crate) fn scan_to(db: &DB, to: Position) -> Outcome<(u64, u64)> {
     let records = db.cf_handle(RECORDS).ok_or("the log has no records")?;
     let mut options = ReadOptions::default();
     options.set_readahead_size(2 << 20);
@@ -74,7 +79,7 @@ pub(crate) fn scan(db: &DB) -> Outcome<(u64, u64)> {
     let mut iterator = db.raw_iterator_cf_opt(records, options);
     iterator.seek_to_first();
     let (mut events, mut bytes) = (0_u64, 0_u64);
-    while let Some((key, value)) = iterator.item() {
+    while let Some((key, value)) = iterator.item().filter(|_| events < to.0) {
         events += 1;
         bytes += (key.len() + value.len()) as u64;
         iterator.next();

@@ -138,6 +138,7 @@ pub fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
 pub fn span(seconds: f64) -> String {
     let shown = Duration::from_secs_f64(seconds.max(0.0));
     match seconds {
+        s if s < 1e-6 => format!("{:.0} ns", s * 1e9),
         s if s < 1e-3 => format!("{:.1} µs", s * 1e6),
         s if s < 1.0 => format!("{:.1} ms", s * 1e3),
         _ => format!("{:.2} s", shown.as_secs_f64()),

@@ -6,6 +6,7 @@ pub(crate) mod blobs;
 pub(crate) mod deciding;
 pub(crate) mod folding;
 pub(crate) mod opening;
+pub(crate) mod stages;
 pub(crate) mod travel;
 
 /// How much is measured.
