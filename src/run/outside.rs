@@ -162,6 +162,9 @@ impl Adapters {
                 if let Polled::Nothing { text } = &polled {
                     return Err(Failed::other(text));
                 }
+                if let Some((fulfillment, execution)) = polled.unknown() {
+                    tracing::warn!(%unit, %attempt, fulfillment, execution, "a status that nobody knows");
+                }
                 let (input, blob) = polled
                     .into_input(unit, attempt)
                     .ok_or_else(|| Failed::other("the server told nothing of the proof"))?;
@@ -204,15 +207,19 @@ impl Adapters {
         let side = self.sides.of(request.unit.chain).await;
         let members: Arc<dyn ProofSource> = Arc::new(self.blobs.clone());
         let requested = side.prover.request(&request, members, super::now()).await.map_err(Failed::other)?;
-        // The answer is worth money by now: it waits for the L1's head as long as it takes.
+        // The answer is worth money by now: where the L1's head is needed, it waits for it as long as it takes.
+        let mut l1_head = requested.l1_head();
         let l1_seen = loop {
+            if let Some(number) = l1_head {
+                break number;
+            }
             match side.l1.head().await {
-                Ok(head) => break head.block.number,
+                Ok(head) => l1_head = Some(head.block.number),
                 Err(error) => {
-                    tracing::warn!(unit = %request.unit, %error, "an answer of the prover waits for L1")
+                    tracing::warn!(unit = %request.unit, %error, "an answer of the prover waits for L1");
+                    tokio::time::sleep(L1_HEAD_PAUSE).await;
                 }
             }
-            tokio::time::sleep(L1_HEAD_PAUSE).await;
         };
         let (input, blob) = requested.into_input(request.unit, request.attempt, l1_seen);
         self.received(input, blob).await

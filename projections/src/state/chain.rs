@@ -340,6 +340,13 @@ impl Chain {
         true
     }
 
+    /// Another process asks, perhaps other nodes and another server: nothing is bought or sent before they are compared
+    /// with the contract again.
+    pub(super) fn forget_agreement(&mut self) {
+        self.roots = Map::default();
+        self.hold.config_ok = None;
+    }
+
     /// Other keys or another configuration: what the server proves must be compared again before anything is bought,
     /// and how many members it can take is unknown again.
     fn observed(&mut self, values: &ContractValues) {

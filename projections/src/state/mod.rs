@@ -28,7 +28,7 @@ use slot::{Signer, Slot};
 use unit::{Unit, UnitState};
 
 /// Version of the fold; it is part of a snapshot's fingerprint, so a snapshot of another fold is never used.
-pub const FOLD_VERSION: u32 = 1;
+pub const FOLD_VERSION: u32 = 2;
 
 /// An event that cannot follow the state it was found in: the log is damaged, or the code has a bug.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -156,6 +156,13 @@ impl State {
             for chain in self.chains.values().filter(|chain| chain.index.in_witness > 0) {
                 let open = chain.units().filter(|unit| unit.phase == phase::Phase::WitnessGen);
                 self.stale_calls.extend(open.map(|unit| unit.id));
+            }
+            let chains: Vec<ChainId> = self.chains.keys().copied().collect();
+            for id in chains {
+                if let Some(chain) = self.chains.get_mut(&id) {
+                    chain.forget_agreement();
+                }
+                self.touched.chains.push(id);
             }
         }
         Ok(())
@@ -439,8 +446,8 @@ fn change_slot(signer: &mut Signer, id: SlotId, fact: &Fact<'_>) -> Result<(), F
 
 fn change_account(signer: &mut Signer, fact: &Fact<'_>) -> Result<(), Found> {
     let low = match (&fact.event, signer.low) {
-        (Event::SignerBalanceLow(_), false) => true,
-        (Event::SignerBalanceRestored(_), true) => false,
+        (Event::SignerBalanceLow(e), None) => Some(e.minimum),
+        (Event::SignerBalanceRestored(_), Some(_)) => None,
         (Event::NonceDrifted(_), low) => low,
         _ => return Err(Found::Misplaced),
     };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 use prooflog_events::event::{
-    AggQueued, Event, InvalidReason, LateAnswer, LateAnswerRecorded, ProofFulfilled, SpanCreated, SpanOrigin,
+    AggQueued, CheckpointLostReason, Event, InvalidReason, LateAnswer, LateAnswerRecorded, ProofFulfilled, SpanCreated, SpanOrigin,
     Stage,
 };
 use prooflog_events::ids::{
@@ -335,7 +335,6 @@ impl UnitState {
             Event::ProofFulfilled(e) => self.fulfilled(e),
             Event::WitnessGenFailed(e) => self.failed(e.class, time),
             Event::Unfulfillable(e) => self.failed(e.class, time),
-            Event::ProofLost(e) => self.failed(e.class, time),
             Event::TimedOut(e) => {
                 let class = match (e.reason, e.stage) {
                     (prooflog_events::event::TimeoutReason::Restart, _) => FailureClass::Restart,
@@ -344,6 +343,11 @@ impl UnitState {
                 };
                 self.late.extend(self.request.take());
                 self.failed(class, time);
+            }
+            // A prover that forgot an id, or had no bytes yet, may come to itself: the proof is paid for.
+            Event::ProofLost(e) => {
+                self.late.extend(self.request.take());
+                self.failed(e.class, time);
             }
             Event::LateAnswerRecorded(e) => self.answered_late(e),
             Event::Retried(e) => {
@@ -383,8 +387,12 @@ impl UnitState {
             Event::Checkpointed(e) => {
                 let slot = agg.checkpoint.and_then(|point| point.slot);
                 agg.checkpoint = Some(Checkpoint { block: e.block.number, hash: Some(e.block.hash), slot });
+                self.streak = 0;
             }
-            Event::CheckpointLost(_) => {
+            Event::CheckpointLost(e) => {
+                if e.reason == CheckpointLostReason::Reverted {
+                    self.streak = self.streak.saturating_add(1);
+                }
                 // A proof is bound to its checkpoint: without it neither the proof nor a request is of use.
                 agg.checkpoint = None;
                 self.proof = None;
@@ -417,6 +425,7 @@ impl UnitState {
             Event::SubmissionReverted(e) => {
                 agg.submission = None;
                 agg.refusals = agg.refusals.saturating_add(1);
+                self.streak = self.streak.saturating_add(1);
                 self.not_before = e.not_before;
             }
             Event::Restored(_) => {
@@ -429,6 +438,10 @@ impl UnitState {
 
     fn answered_late(&mut self, e: &LateAnswerRecorded) {
         self.late_recorded.push((e.attempt, LateKind::from(&e.answer)));
+        if let LateAnswer::Failed { .. } = &e.answer {
+            // The prover gave it up: there is nothing to ask for any more.
+            self.late.retain(|request| request.attempt != e.attempt);
+        }
         if let LateAnswer::Requested { proof_id, l1_bound } = &e.answer
             && e.attempt >= self.fence()
         {
@@ -460,7 +473,10 @@ impl UnitState {
         self.request = None;
         self.last_failure = Some(class);
         self.last_failed = time;
-        self.streak = self.streak.saturating_add(1);
+        // Data that are not there yet are waited for: nothing failed.
+        if class != FailureClass::DataNotReady {
+            self.streak = self.streak.saturating_add(1);
+        }
         if class.is_known_failure() {
             self.try_number = self.try_number.saturating_add(1);
         }

@@ -18,7 +18,56 @@ pub struct RuleChange {
 }
 
 /// All of them, in the order in which they came.
-pub const CHANGES: &[RuleChange] = &[];
+pub const CHANGES: &[RuleChange] = &[
+    RuleChange {
+        behaviour: 2,
+        about: "after a start nothing is bought or sent before nodes and server are compared with the contract again",
+        events: &[
+            EventType::OutputChecked,
+            EventType::ContractConfigValidated,
+            EventType::ContractConfigRejected,
+            EventType::WitnessGenStarted,
+            EventType::AggQueued,
+            EventType::CheckpointStarted,
+            EventType::SubmissionStarted,
+            EventType::SubmissionRefused,
+            EventType::TxReserved,
+        ],
+    },
+    RuleChange {
+        behaviour: 2,
+        about: "transactions that revert in a row wait longer each time and park their aggregate in the end",
+        events: &[
+            EventType::SubmissionReverted,
+            EventType::Retried,
+            EventType::Parked,
+            EventType::TxReserved,
+            EventType::CheckpointStarted,
+        ],
+    },
+    RuleChange {
+        behaviour: 2,
+        about: "requests of a shared account go to the rollup with the oldest unsettled block, and a probe does not wait for old requests",
+        events: &[EventType::WitnessGenStarted],
+    },
+    RuleChange {
+        behaviour: 2,
+        about: "failures that cost nothing park no unit and stretch no pause; a flush waits for its block; a drain submits",
+        events: &[EventType::Retried, EventType::Parked, EventType::SpanCreated, EventType::FlushRequested],
+    },
+    RuleChange {
+        behaviour: 2,
+        about: "root mismatch and a low balance are left once and for all, and proofs are kept until their output is confirmed",
+        events: &[
+            EventType::DegradedModeEntered,
+            EventType::DegradedModeLeft,
+            EventType::OutputMismatched,
+            EventType::SignerBalanceLow,
+            EventType::SignerBalanceRestored,
+            EventType::ProofPruned,
+        ],
+    },
+];
 
 #[cfg(test)]
 mod tests {

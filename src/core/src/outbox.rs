@@ -255,6 +255,10 @@ impl Outbox {
             return;
         };
         let pause = match outcome {
+            // What is asked for now and then is not asked for more often because nobody knows it.
+            Outcome::Failed if matches!(effect, Effect::PollProof { pace: Pace::Slow, .. }) => {
+                interval(&self.pacing, effect)
+            }
             Outcome::Failed => {
                 backoff(self.pacing.retry_min, self.pacing.retry_max, owed.failures.saturating_sub(1))
             }

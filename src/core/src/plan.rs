@@ -269,8 +269,13 @@ pub fn signer_effects(state: &State, id: SignerId) -> Vec<Effect> {
 
 fn read_signer(state: &State, signer: &Signer) -> Effect {
     let served = state.chains.values().filter(|chain| chain.signer() == Some(signer.id));
-    let confirmations =
-        served.filter_map(|chain| Some(chain.policy.as_ref()?.confirmations)).max().unwrap_or(0);
+    let depth_of = |chain: &Chain| chain.policy.as_ref().map(|policy| policy.confirmations);
+    // After a change of keys nobody is served any more, and its open slots need a depth as before.
+    let confirmations = served
+        .filter_map(depth_of)
+        .max()
+        .or_else(|| state.chains.values().filter_map(depth_of).max())
+        .unwrap_or_default();
     let txs = signer
         .slots
         .values()

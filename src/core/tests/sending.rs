@@ -9,7 +9,7 @@ mod given;
 
 use given::*;
 use prooflog_core::{Effect, plan};
-use prooflog_events::event::{AbandonReason, Event, ReplaceReason};
+use prooflog_events::event::{AbandonReason, Event, ParkReason, ReplaceReason};
 use prooflog_events::ids::*;
 use prooflog_events::input::*;
 use prooflog_events::values::*;
@@ -401,4 +401,132 @@ fn an_aggregate_that_waits_for_its_l1_block_is_not_replaced_by_one_that_would_wa
     given.later(12);
     let quote = given.quote(purpose, 5);
     assert_eq!(given.names(quote)[..2], ["CheckpointStarted", "TxReserved"], "the next L1 block is enough");
+}
+
+fn revert(class: RefusalClass) -> Option<Refusal> {
+    Some(Refusal { class, text: "words".into() })
+}
+
+/// One more transaction of the aggregate, quoted, sent, and reverted in a block; the pause that follows, in seconds.
+fn paid_in_vain(given: &mut Given, nonce: u64) -> (Vec<Event>, u64, u64) {
+    let not_before = given.state.unit(AGG).unwrap().not_before;
+    given.later(not_before.secs_since(given.now));
+    if given.phase_of(AGG) == Phase::Complete {
+        given.output(1_100);
+    }
+    let purpose = given.wanted_quote();
+    let quote = given.quote(purpose, nonce);
+    assert!(given.names(quote).contains(&"TxReserved"), "{purpose:?} {nonce}");
+    given.sign(nonce, 1);
+    given.send(nonce, 1, BroadcastOutcome::Accepted);
+    let gas = given.state.slot(slot(nonce)).unwrap().gas_limit;
+    let events = given.confirmed_in_block(nonce, 1, revert(RefusalClass::Other));
+    let included = Micros(given.now.0 - 36_000_000);
+    let pauses: Vec<u64> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::SubmissionReverted(e) => Some(e.not_before),
+            Event::Retried(e) => Some(e.not_before),
+            _ => None,
+        })
+        .map(|until| until.secs_since(included))
+        .collect();
+    (events, pauses.last().copied().unwrap_or_default(), gas)
+}
+
+#[test]
+fn submissions_that_revert_in_a_row_wait_longer_get_more_gas_and_park_in_the_end_with_their_proof() {
+    let mut given = submission_sent();
+    let first = given.confirmed_in_block(6, 1, revert(RefusalClass::Other));
+    assert!(names(&first).contains(&"SubmissionReverted"), "{first:?}");
+    let (mut pauses, mut gas, mut last) = (Vec::new(), Vec::new(), first);
+    for nonce in 7..11 {
+        let (events, pause, limit) = paid_in_vain(&mut given, nonce);
+        pauses.push(pause);
+        gas.push(limit);
+        last = events;
+    }
+    assert!(pauses.is_sorted() && pauses[0] < pauses[2], "{pauses:?}");
+    assert!(gas.is_sorted() && gas[0] < gas[3], "one of them may have run out of gas: {gas:?}");
+    assert!(
+        last.iter().any(|event| matches!(event, Event::Parked(e) if e.reason == ParkReason::Budget)),
+        "the fifth revert is the last that is paid for: {last:?}"
+    );
+    assert!(given.state.unit(AGG).unwrap().proof.is_some());
+    given.command(Command::Unpark { unit: AGG }).unwrap();
+    assert_eq!(given.phase_of(AGG), Phase::Complete);
+}
+
+#[test]
+fn checkpoints_that_revert_in_a_row_wait_longer_and_park_in_the_end() {
+    let mut given = queued();
+    let mut pauses = Vec::new();
+    let mut last = Vec::new();
+    for nonce in 5..10 {
+        let (events, pause, _) = paid_in_vain(&mut given, nonce);
+        pauses.push(pause);
+        last = events;
+    }
+    assert!(pauses[..4].is_sorted() && pauses[0] < pauses[3], "{pauses:?}");
+    assert!(
+        last.iter().any(|event| matches!(event, Event::Parked(e) if e.reason == ParkReason::Budget)),
+        "each was paid for: {last:?}"
+    );
+    assert_eq!(given.phase_of(AGG), Phase::Parked);
+}
+
+#[test]
+fn a_checkpoint_that_was_replaced_and_included_after_all_is_the_one_that_is_read_back() {
+    let mut given = checkpoint_sent();
+    let old = given.state.unit(AGG).unwrap().agg_body().unwrap().checkpoint.unwrap().block;
+    let replaced = given.account(260, (5, 5), vec![seen(5, 1, TxState::Pending)]);
+    assert!(names(&replaced).contains(&"TxReplaced"), "{replaced:?}");
+    let at = given.l1 + 1;
+    given.account(1, (6, 5), vec![included(5, 1, at, None)]);
+    let point = given.state.unit(AGG).unwrap().agg_body().unwrap().checkpoint.unwrap();
+    assert_eq!(point.block, old, "nothing else has to be sent");
+    let read = ContractRead { checkpoints: vec![l1(old.0)], ..given.read() };
+    assert!(given.names(read).contains(&"Checkpointed"));
+}
+
+#[test]
+fn a_transaction_that_the_balance_does_not_cover_is_told_once_until_it_does() {
+    let mut given = queued();
+    let purpose = given.wanted_quote();
+    let poor = Wei(1_000_000_000_000_000);
+    let quote = |given: &Given| TxQuoted { balance: poor, ..given.quote(purpose, 5) };
+    let read = |given: &Given, balance| SignerRead {
+        signer: ACCOUNT,
+        at: given.head(),
+        nonce: NonceState { head: Nonce(5), confirmed: Nonce(5) },
+        balance,
+        txs: Vec::new(),
+    };
+    let mut policy = given.state.chains.get(&CHAIN).unwrap().policy.clone().unwrap();
+    policy.min_balance = Wei(1);
+    given.when(ChainConfigured { chain: CHAIN, registration: registration(), policy });
+    let input = quote(&given);
+    assert_eq!(given.names(input), ["SignerBalanceLow"], "more than the minimum, less than it costs");
+    for _ in 0..3 {
+        let (account, asked) = (read(&given, poor), quote(&given));
+        assert!(given.names(account).is_empty() && given.names(asked).is_empty());
+    }
+    let rich = read(&given, Wei(1_000_000_000_000_000_000));
+    assert_eq!(given.names(rich), ["SignerBalanceRestored"]);
+}
+
+#[test]
+fn an_account_that_nobody_uses_any_more_still_follows_its_open_transaction_to_depth() {
+    let mut given = checkpoint_sent();
+    let mut policy = given.state.chains.get(&CHAIN).unwrap().policy.clone().unwrap();
+    policy.signer = Address([8; 20]);
+    given.when(ChainConfigured { chain: CHAIN, registration: registration(), policy });
+    let depths: Vec<u64> = plan(&given.state, given.now)
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::ReadSigner { confirmations, .. } => Some(*confirmations),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(depths, [3, 3], "the old account and the new one");
 }

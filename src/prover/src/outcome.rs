@@ -96,6 +96,17 @@ pub enum Requested {
 }
 
 impl Requested {
+    /// The proof's L1 head, where it is known or does not matter: the answer then waits for nothing before it is on
+    /// record.
+    #[must_use]
+    pub const fn l1_head(&self) -> Option<L1Number> {
+        match self {
+            Self::Taken { l1_head: Some(head), .. } => Some(head.number),
+            Self::Failed { .. } => Some(L1Number(0)),
+            Self::Taken { .. } | Self::Fulfilled(_) => None,
+        }
+    }
+
     /// The input, and the bytes to store before it is handed over.
     #[must_use]
     pub fn into_input(self, unit: UnitId, attempt: Attempt, l1_seen: L1Number) -> (Input, Option<Blob>) {
@@ -141,6 +152,19 @@ pub enum Polled {
 }
 
 impl Polled {
+    /// Statuses that nobody knows today, as they came: the operator is told, and they are never guessed at.
+    #[must_use]
+    pub const fn unknown(&self) -> Option<(i32, i32)> {
+        match self {
+            Self::State { fulfillment, execution, .. }
+                if *fulfillment < 0 || *fulfillment > 4 || *execution < 0 || *execution > 3 =>
+            {
+                Some((*fulfillment, *execution))
+            }
+            _ => None,
+        }
+    }
+
     /// The input, and the bytes to store before it is handed over; `None` where there is nothing to tell.
     #[must_use]
     pub fn into_input(self, unit: UnitId, attempt: Attempt) -> Option<(Input, Option<Blob>)> {
@@ -199,5 +223,36 @@ impl Validation {
             }
             Self::Unreachable { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prooflog_events::ids::Hash32;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_needs_no_l1_head_waits_for_none() {
+        let taken = |l1_head| Requested::Taken { proof_id: ProofId(vec![1]), l1_head };
+        let head = L1Ref { number: L1Number(7), hash: Hash32::ZERO };
+        assert_eq!(taken(Some(head)).l1_head(), Some(L1Number(7)));
+        assert_eq!(taken(None).l1_head(), None, "its bound is the head seen after it");
+        let failed = Requested::Failed { class: FailureClass::Capacity, text: String::new() };
+        assert!(failed.l1_head().is_some(), "a failure is on record although L1 is away");
+    }
+
+    #[test]
+    fn only_statuses_that_nobody_knows_are_unknown() {
+        let state = |fulfillment, execution| Polled::State {
+            fulfillment,
+            execution,
+            proof: None,
+            text: String::new(),
+        };
+        assert_eq!(state(4, 3).unknown(), None);
+        assert_eq!(state(0, 0).unknown(), None);
+        assert_eq!(state(5, 0).unknown(), Some((5, 0)));
+        assert_eq!(state(2, -1).unknown(), Some((2, -1)));
     }
 }

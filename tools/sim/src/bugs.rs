@@ -36,7 +36,7 @@ const fn bug(sabotage: Sabotage, scenario: &'static str, seeds: u64, rules: &'st
 }
 
 /// All of them.
-pub const BUGS: [Bug; 25] = [
+pub const BUGS: [Bug; 26] = [
     bug(Sabotage::SplitLosesABlock, "prover", 20, &["halves"]),
     bug(Sabotage::NeverHalved, "prover", 20, &["halves"]),
     bug(Sabotage::AggregateStartsElsewhere, "friendly", 3, &["aggregate"]),
@@ -61,6 +61,7 @@ pub const BUGS: [Bug; 25] = [
     bug(Sabotage::AcknowledgedTooEarly, "crashes", 20, &["acknowledged"]),
     bug(Sabotage::StateWithoutEvent, "friendly", 3, &["fold"]),
     bug(Sabotage::DecisionNotReplayable, "prover", 10, &["replay"]),
+    bug(Sabotage::AgreementAssumed, "nodes", 5, &["agreement"]),
     bug(Sabotage::ProofsNotRestored, "contract", 40, &["coverage", "usable proof"]),
 ];
 

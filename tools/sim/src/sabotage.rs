@@ -11,6 +11,7 @@ use prooflog_events::ids::{Attempt, L1Number, L2Block, Micros, StreamId, UnitId}
 use prooflog_events::input::{Input, StatusAnswer, WitnessAnswer};
 use prooflog_events::values::Purpose;
 use prooflog_projections::State;
+use prooflog_projections::state::chain::AgreedRoot;
 use prooflog_projections::state::phase::Phase;
 
 /// Fulfilment that says "given up".
@@ -72,6 +73,8 @@ pub enum Sabotage {
     ProofsNotRestored,
     /// A unit that cannot run is retried and not halved.
     NeverHalved,
+    /// The contract's output is taken for right without asking the nodes.
+    AgreementAssumed,
 }
 
 impl Sabotage {
@@ -153,6 +156,12 @@ impl Sabotage {
                     }
                 }
                 Self::PauseIgnored => chain.hold.paused.clear(),
+                Self::AgreementAssumed => {
+                    if let Some(latest) = chain.contract.latest {
+                        let agreed = AgreedRoot { root: latest.root, current_l1: chain.contract.advanced_at };
+                        chain.roots.insert(latest.block, agreed);
+                    }
+                }
                 _ => {}
             }
         }

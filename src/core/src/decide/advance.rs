@@ -24,11 +24,13 @@ pub(super) fn advance(batch: &mut Batch<'_>, input: &Input) -> Result<(), Illega
     match chain_of(input) {
         Some(chain) => {
             advance_chain(batch, chain)?;
-            share_account(batch, chain)
+            let account = batch.state.chains.get(&chain).and_then(account_of).map(str::to_owned);
+            account.map_or(Ok(()), |account| start_fairly(batch, |other| other == account))
         }
         None => {
             let chains: Vec<ChainId> = batch.state.chains.keys().copied().collect();
-            chains.into_iter().try_for_each(|chain| advance_chain(batch, chain))
+            chains.into_iter().try_for_each(|chain| advance_chain(batch, chain))?;
+            start_fairly(batch, |_| true)
         }
     }
 }
@@ -53,27 +55,24 @@ fn chain_of(input: &Input) -> Option<ChainId> {
     }
 }
 
-/// Capacity that one rollup gave back may be what another of the same account waits for.
-fn share_account(batch: &mut Batch<'_>, freed_by: ChainId) -> Result<(), Illegal> {
-    let Some(account) = batch.state.chains.get(&freed_by).and_then(account_of).map(str::to_owned) else {
-        return Ok(());
-    };
+/// Fills what accounts have free, whoever gave it back: the rollup with the oldest unsettled block first, or the one
+/// whose proofs end most often would keep the others out for ever.
+fn start_fairly(batch: &mut Batch<'_>, is_meant: impl Fn(&str) -> bool) -> Result<(), Illegal> {
     let mut waiting: Vec<(Micros, ChainId)> = batch
         .state
         .chains
         .values()
-        .filter(|chain| {
-            chain.id != freed_by && account_of(chain) == Some(&account) && !chain.index.ready.is_empty()
-        })
+        .filter(|chain| account_of(chain).is_some_and(&is_meant) && !chain.index.ready.is_empty())
         .map(|chain| (chain.contract.advanced, chain.id))
         .collect();
-    // Fair by the age of the oldest unsettled block.
     waiting.sort_unstable();
     waiting.into_iter().try_for_each(|(_, chain)| start_ready(batch, chain))
 }
 
+/// The account whose limit a rollup shares with others.
 fn account_of(chain: &Chain) -> Option<&str> {
-    chain.policy.as_ref().map(|policy| policy.prover_account.as_str()).filter(|account| !account.is_empty())
+    let policy = chain.policy.as_ref()?;
+    (!policy.prover_account.is_empty() && policy.account_in_flight > 0).then_some(policy.prover_account.as_str())
 }
 
 fn advance_chain(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
@@ -88,7 +87,9 @@ fn advance_chain(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
     restore(batch, id)?;
     planning::plan_spans(batch, id)?;
     aggregates::queue(batch, id)?;
-    start_ready(batch, id)?;
+    if batch.state.chains.get(&id).is_some_and(|chain| account_of(chain).is_none()) {
+        start_ready(batch, id)?;
+    }
     prune(batch, id)
 }
 
@@ -278,23 +279,27 @@ fn may_request(chain: &Chain, now: Micros) -> bool {
 /// The unit to start next, if the limits leave room for it.
 fn next_to_start<'a>(batch: &Batch<'_>, chain: &'a Chain) -> Option<&'a Unit> {
     let policy = chain.policy.as_ref()?;
-    let in_flight = chain.index.spans_in_flight.saturating_add(chain.index.aggs_in_flight);
-    if chain.prover.degraded.is_some() {
-        // One probe at a time, and not the unit that failed last while there is another.
+    let span_fits = || {
+        chain.index.in_witness < policy.max_witness_in_flight
+            && chain.index.spans_in_flight < policy.max_proofs_in_flight
+            && account_has_room(batch, chain)
+    };
+    if let Some((since, _)) = chain.prover.degraded {
+        // One probe at a time, and not the unit that failed last while there is another. What was under way when the
+        // prover failed is no probe: it may take hours, and says nothing of whether new requests are taken again.
         let due = |unit: &&Unit| startable(chain, unit, batch.now);
         let candidates = || chain.index.ready.iter().filter_map(|(_, id)| chain.unit(*id)).filter(due);
         let other = candidates().find(|unit| Some(unit.id) != chain.prover.last_failed);
         let probe = other.or_else(|| candidates().next())?;
-        let has_room = in_flight == 0 && (!probe.is_span() || account_has_room(batch, chain));
-        return has_room.then_some(probe);
+        let mut busy = chain.index.due.iter().filter_map(|(_, id)| chain.unit(*id));
+        let is_probing = busy.any(|unit| unit.phase.is_in_flight() && unit.started > since);
+        let has_room = if probe.is_span() { span_fits() } else { chain.index.aggs_in_flight == 0 };
+        return (!is_probing && has_room).then_some(probe);
     }
     if let Some(agg) = aggregates::ready_to_start(chain, batch.now) {
         return Some(agg);
     }
-    let free = chain.index.in_witness < policy.max_witness_in_flight
-        && chain.index.spans_in_flight < policy.max_proofs_in_flight
-        && account_has_room(batch, chain);
-    if !free {
+    if !span_fits() {
         return None;
     }
     chain
@@ -320,14 +325,12 @@ fn startable(chain: &Chain, unit: &Unit, now: Micros) -> bool {
 
 fn account_has_room(batch: &Batch<'_>, chain: &Chain) -> bool {
     let Some(policy) = &chain.policy else { return false };
-    let Some(account) = account_of(chain).filter(|_| policy.account_in_flight > 0) else {
-        return true;
-    };
+    let Some(account) = account_of(chain) else { return true };
     let used: u32 = batch
         .state
         .chains
         .values()
-        .filter(|other| account_of(other) == Some(account))
+        .filter(|other| other.policy.as_ref().is_some_and(|policy| policy.prover_account == account))
         .map(|other| other.index.spans_in_flight)
         .fold(0, u32::saturating_add);
     used < policy.account_in_flight
@@ -347,12 +350,14 @@ fn prune(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
         let Some((since, unit_id)) = chain.index.retired.get_min().copied() else {
             return Ok(());
         };
-        if batch.now < since.plus_secs(kept_secs) || !batch.has_room() {
+        let Some(unit) = chain.retired.get(&unit_id) else { return Ok(()) };
+        // However short they are to be kept: until the settling output is confirmed, a reorg may ask for them again.
+        let confirmed = chain.contract.confirmed.map_or(L2Block(0), |confirmed| confirmed.block);
+        let is_held = unit.phase == Phase::Settled && confirmed < unit.range.end;
+        let Some(proof) = unit.proof.clone() else { return Ok(()) };
+        if is_held || batch.now < since.plus_secs(kept_secs) || !batch.has_room() {
             return Ok(());
         }
-        let Some(proof) = batch.state.unit_or_retired(unit_id).and_then(|unit| unit.proof.clone()) else {
-            return Ok(());
-        };
         batch.unit(unit_id, ProofPruned { proof: proof.blob, kept_secs })?;
         let still_named = batch.state.chains.values().any(|chain| {
             chain

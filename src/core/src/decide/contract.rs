@@ -261,7 +261,11 @@ pub(super) fn output(batch: &mut Batch<'_>, input: &OutputRead) -> Result<(), Il
             _ => batch.unit(agg, checked.clone())?,
         }
     }
-    leave(batch, input.chain, DegradedReason::RootMismatch)
+    // Agreement on one block says nothing of another: the contract's latest output must be agreed as well.
+    if batch.state.chains.get(&input.chain).is_some_and(Chain::anchor_agreed) {
+        leave(batch, input.chain, DegradedReason::RootMismatch)?;
+    }
+    Ok(())
 }
 
 fn disagree(

@@ -20,7 +20,7 @@ pub(super) fn command(batch: &mut Batch<'_>, input: &OperatorCommanded) -> Resul
     let note = clip(&input.note);
     match input.command {
         Command::Pause { chain, control } => pause(batch, chain, control, note),
-        Command::Drain { chain } => pause(batch, chain, Control::Planning, drain_note(&note)),
+        Command::Drain { chain } => drain(batch, chain, &note),
         Command::Resume { chain, control } => {
             if !known(batch, chain)?.is_paused(control) {
                 return Err(Refused::Already("that work is not paused").into());
@@ -67,6 +67,22 @@ pub(super) fn command(batch: &mut Batch<'_>, input: &OperatorCommanded) -> Resul
 
 fn drain_note(note: &str) -> String {
     if note.is_empty() { "drain".to_owned() } else { format!("drain: {note}") }
+}
+
+/// Plans nothing more, and submits what is planned without waiting for a full submission.
+fn drain(batch: &mut Batch<'_>, chain: ChainId, note: &str) -> Result<(), DecideError> {
+    let known = known(batch, chain)?;
+    let (is_paused, flush_to) = (known.is_paused(Control::Planning), known.hold.flush_to);
+    let latest = known.contract.latest.map(|latest| latest.block);
+    let planned_to = latest.map(|latest| known.coverage().contiguous_from(latest));
+    let to = planned_to.filter(|to| Some(*to) > latest && flush_to.is_none_or(|flush| flush != *to));
+    if is_paused && to.is_none() {
+        return Err(Refused::Already("planning is paused, and what is planned is to be submitted").into());
+    }
+    if !is_paused {
+        pause(batch, chain, Control::Planning, drain_note(note))?;
+    }
+    Ok(to.map_or(Ok(()), |to| batch.chain(chain, FlushRequested { to }))?)
 }
 
 fn pause(batch: &mut Batch<'_>, chain: ChainId, control: Control, note: String) -> Result<(), DecideError> {

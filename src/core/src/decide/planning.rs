@@ -83,10 +83,9 @@ fn is_inner(chain: &Chain, gap: Range) -> bool {
     chain.span_at(gap.end).is_some()
 }
 
-/// Whether a short span may be cut at the tip: on flush, or if only it is missing for a submission for long.
+/// Whether a short span may be cut at the tip because only it is missing for a submission for long.
 fn tip_may_be_cut(chain: &Chain, gap: Range, now: Micros) -> bool {
     match tip_waits(chain, gap) {
-        TipWaits::ForFlush => true,
         TipWaits::ForAge(age) => now >= tip_since(chain).plus_secs(age),
         TipWaits::No => false,
     }
@@ -94,8 +93,6 @@ fn tip_may_be_cut(chain: &Chain, gap: Range, now: Micros) -> bool {
 
 /// What a short span at the tip waits for.
 enum TipWaits {
-    /// For nothing: everything up to here is to be submitted.
-    ForFlush,
     /// Until nothing but the tip was missing for so many seconds.
     ForAge(u64),
     /// It is not what a submission waits for.
@@ -107,12 +104,12 @@ fn tip_waits(chain: &Chain, gap: Range) -> TipWaits {
     let (Some(policy), Some(latest)) = (&chain.policy, chain.contract.latest) else {
         return TipWaits::No;
     };
-    if chain.hold.flush_to.is_some_and(|to| gap.start < to) {
-        return TipWaits::ForFlush;
-    }
-    let enough = gap.end.0.saturating_sub(latest.block.0) >= policy.threshold(chain.interval());
+    let threshold = policy.threshold(chain.interval());
+    let enough = gap.end.0.saturating_sub(latest.block.0) >= threshold;
+    // What is proven below may be enough by itself: then a submission waits for something else.
+    let is_missing = gap.start.0.saturating_sub(latest.block.0) < threshold;
     let all_proven = chain.index.unproven == 0;
-    if enough && all_proven { TipWaits::ForAge(policy.max_span_age_secs) } else { TipWaits::No }
+    if enough && is_missing && all_proven { TipWaits::ForAge(policy.max_span_age_secs) } else { TipWaits::No }
 }
 
 /// Since when nothing but the tip is missing: the newest of the contract's move and the last proof.
@@ -159,8 +156,9 @@ pub(crate) fn gap_needs_sizes(chain: &Chain, gap: Range, now: Micros) -> bool {
 /// The first span of a hole: a full one, or a short one where that is allowed.
 fn cut(chain: &Chain, gap: Range, span_blocks: u64, now: Micros) -> Option<Range> {
     let full = L2Block(gap.start.0.saturating_add(span_blocks));
-    // Flush cuts exactly at the block asked for.
-    let flush_to = chain.hold.flush_to.filter(|to| gap.start < *to && *to < full.min(gap.end));
+    // Flush cuts exactly at the block asked for, once it is final: cutting whatever became final in between would buy
+    // many proofs of a few blocks each.
+    let flush_to = chain.hold.flush_to.filter(|to| gap.start < *to && *to < full && *to <= gap.end);
     if let Some(to) = flush_to {
         return Range::new(gap.start, to);
     }

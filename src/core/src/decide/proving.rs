@@ -309,8 +309,8 @@ fn retry(
     )
 }
 
-/// Whether a failure uses the unit's budget. What may as well be the prover's fault counts only if the prover served
-/// another unit since this one last failed.
+/// Whether a failure uses the unit's budget. What may as well be the prover's fault does not while the prover is known to
+/// be ill, and what says nothing of the unit counts only if the prover served another since this attempt began.
 fn counts_against_unit(batch: &Batch<'_>, unit: &Unit, class: FailureClass) -> bool {
     let Some(chain) = batch.state.chains.get(&unit.id.chain) else {
         return false;
@@ -327,11 +327,13 @@ fn counts_against_unit(batch: &Batch<'_>, unit: &Unit, class: FailureClass) -> b
     }
 }
 
-/// Whether failures that may each have been paid for went on for so long that an operator must look, whoever is at
-/// fault: retries without end are the one thing that nobody wants to pay for.
+/// Whether requests that may each have been paid for were in vain for so long that an operator must look, whoever is at
+/// fault: retries without end are the one thing that nobody wants to pay for. What never reached the prover costs
+/// nothing and does not count.
 fn paid_in_vain(unit: &Unit, policy: &Policy, class: FailureClass) -> bool {
     let is_paid = matches!(class, FailureClass::ProvingTimeout | FailureClass::Lost | FailureClass::NoBytes);
-    is_paid && unit.streak >= policy.park_after.saturating_mul(2)
+    let requests = u32::try_from(unit.late.len()).unwrap_or(u32::MAX);
+    is_paid && unit.streak >= policy.park_after && requests >= policy.park_after.saturating_mul(2)
 }
 
 /// Classes that the witness call itself ends with.

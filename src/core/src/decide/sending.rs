@@ -209,7 +209,7 @@ fn accepted(
     let gas_limit = gas_limit(&policy.fees, quote.gas, refusals_of(batch, &input.purpose));
     let cost = u128::from(gas_limit).saturating_mul(fees.max_fee.0).saturating_add(quote.call.value.0);
     if input.balance.0 < cost {
-        if !signer.low {
+        if signer.low.is_none() {
             let event = SignerBalanceLow { balance: input.balance, minimum: Wei(cost) };
             batch.signer(signer_id, event)?;
         }
@@ -230,12 +230,13 @@ fn accepted(
     batch.slot(slot, input.purpose, TxReserved { purpose: input.purpose, call: quote.call, fees, gas_limit })
 }
 
-/// Refusals and reverts in a row of what is to be sent.
+/// Refusals or reverts in a row of what is to be sent, whichever are more.
 fn refusals_of(batch: &Batch<'_>, purpose: &Purpose) -> u32 {
     match purpose {
-        Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg } => {
-            batch.state.unit(*agg).and_then(|unit| unit.agg_body()).map_or(0, |body| body.refusals)
-        }
+        Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg } => batch
+            .state
+            .unit(*agg)
+            .map_or(0, |unit| unit.agg_body().map_or(0, |body| body.refusals).max(unit.streak)),
         Purpose::Optimistic { .. } | Purpose::Release => 0,
     }
 }

@@ -5,7 +5,7 @@
 
 use prooflog_events::event::{
     AbandonReason, AggSettled, CheckpointLost, CheckpointLostReason, CheckpointStarted, NonceDrifted,
-    ReplaceReason, SignerBalanceLow, SignerBalanceRestored, SubmissionAbandoned, SubmissionConfirmed,
+    ParkReason, Parked, ReplaceReason, Retried, SignerBalanceLow, SignerBalanceRestored, SubmissionAbandoned, SubmissionConfirmed,
     SubmissionReorged, SubmissionReverted, Submitted, TxAbandoned, TxConfirmed, TxDropped, TxIncluded,
     TxReorged, TxReserved, TxReverted,
 };
@@ -79,9 +79,14 @@ fn balance(batch: &mut Batch<'_>, input: &SignerRead) -> Result<(), Illegal> {
         .filter_map(|chain| chain.policy.as_ref().map(|policy| policy.min_balance))
         .max()
         .unwrap_or_default();
-    match (signer.low, input.balance < minimum) {
-        (false, true) => batch.signer(input.signer, SignerBalanceLow { balance: input.balance, minimum }),
-        (true, false) => batch.signer(input.signer, SignerBalanceRestored { balance: input.balance }),
+    match signer.low {
+        None if input.balance < minimum => {
+            batch.signer(input.signer, SignerBalanceLow { balance: input.balance, minimum })
+        }
+        // What a transaction lacked may be more than the minimum: until that is there, it is told once and no more.
+        Some(lacked) if input.balance >= minimum.max(lacked) => {
+            batch.signer(input.signer, SignerBalanceRestored { balance: input.balance })
+        }
         _ => Ok(()),
     }
 }
@@ -160,12 +165,19 @@ fn included(batch: &mut Batch<'_>, id: SlotId, seen: &TxSeen) -> Result<(), Ille
     reverted_for(batch, id, signed.purpose, hash, refusal)
 }
 
-/// A checkpoint that had reverted succeeded after a reorg: if its aggregate still waits for one, this is it, and
-/// nothing else has to be sent.
+/// A checkpoint that had reverted succeeded after a reorg, or one that was replaced was included after all: if its
+/// aggregate still waits for one, this is it, and nothing else has to be sent.
 fn adopt_checkpoint(batch: &mut Batch<'_>, slot: SlotId, purpose: Purpose) -> Result<(), Illegal> {
     let Purpose::Checkpoint { agg, block } = purpose else { return Ok(()) };
     let bound = bound_of(batch, agg);
-    let waits = batch.state.unit(agg).is_some_and(|unit| unit.phase == Phase::Queued);
+    let waits = batch.state.unit(agg).is_some_and(|unit| match unit.phase {
+        Phase::Queued => true,
+        Phase::Checkpointing => unit
+            .agg_body()
+            .and_then(|agg| agg.checkpoint)
+            .is_some_and(|point| point.slot == Some(slot) && point.block != block),
+        _ => false,
+    });
     if waits && bound <= block {
         batch.unit(agg, CheckpointStarted { block, bound, slot })?;
     }
@@ -185,18 +197,51 @@ fn reverted_for(
             let Some(policy) = fee_policy(batch, id) else {
                 return Ok(());
             };
-            let refusals =
-                batch.state.unit(agg).and_then(|unit| unit.agg_body()).map_or(0, |body| body.refusals);
-            let not_before = batch.now.plus_secs(retry_pause(&policy, refusals.saturating_add(1)));
+            let reverts = batch.state.unit(agg).map_or(0, |unit| unit.streak).saturating_add(1);
+            let not_before = batch.now.plus_secs(retry_pause(&policy, reverts));
             let (class, text) = (refusal.class, refusal.text.clone());
             batch.unit(agg, SubmissionReverted { tx, refusal, not_before })?;
-            after_refusal(batch, agg, class, &text)
+            after_refusal(batch, agg, class, &text)?;
+            park_after_reverts(batch, agg, &policy, &text)
         }
         Purpose::Checkpoint { agg, block } if carries(batch, agg, id) => {
-            batch.unit(agg, CheckpointLost { block, reason: CheckpointLostReason::Reverted })
+            batch.unit(agg, CheckpointLost { block, reason: CheckpointLostReason::Reverted })?;
+            let Some(policy) = fee_policy(batch, id) else {
+                return Ok(());
+            };
+            park_after_reverts(batch, agg, &policy, &refusal.text)?;
+            wait_after_revert(batch, agg, &policy)
         }
         _ => Ok(()),
     }
+}
+
+/// Each revert was paid for although the simulation before it passed: after as many as the budget allows, somebody must
+/// look. The proof is kept.
+fn park_after_reverts(batch: &mut Batch<'_>, agg: UnitId, policy: &Policy, text: &str) -> Result<(), Illegal> {
+    let Some(unit) = batch.state.unit(agg) else {
+        return Ok(());
+    };
+    let reverts = unit.streak;
+    if !matches!(unit.phase, Phase::Queued | Phase::Complete) || reverts < policy.park_after {
+        return Ok(());
+    }
+    let text = clip(&format!("{reverts} transactions in a row reverted, the last: {text}"));
+    batch.unit(agg, Parked { reason: ParkReason::Budget, text })
+}
+
+/// Another checkpoint is not sent at once: what made this one revert may do so again.
+fn wait_after_revert(batch: &mut Batch<'_>, agg: UnitId, policy: &Policy) -> Result<(), Illegal> {
+    let Some(unit) = batch.state.unit(agg).filter(|unit| unit.phase == Phase::Queued) else {
+        return Ok(());
+    };
+    let event = Retried {
+        attempt: unit.attempt,
+        not_before: batch.now.plus_secs(retry_pause(policy, unit.streak)),
+        failures: unit.own_failures,
+        budget_left: policy.park_after.saturating_sub(unit.streak),
+    };
+    batch.unit(agg, event)
 }
 
 fn reorged(batch: &mut Batch<'_>, id: SlotId) -> Result<(), Illegal> {

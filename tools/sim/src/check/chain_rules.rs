@@ -158,18 +158,20 @@ fn silence(id: ChainId, chain: &ModelChain, now: Micros) -> Broken {
     let (policy, latest) = (chain.policy.as_ref()?, chain.latest?);
     let wanted = policy.threshold(chain.interval()) + policy.span_blocks;
     let due = chain.finalized.0 >= latest.block.0 + wanted;
-    let values = chain.values.as_ref()?;
-    let told = !chain.paused.is_empty()
+    let silent = due && !is_told(chain) && now.secs_since(chain.moved.max(chain.told)) > SILENCE_SECS;
+    rule("alert", silent, || format!("rollup {id} stands at {} for hours and nothing says why", latest.block))
+}
+
+/// Whether something on record says why a rollup stands.
+pub(super) fn is_told(chain: &ModelChain) -> bool {
+    !chain.paused.is_empty()
         || !chain.degraded.is_empty()
         || chain.prover_degraded
         || chain.config_ok != Some(true)
         || chain.stalled
         || chain.low
-        || values.optimistic
-        || !values.approved
-        || chain.live().any(|unit| unit.stage == Stage::Parked || unit.refused);
-    let silent = due && !told && now.secs_since(chain.moved) > SILENCE_SECS;
-    rule("alert", silent, || format!("rollup {id} stands at {} for hours and nothing says why", latest.block))
+        || chain.values.as_ref().is_none_or(|values| values.optimistic || !values.approved)
+        || chain.live().any(|unit| unit.stage == Stage::Parked || unit.refused)
 }
 
 /// A read that is not older than what was seen is taken over, whatever it says.

@@ -153,6 +153,9 @@ impl Checker {
         for (rule, text) in self.after_batch(batch) {
             self.violate(rule, batch.time, text);
         }
+        for chain in self.model.chains.values_mut().filter(|chain| chain_rules::is_told(chain)) {
+            chain.told = batch.time;
+        }
     }
 
     /// A log that was opened again holds all that was heard of, unchanged.

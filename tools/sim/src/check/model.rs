@@ -129,6 +129,10 @@ pub struct ModelChain {
     pub confirmed: Option<Anchor>,
     /// When the latest output last moved.
     pub moved: Micros,
+    /// When a reason for standing still was last on record.
+    pub told: Micros,
+    /// Output roots that were compared since the process started.
+    pub roots: BTreeMap<L2Block, Hash32>,
     /// The finalized head.
     pub finalized: L2Block,
     /// All units that ever were.
@@ -236,7 +240,12 @@ impl Model {
     /// Takes an event in.
     pub(super) fn take(&mut self, time: Micros, recorded: &Recorded) -> Result<(), String> {
         match recorded.stream {
-            StreamId::Node => Ok(()),
+            StreamId::Node => {
+                if matches!(recorded.event, Event::EngineStarted(_)) {
+                    self.chains.values_mut().for_each(|chain| chain.roots.clear());
+                }
+                Ok(())
+            }
             StreamId::Chain(chain) => {
                 if matches!(recorded.event, Event::ContractRolledBack(_)) {
                     // What the contract gave back may be submitted again.
@@ -374,6 +383,9 @@ fn take_chain(chain: &mut ModelChain, time: Micros, event: &Event) {
         Event::ContractConfigRejected(_) => chain.config_ok = Some(false),
         Event::FinalizedMoved(e) => (chain.finalized, chain.stalled) = (e.block, false),
         Event::FinalizedStalled(_) => chain.stalled = true,
+        Event::OutputChecked(e) => drop(chain.roots.insert(e.block, e.root)),
+        Event::OutputMismatched(e) => drop(chain.roots.remove(&e.block)),
+        Event::ContractChanged(_) => chain.roots.clear(),
         Event::DegradedModeEntered(e) => drop(chain.degraded.insert(e.reason)),
         Event::DegradedModeLeft(e) => drop(chain.degraded.remove(&e.reason)),
         Event::ProverDegraded(_) => chain.prover_degraded = true,
@@ -476,7 +488,8 @@ fn start(unit: &ModelUnit) -> Stage {
 
 fn failed(unit: &mut ModelUnit, class: FailureClass) {
     unit.stage = Stage::Failed;
-    unit.streak += 1;
+    // Data that are not there yet are waited for.
+    unit.streak += u32::from(class != FailureClass::DataNotReady);
     unit.last_failure = Some(class);
     if matches!(class, FailureClass::Unexecutable | FailureClass::Unfulfillable) {
         unit.certain += 1;

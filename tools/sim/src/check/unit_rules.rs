@@ -207,6 +207,7 @@ fn started(batch: &Batch, chain: &ModelChain, unit: &ModelUnit, e: &WitnessGenSt
         )
     })
     .or_else(|| rule("held back", held, || format!("{id} starts although work is held back")))
+    .or_else(|| agreed(chain, id))
     .or_else(|| {
         rule("backoff", batch.time < unit.not_before, || {
             format!("{id} starts {} s too early", unit.not_before.secs_since(batch.time))
@@ -219,6 +220,16 @@ fn started(batch: &Batch, chain: &ModelChain, unit: &ModelUnit, e: &WitnessGenSt
         })
     })
     .or_else(|| agg_started(chain, unit))
+}
+
+/// Nothing is bought or submitted before the nodes were asked, by this very process, for the root of the contract's
+/// latest block, and said the same as the contract.
+fn agreed(chain: &ModelChain, id: UnitId) -> Broken {
+    let latest = chain.latest?;
+    let seen = chain.roots.get(&latest.block);
+    rule("agreement", seen != Some(&latest.root), || {
+        format!("{id}: the contract says {} of block {}, the nodes said {seen:?}", latest.root, latest.block)
+    })
 }
 
 /// What an aggregate must be when it is bought.
@@ -383,6 +394,7 @@ fn submission_started(chain: &ModelChain, unit: &ModelUnit) -> Broken {
         })
     })
     .or_else(|| held_sending(chain, unit))
+    .or_else(|| agreed(chain, unit.id))
 }
 
 fn held_sending(chain: &ModelChain, unit: &ModelUnit) -> Broken {
