@@ -13,15 +13,16 @@ use prooflog_projections::{State, describe};
 use super::exit::CliError;
 use super::facts::{Change, Detail, facts};
 use super::output::{self, Form, json_line};
-use super::source::Source;
+use super::source::{Moment, Source};
 
 /// Shows what changed from the first moment to the second.
-pub(crate) fn run(before: &Source, after: &Source, form: Form) -> Result<(), CliError> {
-    if before.at() > after.at() {
-        let text = format!("position {} is after {}: name the earlier moment first", before.at(), after.at());
+pub(crate) fn run(after: &Source, from: Moment, form: Form) -> Result<(), CliError> {
+    let before = after.settled(from)?;
+    if before > after.at() {
+        let text = format!("position {before} is after {}: name the earlier moment first", after.at());
         return Err(CliError::Usage(text));
     }
-    let (old, new) = (before.state()?, after.state()?);
+    let (old, new) = (after.state_at(before)?, after.state()?);
     let mut changes = Vec::new();
     for subject in subjects(&old).union(&subjects(&new)) {
         compare(after, *subject, (&old, &new), &mut changes)?;
@@ -29,7 +30,7 @@ pub(crate) fn run(before: &Source, after: &Source, form: Form) -> Result<(), Cli
     output::print(|out| match form {
         Form::Json => changes.iter().try_for_each(|change| json_line(out, change)),
         Form::Text => {
-            writeln!(out, "from position {} ({})", before.at(), output::time(old.time))?;
+            writeln!(out, "from position {before} ({})", output::time(old.time))?;
             writeln!(out, "  to position {} ({})", after.at(), output::time(new.time))?;
             let mut subject = "";
             for change in &changes {

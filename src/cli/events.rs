@@ -8,18 +8,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use prooflog_events::envelope::{Content, Envelope, record_hash};
-use prooflog_events::event::Event;
+use prooflog_events::envelope::{Envelope, record_hash};
 use prooflog_events::ids::Position;
 use prooflog_events::port::{Direction, SequenceError, SequenceRead};
 use prooflog_log::follow::RemoteFollower;
 use prooflog_log::{Filter, Record};
-use prooflog_projections::describe;
 use prooflog_store::FollowerStore;
 
 use super::exit::CliError;
 use super::output::{self, Form, json_line};
 use super::source::Source;
+use super::words;
 
 /// Which events.
 #[derive(Args)]
@@ -113,21 +112,18 @@ fn show(records: &[Record], form: Form) -> Result<ControlFlow<()>, CliError> {
 }
 
 fn text(out: &mut dyn Write, envelope: &Envelope<'_>) -> std::io::Result<()> {
-    let words = decoded(envelope)
-        .map_or_else(|_| format!("{} bytes", envelope.payload.len()), |event| describe(&event));
+    let words = words::words(envelope);
     let time = output::time(envelope.recorded_at);
-    writeln!(out, "{:>8}  {time}  {}  {}  {words}", envelope.position, envelope.stream, envelope.type_name)
-}
-
-fn decoded(envelope: &Envelope<'_>) -> Result<Event, String> {
-    if envelope.content != Content::Native {
-        return Err("stored by an outside writer".to_owned());
-    }
-    Event::decode(envelope.type_name, envelope.version, envelope.payload).map_err(|error| error.to_string())
+    writeln!(
+        out,
+        "{:>8}  {time}  {}  {}  {words}",
+        envelope.position,
+        output::clean(envelope.stream),
+        output::clean(envelope.type_name)
+    )
 }
 
 fn json(envelope: &Envelope<'_>, hash: &str) -> serde_json::Value {
-    let data = decoded(envelope).map(|event| serde_json::json!(event));
     serde_json::json!({
         "position": envelope.position,
         "stream": envelope.stream,
@@ -137,11 +133,11 @@ fn json(envelope: &Envelope<'_>, hash: &str) -> serde_json::Value {
         "id": envelope.event_id,
         "time": output::time(envelope.recorded_at),
         "micros": envelope.recorded_at,
-        "correlation": envelope.correlation,
+        "correlation": words::correlation(envelope),
         "causation": envelope.causation.map(|cause| cause.event_id),
         "actor": envelope.actor.to_string(),
         "input": envelope.cause.map(|cause| cause.name),
         "hash": hash,
-        "data": data.unwrap_or_else(serde_json::Value::String),
+        "data": words::data(envelope),
     })
 }

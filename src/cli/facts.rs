@@ -5,6 +5,7 @@
 
 use prooflog_events::envelope::blob_hash;
 use prooflog_events::ids::{L2Block, Micros, SignerId, StreamId};
+use prooflog_events::values::Purpose;
 use prooflog_projections::State;
 use prooflog_projections::state::chain::Chain;
 use prooflog_projections::state::slot::{Signer, Slot};
@@ -207,7 +208,7 @@ fn of_slot(slot: &Slot, detail: Detail) -> Facts {
     ];
     if detail == Detail::Full {
         facts.extend([
-            ("purpose", format!("{:?}", slot.purpose)),
+            ("purpose", purposed(&slot.purpose)),
             ("gas limit", slot.gas_limit.to_string()),
             ("signed", list(slot.signed.iter().map(|signed| signed.hash))),
             ("last sent", moment(slot.last_sent)),
@@ -224,6 +225,16 @@ fn of_signer(signer: &Signer) -> Facts {
         ("next nonce", or_nothing(signer.next)),
         ("balance low", flag(signer.low)),
     ]
+}
+
+/// What a transaction is for.
+pub(super) fn purposed(purpose: &Purpose) -> String {
+    match purpose {
+        Purpose::Checkpoint { agg, block } => format!("the checkpoint of L1 block {block} for {agg}"),
+        Purpose::Submission { agg } => format!("the submission of {agg}"),
+        Purpose::Optimistic { block, .. } => format!("the submission of block {block} without a proof"),
+        Purpose::Release => "an empty transfer".to_owned(),
+    }
 }
 
 /// The account of a stream of transactions, or of an account.

@@ -83,6 +83,7 @@ enum Command {
     #[command(after_help = "Example: prooflog serve --data-dir /backup/prooflog --eventstore.port 2114")]
     Serve,
     /// What a running engine that only observes would do.
+    #[command(after_help = "Example: prooflog would --json")]
     Would,
     /// Check everything before money is spent, and say how to mend what is wrong.
     #[command(after_help = "Example: prooflog doctor --config prooflog.toml")]
@@ -97,8 +98,10 @@ enum Command {
     #[command(subcommand)]
     Users(users::Users),
     /// Where every rollup stands: contract, heads, work in flight, what holds it back.
+    #[command(after_help = "Example: prooflog status --at '90m ago'")]
     Status,
     /// Live spans and aggregates, and what each waits for.
+    #[command(after_help = "Example: prooflog requests --at head~100 --json")]
     Requests,
     /// Events, oldest first.
     #[command(after_help = "Example: prooflog events --stream span-10-7 --json")]
@@ -153,12 +156,14 @@ enum Command {
     #[command(subcommand)]
     Audit(audit::Audit),
     /// Write the log as JSON Lines.
+    #[command(after_help = "Example: prooflog export --to prooflog-2026-11-23.jsonl")]
     Export {
         /// File to write; standard output without one.
         #[arg(long)]
         to: Option<PathBuf>,
     },
     /// Make a log of an export; everything is checked as it is read.
+    #[command(after_help = "Example: prooflog import prooflog-2026-11-23.jsonl --data-dir /var/lib/prooflog")]
     Import {
         /// File to read.
         from: PathBuf,
@@ -172,6 +177,9 @@ enum Command {
     #[command(flatten)]
     Operate(operate::Operation),
     /// Put a backup where a log is to be; the copy is opened and compared.
+    #[command(
+        after_help = "Example: prooflog restore /mnt/other-disk/prooflog-2026-11-23 --data-dir /var/lib/prooflog"
+    )]
     Restore {
         /// Directory of the backup.
         backup: PathBuf,
@@ -222,7 +230,7 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
     match &arguments.command {
         Command::Rebuild => return rebuild::run(&common.data_dir, form),
         Command::Import { from } => return movement::import(&common.data_dir, from),
-        Command::Restore { backup } => return movement::restore(&common.data_dir, backup),
+        Command::Restore { backup } => return movement::restore(&common.data_dir, backup, form),
         Command::Backup { target } => {
             return operate::backup(&common.data_dir, &arguments.way, &target.to, form);
         }
@@ -242,9 +250,7 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
         Command::Users(users) => return users::run(&common.data_dir, users, form),
         Command::Would => return operate::would(&common.data_dir, &arguments.way, form),
         Command::Diff { from, to } => {
-            let (before, after) =
-                (Source::open(&common.data_dir, *from)?, Source::open(&common.data_dir, *to)?);
-            return diff::run(&before, &after, form);
+            return diff::run(&Source::open(&common.data_dir, *to)?, *from, form);
         }
         Command::Replay(replay) => return replay::run(&common.data_dir, common.at, replay, form),
         Command::Debug(debug) => {
@@ -266,8 +272,36 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
         Command::Why(question) => why::run(&source, question, arguments.way.chain(), form),
         Command::Bisect(search) => bisect::run(&source, search, arguments.way.chain(), form),
         Command::Verify => verify::run(&source, form),
-        Command::Export { to } => movement::export(&source, to.as_deref()),
+        Command::Export { to } => movement::export(&source, to.as_deref(), form),
         // Those that look at no log were answered above.
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The commands below one, with the way to each; groups are not commands.
+    fn leaves(command: &clap::Command, way: &str, found: &mut Vec<(String, clap::Command)>) {
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            let way = format!("{way} {}", sub.get_name());
+            if sub.has_subcommands() {
+                leaves(sub, &way, found);
+            } else {
+                found.push((way, sub.clone()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_help_of_every_command_shows_an_example_that_can_be_given() {
+        let mut found = Vec::new();
+        leaves(&command(), "prooflog", &mut found);
+        assert!(found.len() > 30, "{}", found.len());
+        for (way, command) in found {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example") && help.contains(&way), "{way}: {help}");
+        }
     }
 }

@@ -8,13 +8,14 @@ use std::path::Path;
 use prooflog_events::ids::Position;
 use prooflog_log::export::{self, read_header};
 use prooflog_store::OpenOptions;
+use serde_json::{Value, json};
 
 use super::exit::CliError;
-use super::output;
+use super::output::{self, Form, json_line};
 use super::source::Source;
 
 /// Writes the log as JSON Lines.
-pub(crate) fn export(source: &Source, to: Option<&Path>) -> Result<(), CliError> {
+pub(crate) fn export(source: &Source, to: Option<&Path>, form: Form) -> Result<(), CliError> {
     let Some(path) = to else {
         let mut result = Ok(0);
         output::print(|out| {
@@ -27,8 +28,8 @@ pub(crate) fn export(source: &Source, to: Option<&Path>) -> Result<(), CliError>
     let mut out = BufWriter::new(file);
     let records = export::export(&source.reader(), source.log(), &mut out)?;
     out.flush().map_err(CliError::io(path.display().to_string()))?;
-    eprintln!("{records} records written to {}", path.display());
-    Ok(())
+    let told = json!({ "records": records, "to": path.display().to_string() });
+    tell(form, &told, &format!("{records} records written to {}", path.display()))
 }
 
 /// Makes a log of an export in an empty directory.
@@ -48,8 +49,19 @@ pub(super) fn import_into(dir: &Path, from: &Path) -> Result<Position, CliError>
 }
 
 /// Puts a backup where a log is to be.
-pub(crate) fn restore(dir: &Path, backup: &Path) -> Result<(), CliError> {
+pub(crate) fn restore(dir: &Path, backup: &Path, form: Form) -> Result<(), CliError> {
     let head = prooflog_store::restore(backup, dir)?;
-    eprintln!("{} records restored into {}", head.position, dir.display());
-    Ok(())
+    let told = json!({ "position": head.position, "hash": head.hash, "dir": dir.display().to_string() });
+    tell(form, &told, &format!("{} records restored into {}", head.position, dir.display()))
+}
+
+/// What was done: for people beside the data, for programs as data.
+fn tell(form: Form, told: &Value, text: &str) -> Result<(), CliError> {
+    match form {
+        Form::Json => output::print(|out| json_line(out, told)),
+        Form::Text => {
+            eprintln!("{text}");
+            Ok(())
+        }
+    }
 }

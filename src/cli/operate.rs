@@ -84,6 +84,7 @@ pub(crate) enum Operation {
         work: Work,
     },
     /// Finish and submit what there is, plan nothing new; `resume planning` ends it.
+    #[command(after_help = "Example: prooflog drain --note 'new contract on Monday'")]
     Drain,
     /// Prove and submit everything up to a block, without waiting for full spans.
     #[command(after_help = "Example: prooflog flush --to 123456")]
@@ -99,16 +100,19 @@ pub(crate) enum Operation {
         unit: UnitId,
     },
     /// Set a unit aside until it is unparked.
+    #[command(after_help = "Example: prooflog park span-10-7 --note 'waits for the new prover'")]
     Park {
         /// Which span or aggregate.
         unit: UnitId,
     },
     /// Let a parked unit go on.
+    #[command(after_help = "Example: prooflog unpark span-10-7")]
     Unpark {
         /// Which span or aggregate.
         unit: UnitId,
     },
     /// Take a unit back; its blocks are planned again. What the prover already works on stays paid for.
+    #[command(after_help = "Example: prooflog cancel span-10-7 --note 'proven elsewhere'")]
     Cancel {
         /// Which span or aggregate.
         unit: UnitId,

@@ -79,12 +79,18 @@ impl Source {
         let store = ReadOnlyStore::open(scratch.as_ref().map_or(dir, TempDir::path))?;
         let head = store.head()?;
         let mut source = Self { store, _scratch: scratch, head, at: head.position };
-        let wanted = source.position_of(moment)?;
-        source.at = source.batch_end(wanted)?;
-        if source.at != wanted {
-            eprintln!("prooflog: position {wanted} lies inside a batch; showing position {}", source.at);
-        }
+        source.at = source.settled(moment)?;
         Ok(source)
+    }
+
+    /// The position that a moment names; where that lies inside a batch, the end of the one before, and says so.
+    pub(crate) fn settled(&self, moment: Moment) -> Result<Position, CliError> {
+        let wanted = self.position_of(moment)?;
+        let at = self.batch_end(wanted)?;
+        if at != wanted {
+            eprintln!("prooflog: position {wanted} lies inside a batch; showing position {at}");
+        }
+        Ok(at)
     }
 
     /// The position that a moment names, inside a batch or not.
@@ -141,7 +147,12 @@ impl Source {
 
     /// The state at that moment.
     pub(crate) fn state(&self) -> Result<State, CliError> {
-        Ok(prooflog_replay::state_at(&self.reader(), self.log(), self.at)?)
+        self.state_at(self.at)
+    }
+
+    /// The state at another moment.
+    pub(crate) fn state_at(&self, at: Position) -> Result<State, CliError> {
+        Ok(prooflog_replay::state_at(&self.reader(), self.log(), at)?)
     }
 }
 

@@ -36,11 +36,13 @@ pub(crate) enum Users {
         role: Part,
     },
     /// Remove a user.
+    #[command(after_help = "Example: prooflog users remove ann")]
     Remove {
         /// Their name.
         name: String,
     },
     /// Show all users.
+    #[command(after_help = "Example: prooflog users list --json")]
     List,
 }
 

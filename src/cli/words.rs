@@ -11,6 +11,7 @@ use prooflog_projections::describe;
 use serde_json::Value;
 
 use super::output::clean;
+use super::why;
 
 /// Characters of an outside event that are shown on a line.
 const LINE_MAX: usize = 200;
@@ -29,6 +30,16 @@ pub(super) fn words(envelope: &Envelope<'_>) -> String {
         Content::Octets => format!("{} bytes", envelope.payload.len()),
     };
     clean(&text)
+}
+
+/// The same as a sentence about its stream, with names where there are numbers.
+pub(super) fn sentence(envelope: &Envelope<'_>) -> String {
+    let stream = envelope.stream.parse().ok().filter(|_| envelope.content == Content::Native);
+    let event = Event::decode(envelope.type_name, envelope.version, envelope.payload);
+    match (stream, event) {
+        (Some(stream), Ok(event)) => clean(&why::say(&event, stream)),
+        _ => words(envelope),
+    }
 }
 
 /// What a record says, as data.
@@ -50,6 +61,12 @@ pub(super) fn correlation<'e>(envelope: &Envelope<'e>) -> Cow<'e, str> {
         return Cow::Borrowed(envelope.correlation);
     }
     Cow::Owned(named(envelope.metadata).unwrap_or_default())
+}
+
+/// Whether a record belongs to a name: it carries it, or an outside writer's stream has it.
+pub(super) fn belongs(envelope: &Envelope<'_>, name: &str) -> bool {
+    let is_stream = envelope.content != Content::Native && envelope.stream == name;
+    is_stream || correlation(envelope) == name
 }
 
 fn named(metadata: &[u8]) -> Option<String> {

@@ -4,9 +4,11 @@
 mod audit;
 mod command_line;
 mod conditions;
+mod debugger;
 mod golden_logs;
 mod golden_types;
 mod on_disk;
 mod replay;
 mod serving;
 mod transcripts;
+mod travel;

@@ -57,6 +57,32 @@ const TRANSCRIPTS: &[(&str, &str, &str)] = &[
     ("bisect-monotone", "happy-path.jsonl", "prooflog bisect 'latest_block > 1000' --monotone"),
     ("bisect-never", "happy-path.jsonl", "prooflog bisect 'parked > 0'"),
     ("bisect-nonsense", "happy-path.jsonl", "prooflog bisect 'sparked > 0'"),
+    ("debug", "retry-until-parked.jsonl", "prooflog debug --at 272 --keys ''"),
+    ("debug-wide", "retry-until-parked.jsonl", "prooflog debug --at 272 --keys '' --size 120x40"),
+    ("debug-state", "operator-intervention.jsonl", "prooflog debug --keys 'g/Paused<enter><tab><tab><tab>'"),
+    ("debug-inside-a-batch", "split.jsonl", "prooflog debug --at 27 --keys 'z<tab><tab><tab>' --size 100x30"),
+    (
+        "debug-event",
+        "reorg-after-submission.jsonl",
+        "prooflog debug --keys 'g/SubmissionReorged<enter><tab>z'",
+    ),
+    (
+        "debug-break",
+        "retry-until-parked.jsonl",
+        "prooflog debug --at 0 --break 'parked > 0' --break Split --keys 'cccB'",
+    ),
+    ("debug-stopped", "retry-until-parked.jsonl", "prooflog debug --break 'parked > 0' --keys 'C'"),
+    ("debug-nothing", "split.jsonl", "prooflog debug --at 0 --keys '/Parked<enter>'"),
+    ("debug-help", "split.jsonl", "prooflog debug --keys '?' --size 100x44"),
+    ("debug-prompt", "split.jsonl", "prooflog debug --at 40 --keys ':2025-06-15T'"),
+    ("debug-json", "retry-until-parked.jsonl", "prooflog debug --at 272 --json"),
+    ("debug-no-terminal", "split.jsonl", "prooflog debug"),
+    ("debug-nonsense", "split.jsonl", "prooflog debug --break 'sparked > 0' --keys ''"),
+    ("status-at-time", "retry-until-parked.jsonl", "prooflog status --at 2025-06-15T15:44:00Z"),
+    ("show", "retry-until-parked.jsonl", "prooflog show agg-10-1 --at head~200"),
+    ("events", "split.jsonl", "prooflog events --from 20 --limit 8"),
+    ("diff-json", "split.jsonl", "prooflog diff 30 40 --json"),
+    ("verify-damaged", "../damaged/flipped.jsonl", "prooflog verify"),
     ("audit-report", "operator-intervention.jsonl", "prooflog audit report"),
 ];
 
@@ -80,8 +106,18 @@ fn transcripts_are_as_they_were() {
 
 #[test]
 fn the_tutorial_shows_what_the_commands_say() {
+    is_fresh("docs/tutorial.md");
+}
+
+#[test]
+fn the_page_about_the_debugger_shows_what_it_shows() {
+    is_fresh("docs/debugging.md");
+}
+
+/// Whether the commands of a page, on the log that it is about, print what stands there.
+fn is_fresh(page: &str) {
     const LOG: &str = "retry-until-parked.jsonl";
-    let path = root().join("docs/tutorial.md");
+    let path = root().join(page);
     let text = std::fs::read_to_string(&path).unwrap();
     let mut fresh = String::new();
     let mut lines = text.lines();
@@ -94,7 +130,7 @@ fn the_tutorial_shows_what_the_commands_say() {
         lines.by_ref().find(|line| *line == "```").unwrap();
         fresh += "```\n";
     }
-    assert!(commands > 4, "{commands}");
+    assert!(commands > 2, "{commands}");
     if fresh != text && std::env::var_os("PROOFLOG_UPDATE_DOCS").is_some() {
         std::fs::write(&path, &fresh).unwrap();
         return;

@@ -85,12 +85,54 @@ pub fn verify<R: SequenceRead + ?Sized>(
 ) -> Result<Verified, VerifyError> {
     let head = sequence.head()?;
     let keys = RandomState::new();
-    let sum = walk_records(sequence, head, &keys, progress)?;
+    let sum = match walk_records(sequence, head, &keys, progress) {
+        Ok(sum) => sum,
+        Err(VerifyError::Bad { position, what }) => return Err(changed(sequence, head, position, what)?),
+        Err(other) => return Err(other),
+    };
     let index = walk_index(sequence, head, &keys)?;
     if (index.entries, index.sum) != (head.position.0, sum) {
         return Err(locate(sequence, head)?);
     }
     Ok(Verified { head, streams: index.streams })
+}
+
+/// Which of two records was changed where one does not name the hash of the other: if the later one is not what stands
+/// behind it names either, it is the later one.
+fn changed<R: SequenceRead + ?Sized>(
+    sequence: &R,
+    head: Head,
+    at: Position,
+    what: String,
+) -> Result<VerifyError, VerifyError> {
+    let first = VerifyError::Bad { position: at, what };
+    // Of each record its hash, and the hash that it names.
+    let mut seen = Vec::new();
+    let to = Position(at.0.saturating_add(2)).min(head.position);
+    let read = sequence.scan(at, to, Direction::Forward, &mut |_, stored| match Envelope::decode(stored) {
+        Ok(envelope) => {
+            seen.push((record_hash(stored), envelope.prev));
+            ControlFlow::Continue(())
+        }
+        Err(_) => ControlFlow::Break(()),
+    });
+    if read.is_err() {
+        // What comes behind cannot be read: what was found first stands.
+        return Ok(first);
+    }
+    let (Some((hash, _)), Some((next_hash, next_prev))) = (seen.first(), seen.get(1)) else {
+        return Ok(first);
+    };
+    let expected = match seen.get(2) {
+        Some((_, prev)) => *prev,
+        None if to == at.next() => head.hash,
+        None => return Ok(first),
+    };
+    if hash == next_prev || *next_hash == expected {
+        return Ok(first);
+    }
+    let what = format!("it names {next_prev} as the record before it, which hashes to {hash}");
+    Ok(bad(at.next(), what))
 }
 
 fn walk_records<R: SequenceRead + ?Sized>(

@@ -46,6 +46,19 @@ pub(crate) fn stream(stream: &str, revision: Revision) -> Vec<u8> {
     key
 }
 
+/// The first key behind all streams of a length that begin like this; none where no byte string comes after them.
+pub(crate) fn behind(len: usize, beginning: &[u8]) -> Option<Vec<u8>> {
+    let mut key = u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes().to_vec();
+    key.extend_from_slice(beginning);
+    while let Some(last) = key.pop() {
+        if let Some(next) = last.checked_add(1) {
+            key.push(next);
+            return Some(key);
+        }
+    }
+    None
+}
+
 /// Everything of an index key but the revision: what the bloom filters know. Total: it is called by the engine.
 pub(crate) fn stream_of(key: &[u8]) -> &[u8] {
     key.split_at_checked(key.len().saturating_sub(REVISION_LEN)).map_or(key, |(stream, _)| stream)
@@ -120,6 +133,7 @@ pub(crate) fn snapshot_part(key: &SnapshotKey, position: Position, part: u32) ->
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]
@@ -133,6 +147,18 @@ mod tests {
         for wrong in [&b""[..], b"x", b"\0\x05ab\0\0\0\0\0\0\0\0"] {
             assert_eq!(split_stream(wrong), None);
         }
+    }
+
+    #[test]
+    fn what_is_behind_a_beginning_is_behind_all_its_keys_and_before_the_next() {
+        let behind = |len: usize, text: &str| super::behind(len, text.as_bytes()).unwrap();
+        for name in ["span-10-7", "span-99-9"] {
+            assert!(stream(name, Revision(u64::MAX)) < behind(name.len(), "span-"));
+        }
+        assert!(behind(9, "span-") <= stream("spanner-1", Revision(0)));
+        assert!(behind(5, "alert") > stream("alert", Revision(u64::MAX)));
+        assert!(behind(5, "alert") <= stream("alesp", Revision(0)));
+        assert_eq!(super::behind(usize::from(u16::MAX), &[0xff, 0xff]), None);
     }
 
     #[test]

@@ -52,6 +52,19 @@ impl ReadOnlyStore {
     }
 }
 
+impl ReadOnlyStore {
+    /// Shows the names of the streams that outside writers made, however many the engine has.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn outside_streams(
+        &self,
+        visit: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<(), SequenceError> {
+        self.tables.outside_streams(visit)
+    }
+}
+
 /// A log that another process writes, for following it.
 pub struct FollowerStore {
     tables: Tables,

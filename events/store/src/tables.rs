@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use prooflog_events::envelope::{Peek, record_hash};
-use prooflog_events::ids::{Hash32, LogId, Position, Revision};
+use prooflog_events::ids::{ENGINE_PREFIXES, Hash32, LogId, Position, Revision};
 use prooflog_events::limits::SNAPSHOT_BYTES_MAX;
 use prooflog_events::port::{
     Direction, Head, SequenceError, Snapshot, SnapshotKey, StreamHead, StreamScan, Visit,
@@ -270,6 +270,37 @@ impl Tables {
                 return Ok(());
             }
             iterator.next();
+        }
+        iterator.status().map_err(|error| reading(None, &error))
+    }
+
+    /// The streams of outside writers, by jumping over the engine's: a seek for each of its prefixes and each length.
+    pub(crate) fn outside_streams(
+        &self,
+        visit: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<(), SequenceError> {
+        let mut options = ReadOptions::default();
+        options.set_total_order_seek(true);
+        let mut iterator = self.iterator(keys::STREAMS, options)?;
+        iterator.seek_to_first();
+        while let Some((key, _)) = iterator.item() {
+            let Some((stream, _)) = keys::split_stream(key) else {
+                let what = "an entry of the stream index is malformed".to_owned();
+                return Err(SequenceError::Damaged { position: None, what });
+            };
+            let next = match ENGINE_PREFIXES.iter().find(|prefix| stream.starts_with(**prefix)) {
+                Some(prefix) => keys::behind(stream.len(), prefix.as_bytes()),
+                None => {
+                    if visit(stream).is_break() {
+                        return Ok(());
+                    }
+                    keys::behind(stream.len(), stream.as_bytes())
+                }
+            };
+            match next {
+                Some(next) => iterator.seek(next),
+                None => break,
+            }
         }
         iterator.status().map_err(|error| reading(None, &error))
     }

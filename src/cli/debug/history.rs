@@ -15,6 +15,7 @@ use prooflog_replay::{ReplayError, Taken, newest};
 
 use super::super::exit::CliError;
 use super::super::source::{Moment, Source};
+use super::owed::Plans;
 
 /// Events below which a fold is shorter than reading a snapshot.
 const NEAR: u64 = 4_096;
@@ -42,6 +43,8 @@ pub(super) struct History {
     left: Left,
     /// A fold that is not done yet.
     under_way: Option<Folding>,
+    /// What was owed at the batch ends looked at last.
+    pub(super) plans: Plans,
 }
 
 /// A fold towards a batch end.
@@ -93,7 +96,7 @@ impl History {
     /// The past of a log.
     pub(super) fn new(source: Source) -> Self {
         let left = Left { every: NEAR, states: BTreeMap::new() };
-        Self { source, near: BTreeMap::new(), left, under_way: None }
+        Self { source, near: BTreeMap::new(), left, under_way: None, plans: Plans::default() }
     }
 
     /// The log.

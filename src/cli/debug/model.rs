@@ -20,7 +20,7 @@ use super::scene::Scene;
 use super::walk::{Direction, Goal, Step, Walk};
 
 /// Events that one key press may fold before it shows that it is not done.
-const AT_ONCE: u64 = 16_384;
+const AT_ONCE: u64 = 8_192;
 /// Places that are remembered to go back to.
 const TRAIL_MAX: usize = 1_000;
 

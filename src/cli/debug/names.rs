@@ -113,6 +113,21 @@ pub(super) fn short(name: &str) -> String {
     words.join("-")
 }
 
+/// A text with its hashes cut to their beginning and end: `0x0000…0058`.
+pub(super) fn shortened(text: &str) -> String {
+    let words = text.split(' ').map(|word| {
+        let Some(at) = word.find("0x") else { return word.to_owned() };
+        let (front, rest) = word.split_at(at);
+        let digits = rest.bytes().skip(2).take_while(u8::is_ascii_hexdigit).count() + 2;
+        let (number, tail) = rest.split_at(digits);
+        match (number.get(..6), number.get(digits.saturating_sub(4)..)) {
+            (Some(first), Some(last)) if digits > 18 => format!("{front}{first}…{last}{tail}"),
+            _ => word.to_owned(),
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// The time of day of a moment.
 pub(super) fn clock(at: Micros) -> String {
     let time = output::time(at);
@@ -148,6 +163,8 @@ mod tests {
     fn names_stay_recognisable() {
         assert_eq!(short("tx-1-0x5151515151515151515151515151515151515151-8"), "tx-1-0x5151…-8");
         assert_eq!(short("span-10-7"), "span-10-7");
+        assert_eq!(shortened("ask (0x000000000000000a0000000000000058)"), "ask (0x0000…0058)");
+        assert_eq!(shortened("0x12 and 0x"), "0x12 and 0x");
         assert_eq!(clock(Micros(1_709_251_199_000_000)), "23:59:59");
         assert_eq!((fit("abcdef", 4), fit("abc", 4)), ("abc…".to_owned(), "abc".to_owned()));
         assert_eq!([0, 999, 1_000, 10_000_000].map(grouped), ["0", "999", "1,000", "10,000,000"]);

@@ -3,14 +3,15 @@
 //! It is computed by the same function that the engine acts on. Whether a call was under way or waited for its turn is
 //! not in the log: what is owed is what the engine would do next, or was doing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 use prooflog_core::{Effect, EffectKey, OutputBody, Pace, TxBody, Urgency, plan};
 use prooflog_events::ids::Position;
-use prooflog_events::values::Purpose;
 use prooflog_projections::State;
 use serde::Serialize;
 
+use super::super::facts::purposed;
 use super::super::output;
 use super::names::short;
 
@@ -62,13 +63,35 @@ pub(super) struct Owed {
     pub(super) effects: Vec<Line>,
 }
 
+/// What was owed at the batch ends looked at last: whoever steps along asks for each of them twice.
+#[derive(Default)]
+pub(super) struct Plans(VecDeque<(Position, Plan)>);
+
+type Plan = Rc<BTreeMap<EffectKey, Effect>>;
+
+/// Batch ends that are remembered.
+const PLANS_MAX: usize = 4;
+
+impl Plans {
+    fn of(&mut self, at: Position, state: &State) -> Plan {
+        if let Some((_, known)) = self.0.iter().find(|(known, _)| *known == at) {
+            return Rc::clone(known);
+        }
+        let effects = plan(state, state.time);
+        let owed = Rc::new(effects.into_iter().map(|effect| (effect.key(), effect)).collect());
+        self.0.push_back((at, Rc::clone(&owed)));
+        if self.0.len() > PLANS_MAX {
+            self.0.pop_front();
+        }
+        owed
+    }
+}
+
 impl Owed {
-    /// What a batch that ends at `at` made of what was owed before it.
-    pub(super) fn of(before: &State, after: &State, at: Position) -> Self {
-        let of = |state: &State| -> BTreeMap<EffectKey, Effect> {
-            plan(state, state.time).into_iter().map(|effect| (effect.key(), effect)).collect()
-        };
-        let (old, new) = (of(before), of(after));
+    /// What a batch made of what was owed before it; the ends of the batch before and of its own, with their states.
+    pub(super) fn of(plans: &mut Plans, before: (Position, &State), after: (Position, &State)) -> Self {
+        let (old, new) = (plans.of(before.0, before.1), plans.of(after.0, after.1));
+        let at = after.0;
         let now = new.iter().map(|(key, effect)| {
             let since = match old.get(key) {
                 None => Since::New,
@@ -150,15 +173,6 @@ fn words(effect: &Effect) -> String {
         Effect::BroadcastTx { slot, version, .. } => {
             format!("broadcast version {version} of {}", short(&slot.to_string()))
         }
-    }
-}
-
-fn purposed(purpose: &Purpose) -> String {
-    match purpose {
-        Purpose::Checkpoint { agg, block } => format!("the checkpoint of L1 block {block} for {agg}"),
-        Purpose::Submission { agg } => format!("the submission of {agg}"),
-        Purpose::Optimistic { block, .. } => format!("the submission of block {block} without a proof"),
-        Purpose::Release => "an empty transfer".to_owned(),
     }
 }
 

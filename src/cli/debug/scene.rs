@@ -164,9 +164,11 @@ impl Meaning {
         if let Some(error) = failed {
             return Err(error.into());
         }
-        history.keep(Position(first.0.saturating_sub(1)), last, &state);
+        let start = Position(first.0.saturating_sub(1));
+        history.keep(start, last, &state);
         let (seen, changes) = looked_at;
-        Ok(Self { changes, state: seen, owed: Owed::of(&before, &state, last) })
+        let owed = Owed::of(&mut history.plans, (start, &before), (last, &state));
+        Ok(Self { changes, state: seen, owed })
     }
 }
 
@@ -226,7 +228,7 @@ fn happened(history: &History, position: Position) -> Result<Option<Happened>, C
                 stream: cause.stream.to_owned(),
                 revision: cause.revision,
                 type_name: found.as_ref().map(|found| output::clean(found.type_name)),
-                text: found.as_ref().map(words::words),
+                text: found.as_ref().map(words::sentence),
             })
         }
     };
@@ -241,7 +243,7 @@ fn happened(history: &History, position: Position) -> Result<Option<Happened>, C
         correlation: output::clean(&words::correlation(&envelope)),
         actor: output::clean(&envelope.actor.to_string()),
         hash: record.hash(),
-        text: words::words(&envelope),
+        text: words::sentence(&envelope),
         outside: envelope.content != Content::Native,
         input,
         cause,

@@ -176,12 +176,7 @@ fn runs_stop_at_types_streams_and_conditions_forwards_and_backwards() {
 
 #[test]
 fn what_takes_long_is_watched_and_can_be_given_up() {
-    let mut debugger = open("retry-until-parked.jsonl", 0);
-    debugger.stop_at("parked > 7").unwrap();
-    let mut history = history("retry-until-parked.jsonl");
-    assert!(history.state(history.head(), &mut Budget(10)).unwrap().is_none());
-    let mut busy = Debugger::open(path("retry-until-parked.jsonl"), history, Position(0), None);
-    busy.finish();
+    let mut busy = open("retry-until-parked.jsonl", 0);
     // A log of this size is looked through at once; in pieces of ten events it is not.
     busy.leave_for("Nothing");
     busy.work(10);
@@ -235,7 +230,8 @@ fn no_key_and_no_size_make_it_panic() {
 
 #[test]
 fn the_help_names_every_key_that_does_something() {
-    let named: String = KEYS.iter().map(|(key, _)| *key).collect::<Vec<_>>().join(" ");
+    let keys = KEYS.iter().take_while(|(_, text)| *text != "Signs");
+    let named: String = keys.map(|(key, _)| *key).collect::<Vec<_>>().join(" ");
     let words: Vec<&str> = named.split(' ').collect();
     for key in (' '..='~').filter(|key| *key != ' ') {
         let mut debugger = open("split.jsonl", 40);

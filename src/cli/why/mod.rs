@@ -5,6 +5,7 @@
 //! state at the same moment.
 
 mod find;
+mod outside;
 mod waits;
 
 use std::collections::BTreeSet;
@@ -45,7 +46,7 @@ struct Sentence {
     time: Micros,
     stream: String,
     #[serde(rename = "type")]
-    type_name: &'static str,
+    type_name: String,
     text: String,
 }
 
@@ -117,8 +118,14 @@ struct Story {
 
 impl Story {
     fn of(source: &Source, state: &State, subject: &Subject) -> Result<Self, CliError> {
-        let mut teller =
-            Teller { source, state, told: BTreeSet::new(), sentences: Vec::new(), units: Vec::new() };
+        let mut teller = Teller {
+            source,
+            state,
+            told: BTreeSet::new(),
+            sentences: Vec::new(),
+            units: Vec::new(),
+            about: BTreeSet::new(),
+        };
         match subject {
             Subject::Block { chain, block, unit } => {
                 teller.finalized(*chain, *block, *unit)?;
@@ -129,7 +136,10 @@ impl Story {
             Subject::Unit(unit) => teller.unit(*unit)?,
             Subject::Nonce { slot, .. } => teller.stream(StreamId::Tx(*slot)).map(drop)?,
         }
+        let first = teller.sentences.iter().map(|sentence| sentence.position).min();
+        let outside = outside::told(source, &teller.about, first.unwrap_or(Position(1)))?;
         let Teller { mut sentences, units, .. } = teller;
+        sentences.extend(outside);
         sentences.sort_by_key(|sentence| sentence.position);
         Ok(Self { sentences, units })
     }
@@ -141,6 +151,8 @@ struct Teller<'a> {
     told: BTreeSet<String>,
     sentences: Vec<Sentence>,
     units: Vec<UnitId>,
+    /// What the events told belong to: outside writers name it too.
+    about: BTreeSet<String>,
 }
 
 impl Teller<'_> {
@@ -165,6 +177,7 @@ impl Teller<'_> {
         if self.told.len() >= STREAMS_MAX || !self.told.insert(name.clone()) {
             return Ok(None);
         }
+        self.about.insert(name.clone());
         if let StreamId::Unit(unit) = stream {
             self.units.push(unit);
         }
@@ -174,6 +187,7 @@ impl Teller<'_> {
             let Some(fact) = prooflog_replay::fact_of(record.position(), record.stored())? else {
                 continue;
             };
+            self.about.insert(fact.correlation.to_owned());
             leads_to.extend(leads_to_of(&fact.event, stream));
             if let Event::Split(e) = &fact.event {
                 halves = Some((e.low, e.high));
@@ -182,7 +196,7 @@ impl Teller<'_> {
                 position: fact.position,
                 time: fact.time,
                 stream: name.clone(),
-                type_name: fact.event.event_type().name(),
+                type_name: fact.event.event_type().name().to_owned(),
                 text: clean(&say(&fact.event, stream)),
             });
         }
@@ -213,7 +227,7 @@ impl Teller<'_> {
                         position: fact.position,
                         time: fact.time,
                         stream: name.clone(),
-                        type_name: fact.event.event_type().name(),
+                        type_name: fact.event.event_type().name().to_owned(),
                         text: format!("block {block} is final, the head is at {}", e.block),
                     });
                 }
@@ -227,7 +241,7 @@ impl Teller<'_> {
 }
 
 /// What an event says, as a sentence about its stream.
-fn say(event: &Event, stream: StreamId) -> String {
+pub(super) fn say(event: &Event, stream: StreamId) -> String {
     match event {
         Event::SpanCreated(e) => {
             let of = |number: u64| match stream {

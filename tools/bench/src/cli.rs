@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::Outcome;
 use crate::filling::make;
 use crate::generator::Shape;
-use crate::rows::{Sizes, appends, backlog, blobs, deciding, folding, opening, stages, travel};
+use crate::rows::{Sizes, appends, backlog, blobs, deciding, folding, inspect, opening, stages, travel};
 use crate::table::{Row, markdown, rate};
 
 /// Generates logs and measures, each figure beside its yardstick.
@@ -79,7 +79,8 @@ struct Run {
     /// The same for the log with many live requests.
     #[arg(long)]
     crowded: Option<PathBuf>,
-    /// Only groups of rows whose name contains this: appends, folding, opening, travel, crowd, deciding, backlog, blobs.
+    /// Only groups of rows whose name contains this: appends, folding, opening, travel, inspect, crowd, deciding,
+    /// backlog, blobs.
     #[arg(long, default_value = "")]
     only: String,
 }
@@ -174,7 +175,7 @@ fn measure(dir: &Path, sizes: &Sizes, args: &Run) -> Outcome<Vec<Row>> {
         std::fs::create_dir(dir.join("appends"))?;
         rows.extend(appends::rows(&dir.join("appends"), sizes)?);
     }
-    if wanted("folding") || wanted("travel") || wanted("opening") {
+    if wanted("folding") || wanted("travel") || wanted("opening") || wanted("inspect") {
         let made = dir.join("large");
         let large = given_or_made(args.log.as_deref(), made.clone(), 1_000, sizes.events)?;
         if wanted("folding") {
@@ -190,6 +191,10 @@ fn measure(dir: &Path, sizes: &Sizes, args: &Run) -> Outcome<Vec<Row>> {
             eprintln!("travel");
             rows.push(travel::row(&large, sizes, 1_000, 0.010)?);
             rows.extend(stages::snapshot(&large, sizes, 1_000)?);
+        }
+        if wanted("inspect") {
+            eprintln!("look into it");
+            rows.extend(inspect::rows(&large, sizes)?);
         }
         if made.exists() {
             std::fs::remove_dir_all(&made)?;

@@ -28,7 +28,7 @@ const WIDE: (u16, u16) = (110, 34);
 const LEAST: (u16, u16) = (40, 12);
 
 /// The keys that are always shown.
-const FOOTER: &str = " n/p step  PgDn/PgUp 100  g/G ends  : go  / find  b break  c/C run  ? help  q quit";
+const FOOTER: &str = " n/p step  PgDn/PgUp 100  g/G ends  : go  / find  b break  c/C run  ? help  q";
 
 /// Draws everything.
 pub(super) fn draw(frame: &mut Frame<'_>, debugger: &mut Debugger, palette: Palette) {

@@ -14,7 +14,7 @@ use super::super::super::output;
 use super::super::super::replay::wide;
 use super::super::super::status::held_by;
 use super::super::model::{Debugger, Pane};
-use super::super::names::{Tone, clock, fit, grouped, short, tone_of};
+use super::super::names::{Tone, clock, fit, grouped, short, shortened, tone_of};
 use super::super::owed::{Since, Weight};
 use super::super::rows::{Place, Row};
 use super::super::scene::{Happened, Meaning, Scene};
@@ -22,6 +22,8 @@ use super::style::Palette;
 
 /// Units of a rollup that are listed at most.
 const UNITS_MAX: usize = 200;
+/// Below this width a unit is told in few words.
+const NARROW: usize = 72;
 /// Columns of the names of facts.
 const NAMES: usize = 14;
 /// From this width on the list names the types.
@@ -183,10 +185,10 @@ fn event(scene: &Scene, width: usize, palette: Palette) -> (String, Vec<Line<'st
     let (first, last) = scene.batch;
     let batch = if first == last { String::new() } else { format!(", batch {first} to {last}") };
     add("by", &format!("{}{batch}", event.actor), Tone::Plain);
+    add("caused by", &cause(event), Tone::Plain);
     if let Some(input) = &event.input {
         add("decided on", &format!("{} {}", input.name, flat(&input.data)), Tone::Plain);
     }
-    add("caused by", &cause(event), Tone::Plain);
     for (name, value) in wide::fields(&event.data) {
         add(if name.is_empty() { "says" } else { &name }, &value, Tone::Plain);
     }
@@ -248,7 +250,8 @@ fn owed(_: &Scene, meaning: &Meaning, width: usize, palette: Palette) -> (String
             (Since::Before, Weight::Asks) => (" ", Tone::Plain),
             (Since::Before, Weight::Standing) => (" ", Tone::Dim),
         };
-        lines.extend(wrapped(&format!(" {sign} {}", line.text), width, palette.of(tone), 3));
+        let text = format!(" {sign} {}", shortened(&line.text));
+        lines.extend(wrapped(&text, width, palette.of(tone), 3));
     }
     (format!("OWED {} at {}", meaning.owed.count(), grouped(meaning.owed.at.0)), lines)
 }
@@ -321,16 +324,19 @@ fn of_chain(
             Phase::Parked => Tone::Bad,
             _ => Tone::Plain,
         };
-        say(of_unit(unit), tone);
+        say(of_unit(unit, width), tone);
     }
     if units.len() > UNITS_MAX {
         say(format!("and {} more: prooflog requests", units.len() - UNITS_MAX), Tone::Dim);
     }
 }
 
-fn of_unit(unit: &Unit) -> String {
+fn of_unit(unit: &Unit, width: usize) -> String {
     let (id, range, phase) = (unit.id.to_string(), unit.range.to_string(), unit.phase.name());
     let since = clock(unit.since);
+    if width < NARROW {
+        return format!("{id:<11} {range} {phase} {}", unit.attempt);
+    }
     let until = match unit.phase {
         phase if phase.is_in_flight() => format!(" until {}", clock(unit.deadline)),
         _ if unit.not_before > unit.since => format!(" waits until {}", clock(unit.not_before)),

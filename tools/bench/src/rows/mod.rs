@@ -5,6 +5,7 @@ pub(crate) mod backlog;
 pub(crate) mod blobs;
 pub(crate) mod deciding;
 pub(crate) mod folding;
+pub(crate) mod inspect;
 pub(crate) mod opening;
 pub(crate) mod stages;
 pub(crate) mod travel;

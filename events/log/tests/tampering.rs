@@ -1,0 +1,135 @@
+//! Whoever has the disk changes a record, leaves one out, puts one in, changes the order: verification names the place.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use std::ops::ControlFlow;
+
+use prooflog_events::envelope::{Envelope, record_hash};
+use prooflog_events::ids::{LogId, Micros, Position};
+use prooflog_events::port::{Commit, Head, RecordBatch, Sequence, SequenceError};
+use prooflog_log::{Append, By, Log, MemorySequence, NewRecord, VerifyError, verify};
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+const LOG: LogId = LogId([5; 16]);
+
+/// Records as the writer writes them, in batches of one to three.
+fn written(records: usize) -> Vec<Vec<u8>> {
+    let log = Log::open(MemorySequence::new(LOG)).unwrap();
+    let mut written = 0;
+    while written < records {
+        let batch = (1 + written % 3).min(records - written);
+        let record = |at: usize| {
+            NewRecord::native(format!("chain-{}", at % 3), "Paused", 1, format!("record {at}").into_bytes())
+        };
+        let new = (written..written + batch).map(record).collect();
+        log.append(Append::new(By::Scheduler, Micros(1_700_000_000_000_000 + written as u64), new)).unwrap();
+        written += batch;
+    }
+    let reader = log.reader();
+    let stored = |at: u64| reader.record(Position(at)).unwrap().unwrap().stored().to_vec();
+    (1..=reader.head().position.0).map(stored).collect()
+}
+
+/// A sequence that holds these bytes and claims nothing of them.
+fn holding(records: &[Vec<u8>]) -> MemorySequence {
+    let sequence = MemorySequence::new(LOG);
+    let mut expected = Head::empty(LOG);
+    for stored in records {
+        let mut batch = RecordBatch::default();
+        batch.push(stored);
+        let head = Head { position: expected.position.next(), hash: record_hash(stored) };
+        sequence.append(Commit { expected, head, records: &batch, blobs: &[], named: &[] }).unwrap();
+        expected = head;
+    }
+    sequence
+}
+
+/// The position that verification names; none if it finds nothing.
+fn named(sequence: &MemorySequence) -> Option<u64> {
+    match verify(sequence, &mut |_| ControlFlow::Continue(())) {
+        Ok(_) => None,
+        Err(VerifyError::Bad { position, .. }) => Some(position.0),
+        Err(VerifyError::Read(SequenceError::Damaged { position, .. })) => {
+            position.map(|position| position.0)
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Makes every hash from `at` on right again.
+fn chained(records: &mut [Vec<u8>], at: usize) {
+    for next in at + 1..records.len() {
+        let prev = record_hash(&records[next - 1]);
+        let old = records[next].clone();
+        records[next] = Envelope { prev, ..Envelope::decode(&old).unwrap() }.encode();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn a_flipped_bit_is_named_where_it_is(size in 1_usize..90, at in any::<Index>(), byte in any::<Index>(), bit in 0_u8..8) {
+        let records = written(size);
+        let at = at.index(size);
+        let sequence = holding(&records);
+        prop_assert_eq!(named(&sequence), None);
+        prop_assert!(sequence.damage(Position(at as u64 + 1), byte.index(records[at].len()), bit));
+        prop_assert_eq!(named(&sequence), Some(at as u64 + 1));
+    }
+
+    #[test]
+    fn what_is_left_out_put_in_or_moved_is_named_where_it_begins(
+        size in 2_usize..90,
+        at in any::<Index>(),
+        other in any::<Index>(),
+        how in 0_u8..3,
+    ) {
+        let mut records = written(size);
+        let (at, other) = (at.index(size), other.index(size));
+        let first = match how {
+            0 => {
+                records.remove(at);
+                at
+            }
+            1 => {
+                records.insert(at, records[other].clone());
+                // A record put before itself is there already: what follows is not.
+                if at == other { at + 1 } else { at }
+            }
+            _ => {
+                records.swap(at, other);
+                at.min(other)
+            }
+        };
+        let is_changed = !(how == 2 && at == other) && !(how == 0 && at == size - 1);
+        let found = named(&holding(&records));
+        if is_changed {
+            prop_assert_eq!(found, Some(first as u64 + 1));
+        } else if how == 2 {
+            prop_assert_eq!(found, None);
+        }
+    }
+
+    #[test]
+    fn a_log_that_ends_inside_a_batch_is_named_at_its_end(size in 2_usize..90, at in any::<Index>()) {
+        let records = written(size);
+        let at = 1 + at.index(size - 1);
+        let last = Envelope::decode(&records[at - 1]).unwrap().batch_last().0;
+        let found = named(&holding(&records[..at]));
+        // One that ends with a batch is a log: that there was more is known by `HEAD`, or by a checkpoint.
+        prop_assert_eq!(found, (last != at as u64).then_some(at as u64));
+    }
+
+    #[test]
+    fn a_rewrite_with_every_hash_made_right_again_is_not_seen_here(size in 2_usize..90, at in any::<Index>()) {
+        let mut records = written(size);
+        let at = at.index(size);
+        let old = records[at].clone();
+        records[at] = Envelope { payload: b"nothing happened here", ..Envelope::decode(&old).unwrap() }.encode();
+        prop_assert!(at == size - 1 || named(&holding(&records)) == Some(at as u64 + 1));
+        // For this there are checkpoints: `audit examine` names those around it.
+        chained(&mut records, at);
+        prop_assert_eq!(named(&holding(&records)), None);
+    }
+}

@@ -1,0 +1,96 @@
+//! The debugger in a real terminal, under tmux: it draws, answers keys, and leaves the terminal as it was.
+//!
+//! Where there is no tmux the test says so and shows nothing; the screens are tested without one in `transcripts`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A terminal of its own.
+struct Tmux {
+    socket: PathBuf,
+}
+
+impl Tmux {
+    fn start(socket: &Path, size: (u32, u32), command: &str) -> Option<Self> {
+        let tmux = Self { socket: socket.to_owned() };
+        let (columns, lines) = (size.0.to_string(), size.1.to_string());
+        let words = ["new-session", "-d", "-s", "t", "-x", &columns, "-y", &lines, command];
+        tmux.run(&words).map(|_| tmux)
+    }
+
+    fn run(&self, words: &[&str]) -> Option<String> {
+        let mut tmux = Command::new("tmux");
+        tmux.env("TERM", "xterm-256color").env_remove("TMUX").arg("-f").arg("/dev/null");
+        let output = tmux.arg("-S").arg(&self.socket).args(words).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn keys(&self, keys: &[&str]) {
+        self.run(&[&["send-keys", "-t", "t"], keys].concat()).unwrap();
+    }
+
+    /// The screen, once it shows this.
+    fn shows(&self, wanted: &str) -> String {
+        let mut screen = String::new();
+        // Each look is a process of its own, which is pause enough.
+        for _ in 0..5_000 {
+            screen = self.run(&["capture-pane", "-p", "-t", "t"]).unwrap_or_default();
+            if screen.contains(wanted) {
+                return screen;
+            }
+        }
+        panic!("the screen never shows {wanted:?}:\n{screen}");
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        self.run(&["kill-server"]);
+    }
+}
+
+#[test]
+fn in_a_real_terminal_it_draws_answers_and_leaves_everything_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = super::audit::golden("retry-until-parked.jsonl");
+    let program = env!("CARGO_BIN_EXE_prooflog");
+    for (nth, size) in [(80, 24), (120, 40)].into_iter().enumerate() {
+        let told = dir.path().join(format!("told-{nth}"));
+        let command = format!(
+            "{program} --data-dir {} debug --at 272; echo ENDED $?; stty -a > {}; echo GONE; cat",
+            log.display(),
+            told.display()
+        );
+        let Some(tmux) = Tmux::start(&dir.path().join(format!("tmux-{nth}")), size, &command) else {
+            eprintln!("SKIPPED: there is no tmux here, so no real terminal was tried");
+            return;
+        };
+        let screen = tmux.shows("EVENT 272 Parked");
+        assert_eq!(screen.lines().count(), usize::try_from(size.1).unwrap(), "{screen}");
+        assert!(screen.contains("OWED") && screen.contains("CHANGED"), "{screen}");
+        // What is drawn in a terminal is what is drawn without one.
+        let keys = format!("{}x{}", size.0, size.1);
+        let words = ["debug", "--at", "272", "--keys", "", "--size", &keys];
+        let printed = super::command_line::prooflog(&log, &words);
+        assert_eq!(screen, String::from_utf8(printed.stdout).unwrap());
+        tmux.keys(&["n"]);
+        tmux.shows("EVENT 273");
+        tmux.keys(&["Left"]);
+        tmux.keys(&["PPage"]);
+        tmux.shows("EVENT 172");
+        tmux.keys(&[":", "1", "0", "0", "Enter"]);
+        tmux.shows("EVENT 100");
+        tmux.keys(&["/", "U", "n", "p", "a", "r", "k", "Enter"]);
+        tmux.shows("EVENT 300 Unparked");
+        tmux.keys(&["?"]);
+        tmux.shows("KEYS");
+        tmux.keys(&["Escape"]);
+        tmux.shows("EVENT 300 Unparked");
+        tmux.keys(&["q"]);
+        let screen = tmux.shows("GONE");
+        assert!(screen.contains("ENDED 0") && !screen.contains("EVENTS"), "the old screen is back: {screen}");
+        let told = std::fs::read_to_string(told).unwrap();
+        let is_set = |flag: &str| told.split_whitespace().any(|word| word.trim_end_matches(';') == flag);
+        assert!(is_set("icanon") && is_set("echo"), "{told}");
+    }
+}

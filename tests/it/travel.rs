@@ -1,0 +1,143 @@
+//! Time travel: every reading command, at every form of a moment, on every kind of source.
+
+use std::path::Path;
+use std::process::Output;
+
+use prooflog_events::envelope::Envelope;
+use prooflog_events::ids::{Micros, Position, Revision};
+use prooflog_log::{Append, By, Log, NewRecord};
+use prooflog_store::{OpenOptions, ReadOnlyStore};
+
+use super::command_line::{events, lines, prooflog};
+use super::on_disk::simulate;
+
+/// Every command that looks at a moment, on a thing that is there.
+const LOOKS: &[&[&str]] = &[
+    &["status"],
+    &["requests"],
+    &["show", "span-10-27"],
+    &["events", "--limit", "100000"],
+    &["timeline", "span-10-1"],
+    &["why", "1030"],
+    &["debug", "--keys", ""],
+];
+
+fn told(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn every_form_of_a_moment_is_understood_by_every_command_that_looks() {
+    let log = super::audit::golden("retry-until-parked.jsonl");
+    let (head, at) = (569, 272_u64);
+    // Recorded in the next second, and nothing in between.
+    let forms = ["272".to_owned(), format!("head~{}", head - at), "2025-06-15T15:42:30Z".to_owned()];
+    for look in LOOKS {
+        for json in [&[][..], &["--json"]] {
+            let at = |form: &str| told(&prooflog(&log, &[*look, &["--at", form][..], json].concat()));
+            let seen = forms.each_ref().map(|form| at(form));
+            assert!(seen.iter().all(|one| *one == seen[0]), "{look:?}: {seen:#?}");
+            assert!(!seen[0].is_empty());
+            // All of it was recorded long ago.
+            assert_eq!(at("90m ago"), at("head"), "{look:?}");
+            assert_ne!(at("head"), seen[0], "{look:?}");
+        }
+    }
+}
+
+#[test]
+fn a_backup_and_an_export_are_looked_at_as_the_directory_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let import = prooflog(
+        &path("log"),
+        &["import", &super::audit::golden("retry-until-parked.jsonl").display().to_string()],
+    );
+    told(&import);
+    told(&prooflog(&path("log"), &["backup", "--to", &path("backup").display().to_string()]));
+    told(&prooflog(&path("log"), &["export", "--to", &path("export.jsonl").display().to_string()]));
+    let more: &[&[&str]] =
+        &[&["diff", "200", "272"], &["bisect", "parked > 0"], &["replay", "--check"], &["audit", "report"]];
+    for look in LOOKS.iter().chain(more) {
+        let on = |name: &str| {
+            let text = told(&prooflog(&path(name), look));
+            // The debugger names what it looks at.
+            text.lines().skip(usize::from(look[0] == "debug")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(on("log"), on("backup"), "{look:?}");
+        assert_eq!(on("log"), on("export.jsonl"), "{look:?}");
+    }
+}
+
+/// Appends what a client says about `about`.
+fn annotate(log: &Path, about: &str) -> Position {
+    let (store, _) = prooflog_store::open(log, OpenOptions::existing().ballast(0)).unwrap();
+    let log = Log::open(store).unwrap();
+    let mut record =
+        NewRecord::native("deployments", "ProverDeployed", 1, br#"{"version":"v2","why":"memory"}"#.to_vec());
+    record.content = prooflog_events::envelope::Content::Json;
+    record.version = 0;
+    record.event_id = Some(prooflog_events::ids::EventId([7; 16]));
+    record.metadata = format!(r#"{{"$correlationId":"{about}"}}"#).into_bytes();
+    let append = Append::new(By::Client("bob".to_owned()), Micros(4_000_000_000_000_000), vec![record]);
+    log.append(append).unwrap().last
+}
+
+#[test]
+fn what_outside_writers_say_about_a_request_is_told_where_people_ask_about_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    simulate("friendly", 3, &log);
+    let span = events(&log).iter().find(|event| event["type"] == "SpanCreated").unwrap()["stream"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let at = annotate(&log, &span);
+    for look in [["why", &span], ["timeline", &span]] {
+        let text = told(&prooflog(&log, &look));
+        let line = text.lines().find(|line| line.contains("deployments")).unwrap_or_else(|| panic!("{text}"));
+        assert!(line.contains(&at.to_string()) && line.contains("memory"), "{line}");
+        let before = told(&prooflog(&log, &[&look[..], &["--at", "head~1"]].concat()));
+        assert!(!before.contains("deployments"), "{before}");
+        assert!(told(&prooflog(&log, &[&look[..], &["--json"]].concat())).contains("deployments"));
+    }
+    let other = told(&prooflog(&log, &["events", "--stream", "deployments", "--json"]));
+    assert!(other.contains(&span) && other.contains("v2"), "{other}");
+    let screen = told(&prooflog(&log, &["debug", "--keys", ""]));
+    assert!(
+        screen.contains("deployments") && screen.contains("client:bob") && screen.contains("ProverDeployed"),
+        "{screen}"
+    );
+    // The engine's own streams are never taken for somebody else's.
+    let store = ReadOnlyStore::open(&log).unwrap();
+    let mut names = Vec::new();
+    store
+        .outside_streams(&mut |name| {
+            names.push(name.to_owned());
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!(names, ["deployments"]);
+    let record = prooflog_log::Reader::new(&store)
+        .unwrap()
+        .stream("deployments", Revision(0), prooflog_events::port::Direction::Forward, 1)
+        .unwrap();
+    assert!(Envelope::decode(record.records[0].stored()).unwrap().correlation.is_empty());
+}
+
+#[test]
+fn every_golden_log_is_decided_again_as_it_was() {
+    let folder = super::audit::golden("");
+    let mut logs = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "jsonl") {
+            logs += 1;
+            let document = lines(&prooflog(&path, &["replay", "--check", "--json"])).remove(0);
+            assert!(document["difference"].is_null(), "{}: {document}", path.display());
+            assert!(document["inputs"].as_u64() > Some(20), "{document}");
+        }
+    }
+    assert!(logs >= 5, "{logs}");
+}
