@@ -126,7 +126,7 @@ async fn serve(loaded: Loaded, spending: Spending, secrets: Secrets) -> Result<(
     };
     listen(process, api, observers(&engine, metrics, health.clone(), secrets)).await?;
     tokio::spawn(disk::watch(process.data_dir.clone(), process.min_free_bytes, engine.clone()));
-    let told = (chains, health.clone());
+    let told = (chains, health.clone(), start::L1s::paced(&configured));
     let starter = start::Starter::new(process, spending, engine.clone(), sides, told);
     for chain in configured {
         tokio::spawn(starter.clone().start(chain));

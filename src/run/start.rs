@@ -63,19 +63,30 @@ impl From<SignerError> for StartError {
 
 /// The L1s of a process: rollups with the same endpoints share their head and their connections.
 #[derive(Clone, Default)]
-pub(crate) struct L1s(Arc<Mutex<HashMap<L1Key, L1>>>);
+pub(crate) struct L1s {
+    known: Arc<Mutex<HashMap<L1Key, L1>>>,
+    /// The quickest pace of any rollup: a head is not shared for longer, or what happened would be seen that much later.
+    pace: Option<Duration>,
+}
 
 /// A chain id and the addresses it is asked at.
 type L1Key = (L1ChainId, Vec<String>);
 
 impl L1s {
+    /// For rollups whose looks are this far apart.
+    pub(crate) fn paced(chains: &[ChainConfig]) -> Self {
+        Self { pace: chains.iter().map(|chain| chain.poll_interval).min(), ..Self::default() }
+    }
+
     fn get(&self, chain: L1ChainId, endpoints: &[Endpoint], limits: Limits) -> Result<L1, StartError> {
         let urls: Vec<String> = endpoints.iter().map(|endpoint| endpoint.url().to_string()).collect();
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(l1) = known.get(&(chain, urls.clone())) {
             return Ok(l1.clone());
         }
-        let settings = Settings { limits, ..Settings::default() };
+        let default = Settings::default();
+        let head_max_age = self.pace.map_or(default.head_max_age, |pace| pace.min(default.head_max_age));
+        let settings = Settings { limits, head_max_age, ..default };
         let l1 = L1::new(chain, endpoints.to_vec(), settings)
             .map_err(|error| StartError::Wrong(error.to_string()))?;
         known.insert((chain, urls), l1.clone());
@@ -101,9 +112,9 @@ impl Starter {
         spending: Spending,
         engine: Handle,
         sides: Sides,
-        (chains, health): (Chains, Health),
+        (chains, health, l1s): (Chains, Health, L1s),
     ) -> Self {
-        Self { limits: limits(process), spending, engine, sides, chains, health, l1s: L1s::default() }
+        Self { limits: limits(process), spending, engine, sides, chains, health, l1s }
     }
 
     /// Starts a rollup, however long it takes; ends when it runs or cannot.

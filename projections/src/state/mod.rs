@@ -28,7 +28,7 @@ use slot::{Signer, Slot};
 use unit::{Unit, UnitState};
 
 /// Version of the fold; it is part of a snapshot's fingerprint, so a snapshot of another fold is never used.
-pub const FOLD_VERSION: u32 = 1;
+pub const FOLD_VERSION: u32 = 2;
 
 /// An event that cannot follow the state it was found in: the log is damaged, or the code has a bug.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -439,8 +439,8 @@ fn change_slot(signer: &mut Signer, id: SlotId, fact: &Fact<'_>) -> Result<(), F
 
 fn change_account(signer: &mut Signer, fact: &Fact<'_>) -> Result<(), Found> {
     let low = match (&fact.event, signer.low) {
-        (Event::SignerBalanceLow(_), false) => true,
-        (Event::SignerBalanceRestored(_), true) => false,
+        (Event::SignerBalanceLow(warned), None) => Some(warned.minimum),
+        (Event::SignerBalanceRestored(_), Some(_)) => None,
         (Event::NonceDrifted(_), low) => low,
         _ => return Err(Found::Misplaced),
     };

@@ -5,7 +5,7 @@
 
 use bincode::{Decode, Encode};
 use prooflog_events::event::Event;
-use prooflog_events::ids::{Hash32, L1Ref, Micros, Nonce, Revision, SignerId, SlotId, TxVersion};
+use prooflog_events::ids::{Hash32, L1Ref, Micros, Nonce, Revision, SignerId, SlotId, TxVersion, Wei};
 use prooflog_events::values::{BlobRef, BroadcastOutcome, Call, Fees, Purpose};
 
 use super::phase::{SlotPhase, SlotShape};
@@ -82,15 +82,15 @@ pub struct Signer {
     pub closed: Map<Nonce, Revision>,
     /// Events in the account's own stream.
     pub events: u64,
-    /// Warned of a low balance.
-    pub low: bool,
+    /// Warned of a low balance: what it should have had.
+    pub low: Option<Wei>,
 }
 
 impl Signer {
     /// An account of which nothing is known.
     #[must_use]
     pub fn new(id: SignerId) -> Self {
-        Self { id, slots: Map::default(), next: None, closed: Map::default(), events: 0, low: false }
+        Self { id, slots: Map::default(), next: None, closed: Map::default(), events: 0, low: None }
     }
 
     /// Remembers where the stream of a closed slot ended.

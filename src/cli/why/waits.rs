@@ -242,7 +242,7 @@ fn in_flight(state: &State, unit: &Unit) -> String {
 fn of_slot(state: &State, slot: &Slot) -> String {
     let (id, since) = (slot.id, output::time(slot.since));
     let newest = slot.signed.last().map_or_else(String::new, |signed| format!(" ({})", signed.hash));
-    let low = state.signers.get(&id.signer).is_some_and(|signer| signer.low);
+    let low = state.signers.get(&id.signer).is_some_and(|signer| signer.low.is_some());
     let low = if low { "; THE ACCOUNT'S BALANCE IS LOW" } else { "" };
     let version = slot.version;
     match slot.phase {

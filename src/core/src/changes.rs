@@ -18,7 +18,12 @@ pub struct RuleChange {
 }
 
 /// All of them, in the order in which they came.
-pub const CHANGES: &[RuleChange] = &[];
+pub const CHANGES: &[RuleChange] = &[RuleChange {
+    behaviour: 2,
+    about: "an account that could not pay for a transaction counts as filled up once it could: before, a balance above \
+            the warning limit and below the price was warned of and restored with every look",
+    events: &[EventType::SignerBalanceLow, EventType::SignerBalanceRestored],
+}];
 
 #[cfg(test)]
 mod tests {
