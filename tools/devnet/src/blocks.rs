@@ -31,12 +31,20 @@ impl Anvil {
         self.ask("evm_setIntervalMining", json!([seconds])).await
     }
 
-    /// Replaces the last blocks by as many empty ones. The transactions that were in them are gone.
+    /// Replaces the last blocks by as many empty ones. The transactions that were in them wait for another block.
     ///
     /// # Errors
     /// When the chain does not answer, or is shorter.
     pub async fn reorg(&self, depth: u64) -> Result<(), DevnetError> {
         self.ask("anvil_reorg", json!([depth, []])).await
+    }
+
+    /// Forgets every transaction that waits for a block.
+    ///
+    /// # Errors
+    /// When the chain does not answer.
+    pub async fn forget_pending(&self) -> Result<(), DevnetError> {
+        self.ask("anvil_dropAllTransactions", json!([])).await
     }
 
     /// Sets the base fee of the next block, in wei; from there it goes its own way.

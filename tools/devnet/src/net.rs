@@ -22,6 +22,8 @@ use crate::{DevnetError, traffic};
 
 /// Chain id of the L1.
 const L1_CHAIN: u64 = 900;
+/// L1 blocks above the contracts where the L2 has blocks from the start too.
+const L1_PRELUDE: u64 = 16;
 /// L2 block that the contract begins at.
 const START_BLOCK: u64 = 2;
 /// Account that the proposer sends from: the chain's fourth, whose key everybody knows.
@@ -172,6 +174,11 @@ impl Devnet {
 
         progress("deploying the contracts");
         let (parts, proposer, deployed) = deploy(&config, &node, (&l1, &l2), &chains, progress).await?;
+
+        if config.prelude > 0 {
+            // Far enough above the contracts for every reorg that counts as one.
+            l1.mine(L1_PRELUDE).await?;
+        }
 
         progress("starting the prover's server");
         let proven = chains.iter().enumerate().map(|(place, chain)| {
@@ -334,7 +341,7 @@ async fn setup(
     })
 }
 
-/// Deploys a factory and, where the oracle knows factories, sets it; the first two generations approve it as a proposer.
+/// Deploys a factory and, where the oracle knows factories, sets it; the first two generations let it submit.
 async fn factory(
     sender: &Sender,
     generation: Generation,
@@ -347,7 +354,11 @@ async fn factory(
         Generation::V3 => {
             sender.call(parts.owner, oracle, &Oracle::setDisputeGameFactoryCall { factory }).await?
         }
-        _ => sender.call(parts.owner, oracle, &Oracle::addProposerCall { proposer: factory }).await?,
+        // There the oracle looks at who calls it, which is a game that nobody knows beforehand: anybody may submit.
+        Generation::V1 => {
+            sender.call(parts.owner, oracle, &Oracle::addProposerCall { proposer: Address::ZERO }).await?
+        }
+        Generation::V2 => sender.call(parts.owner, oracle, &Oracle::addProposerCall { proposer: factory }).await?,
     }
     Ok(factory)
 }
