@@ -6,9 +6,12 @@
 
 pub mod demo;
 mod engine;
+pub mod load;
+mod seen;
 mod story;
 mod world;
 
 pub use engine::{Engine, EngineError, Setup};
+pub use seen::{Memory, Metrics};
 pub use story::{Story, StoryError};
 pub use world::{World, quick, with_settings};
