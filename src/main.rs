@@ -7,6 +7,7 @@
 mod api;
 mod cli;
 mod run;
+mod words;
 
 use std::process::ExitCode;
 

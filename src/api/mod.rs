@@ -15,7 +15,7 @@ use prooflog_events::values::Control;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use client::{Client, ClientError};
-pub(crate) use server::{Api, ChainReport, Chains, serve_port, serve_socket};
+pub(crate) use server::{Api, ChainReport, Chains, Standing, serve_port, serve_socket};
 
 /// Most bytes of a request.
 pub(crate) const REQUEST_BYTES_MAX: usize = 64 << 10;

@@ -5,7 +5,6 @@
 //! limit on its size and time. What a crash in here means: the question was not answered; a command may have been
 //! carried out, which the log tells.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -33,30 +32,55 @@ const COMMAND_TIME_MAX: Duration = Duration::from_secs(30);
 /// Most bytes of an operator's name.
 const NAME_MAX: usize = 64;
 
-/// How a rollup stands with its outside, beside what the log says.
+/// How a rollup stands in this process, beside what the log says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "process", rename_all = "snake_case")]
+pub(crate) enum Standing {
+    /// Its work goes on.
+    Running,
+    /// What it needs is not there yet.
+    Starting {
+        /// What is waited for.
+        reason: String,
+    },
+    /// Nothing is done for it before somebody changes something.
+    Stopped {
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// A configured rollup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ChainReport {
-    /// Name in the configuration.
+    /// Its id, where the configuration tells that much.
+    pub(crate) chain: Option<ChainId>,
+    /// Name in the configuration, or its place there.
     pub(crate) name: String,
-    /// It runs; otherwise the reason says why not.
-    pub(crate) runs: bool,
-    /// What holds it up.
-    pub(crate) reason: Option<String>,
+    /// How it stands.
+    #[serde(flatten)]
+    pub(crate) standing: Standing,
 }
 
 /// How every configured rollup stands.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Chains(Arc<RwLock<BTreeMap<ChainId, ChainReport>>>);
+pub(crate) struct Chains(Arc<RwLock<Vec<ChainReport>>>);
 
 impl Chains {
     /// Tells how a rollup stands.
-    pub(crate) fn tell(&self, chain: ChainId, report: ChainReport) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(chain, report);
+    pub(crate) fn tell(&self, chain: Option<ChainId>, name: &str, standing: Standing) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match all.iter_mut().find(|one| (one.chain, one.name.as_str()) == (chain, name)) {
+            Some(one) => one.standing = standing,
+            None => all.push(ChainReport { chain, name: name.to_owned(), standing }),
+        }
     }
 
-    /// How all stand.
-    pub(crate) fn all(&self) -> BTreeMap<ChainId, ChainReport> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// How all stand, by id.
+    pub(crate) fn all(&self) -> Vec<ChainReport> {
+        let mut all = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        all.sort_by(|one, other| (one.chain, &one.name).cmp(&(other.chain, &other.name)));
+        all
     }
 }
 
@@ -224,7 +248,7 @@ async fn backup(
     }
 }
 
-async fn chains(State(api): State<Api>) -> Json<BTreeMap<ChainId, ChainReport>> {
+async fn chains(State(api): State<Api>) -> Json<Vec<ChainReport>> {
     Json(api.chains.all())
 }
 

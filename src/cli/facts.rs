@@ -13,7 +13,7 @@ use prooflog_projections::state::unit::{AggBody, Request, Unit};
 use serde::Serialize;
 
 use super::output;
-use super::status::held_by;
+use crate::words::held_by;
 
 /// Facts of one subject, in a fixed order.
 pub(super) type Facts = Vec<(&'static str, String)>;

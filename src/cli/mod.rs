@@ -10,6 +10,7 @@ mod bisect;
 mod condition;
 mod config;
 mod debug;
+mod devnet;
 mod diff;
 mod doctor;
 mod events;
@@ -176,6 +177,13 @@ enum Command {
     },
     #[command(flatten)]
     Operate(operate::Operation),
+    /// A devnet to try everything on: two real chains, a rollup node, a prover's server, contracts (docs/devnet.md).
+    #[command(disable_help_flag = true, after_help = "Example: prooflog devnet up --write devnet")]
+    Devnet {
+        /// For the devnet's own program; `--help` shows them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Put a backup where a log is to be; the copy is opened and compared.
     #[command(
         after_help = "Example: prooflog restore /mnt/other-disk/prooflog-2026-11-23 --data-dir /var/lib/prooflog"
@@ -246,6 +254,7 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
         Command::Config => return config::run(settings, form),
         Command::Doctor => return doctor::run(&config::read(settings)?, form),
         Command::ProverCheck(check) => return doctor::prover_check(check, form),
+        Command::Devnet { arguments } => return Err(devnet::run(arguments)),
         Command::Audit(audit) => return audit::run(common, audit),
         Command::Users(users) => return users::run(&common.data_dir, users, form),
         Command::Would => return operate::would(&common.data_dir, &arguments.way, form),
@@ -264,7 +273,11 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
     }
     let source = Source::open(&common.data_dir, common.at)?;
     match &arguments.command {
-        Command::Status => status::status(&source, form),
+        Command::Status => {
+            let now = common.at == Moment::HEAD && common.data_dir.is_dir();
+            let reports = if now { status::reports(&common.data_dir, &arguments.way)? } else { Vec::new() };
+            status::status(&source, reports, form)
+        }
         Command::Requests => status::requests(&source, form),
         Command::Events(selection) => events::run(&source, selection, form),
         Command::Show { name } => show::run(&source, name, form),

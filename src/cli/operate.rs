@@ -198,7 +198,7 @@ fn alone(dir: &Path, target: &Path) -> Result<BackupAnswer, CliError> {
     Ok(BackupAnswer { position: head.position.0, hash: head.hash.to_string() })
 }
 
-fn client(dir: &Path, way: &Way) -> Result<Client, CliError> {
+pub(crate) fn client(dir: &Path, way: &Way) -> Result<Client, CliError> {
     let Some(address) = &way.engine else { return Ok(Client::local(dir)?) };
     let variable = |name: &str| {
         std::env::var(name).map_err(|_| CliError::Usage(format!("--engine needs {name} in the environment")))
@@ -221,7 +221,7 @@ fn only_chain(dir: &Path) -> Result<ChainId, CliError> {
 }
 
 /// Runs one conversation.
-fn blocking<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+pub(crate) fn blocking<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(CliError::io("the runtime"))?.block_on(work)
 }

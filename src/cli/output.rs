@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use super::exit::CliError;
+pub(crate) use crate::words::time;
 
 /// Who reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,13 +68,6 @@ pub(crate) fn table(out: &mut dyn Write, heading: &[&str], rows: &[Vec<String>])
 pub(crate) fn clean(text: &str) -> String {
     let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escape).collect()
-}
-
-/// A moment in UTC, to the second.
-pub(crate) fn time(at: prooflog_events::ids::Micros) -> String {
-    let seconds = i64::try_from(at.0 / 1_000_000).unwrap_or(i64::MAX);
-    // What no calendar holds is shown as the number that was stored.
-    jiff::Timestamp::from_second(seconds).map_or_else(|_| at.to_string(), |time| time.to_string())
 }
 
 #[cfg(test)]

@@ -3,19 +3,29 @@
 //! Everything comes from the fold of the log; what holds work back is named first, because that is what an operator at
 //! three in the morning asks.
 
+use std::path::Path;
+use std::time::Duration;
+
 use prooflog_projections::state::chain::Chain;
 use prooflog_projections::state::phase::Phase;
 use prooflog_projections::state::unit::Unit;
 use serde::Serialize;
 
 use super::exit::CliError;
+use super::operate::{Way, blocking, client};
 use super::output::{self, Form, json_line, table};
 use super::source::Source;
+use crate::api::{ChainReport, Standing};
+use crate::words::held_by;
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct ChainStatus {
-    chain: u64,
+    /// Absent for one whose configuration does not even tell its id.
+    chain: Option<u64>,
     name: String,
+    /// How it stands in the process that runs; absent where none does, or an earlier moment is looked at.
+    #[serde(flatten)]
+    standing: Option<Standing>,
     position: String,
     time: String,
     contract_block: Option<u64>,
@@ -34,7 +44,8 @@ impl ChainStatus {
         let count = |phase: Phase| chain.spans.values().filter(|span| span.phase == phase).count();
         let parked = chain.units().filter(|unit| unit.phase == Phase::Parked).map(|unit| unit.id.to_string());
         Self {
-            chain: chain.id.0,
+            chain: Some(chain.id.0),
+            standing: None,
             name: chain.registration.name.clone(),
             position: source.at().to_string(),
             time,
@@ -49,42 +60,48 @@ impl ChainStatus {
             held_by: held_by(chain),
         }
     }
+
+    /// Id and name.
+    fn called(&self) -> String {
+        match self.chain {
+            Some(id) => format!("{id} ({})", self.name),
+            None => self.name.clone(),
+        }
+    }
 }
 
-/// Everything that holds work of a rollup back, in words.
-pub(crate) fn held_by(chain: &Chain) -> Vec<String> {
-    let mut reasons: Vec<String> = chain
-        .hold
-        .degraded
-        .iter()
-        .map(|(reason, since)| format!("degraded since {}: {reason:?}", output::time(*since)))
-        .collect();
-    let paused = chain.hold.paused.iter();
-    reasons
-        .extend(paused.map(|(control, since)| format!("paused since {}: {control:?}", output::time(*since))));
-    if let Some((since, class)) = chain.prover.degraded {
-        reasons.push(format!("the prover fails since {} ({class:?}), probing", output::time(since)));
-    }
-    match chain.hold.config_ok {
-        Some(true) => {}
-        Some(false) => reasons.push("the prover proves what the contract does not accept".to_owned()),
-        None => reasons.push("the prover has not been compared with the contract yet".to_owned()),
-    }
-    if chain.is_optimistic() {
-        reasons.push("the contract is in optimistic mode".to_owned());
-    }
-    if chain.finalized.is_some_and(|head| head.stalled) {
-        reasons.push("the finalized head stands still".to_owned());
-    }
-    reasons
+/// What the engine that holds the log says of the rollups that it is configured with; nothing where none answers.
+pub(crate) fn reports(dir: &Path, way: &Way) -> Result<Vec<ChainReport>, CliError> {
+    /// An engine that hangs must not hide what its log says.
+    const ASKED_MAX: Duration = Duration::from_secs(3);
+    let engine = match client(dir, way) {
+        Ok(engine) => engine,
+        Err(CliError::Engine(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    blocking(async {
+        let asked = tokio::time::timeout(ASKED_MAX, engine.get::<Vec<ChainReport>>("v1/chains")).await;
+        Ok(asked.ok().and_then(Result::ok).unwrap_or_default())
+    })
 }
 
-/// Where every rollup stands.
-pub(crate) fn status(source: &Source, form: Form) -> Result<(), CliError> {
+/// Where every rollup stands: what the log says, and what the engine adds of those that it cannot run.
+pub(crate) fn status(source: &Source, reports: Vec<ChainReport>, form: Form) -> Result<(), CliError> {
     let state = source.state()?;
     let time = output::time(state.time);
-    let chains: Vec<ChainStatus> =
+    let mut chains: Vec<ChainStatus> =
         state.chains.values().map(|chain| ChainStatus::of(source, chain, time.clone())).collect();
+    for report in reports {
+        let id = report.chain.map(|chain| chain.0);
+        match chains.iter_mut().find(|chain| id.is_some() && chain.chain == id) {
+            Some(chain) => chain.standing = Some(report.standing),
+            None => {
+                let (name, position, time) = (report.name, source.at().to_string(), time.clone());
+                let standing = Some(report.standing);
+                chains.push(ChainStatus { chain: id, name, position, time, standing, ..Default::default() });
+            }
+        }
+    }
     output::print(|out| match form {
         Form::Json => chains.iter().try_for_each(|chain| json_line(out, chain)),
         Form::Text => {
@@ -92,7 +109,7 @@ pub(crate) fn status(source: &Source, form: Form) -> Result<(), CliError> {
             let block = |block: Option<u64>| block.map_or_else(|| "-".to_owned(), |block| block.to_string());
             let row = |chain: &ChainStatus| {
                 vec![
-                    format!("{} ({})", chain.chain, chain.name),
+                    chain.called(),
                     block(chain.contract_block),
                     block(chain.proven_to),
                     block(chain.finalized_block),
@@ -106,9 +123,14 @@ pub(crate) fn status(source: &Source, form: Form) -> Result<(), CliError> {
                 ["CHAIN", "CONTRACT", "PROVEN", "FINALIZED", "WAITING", "IN FLIGHT", "COMPLETE", "PARKED"];
             table(out, &heading, &chains.iter().map(row).collect::<Vec<_>>())?;
             for chain in &chains {
+                let standing = match &chain.standing {
+                    Some(Standing::Starting { reason }) => Some(format!("waits to start: {reason}")),
+                    Some(Standing::Stopped { reason }) => Some(format!("is STOPPED: {reason}")),
+                    Some(Standing::Running) | None => None,
+                };
                 let parked = chain.parked.iter().map(|unit| format!("{unit} is parked and waits for you"));
-                for reason in chain.held_by.iter().cloned().chain(parked) {
-                    writeln!(out, "{}: {reason}", chain.chain)?;
+                for reason in standing.into_iter().chain(chain.held_by.iter().cloned()).chain(parked) {
+                    writeln!(out, "{}: {reason}", chain.called())?;
                 }
             }
             Ok(())

@@ -273,7 +273,7 @@ async fn commitments(side: &Side, report: &mut Report) {
                 "run the server of this rollup's release, or update the contract",
             );
         }
-        Validation::Unreachable { text } => {
+        Validation::Unreachable { text, .. } => {
             report.add("prover", Grade::Bad, text, "start the prover's server, or correct its address");
         }
     }

@@ -4,10 +4,12 @@
 //! itself, so that one wrong rollup stops alone. Ending goes the other way round: calls about transactions come home,
 //! the end is recorded, the log is closed.
 
+mod calls;
 mod disk;
 mod doctor;
 mod error;
 mod eventstore;
+mod failure;
 mod outside;
 mod salt;
 mod secrets;
@@ -22,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prooflog_access::{Credentials, Role};
-use prooflog_config::{ChainConfig, Loaded, LogFormat as Shape, ProcessConfig};
+use prooflog_config::{ChainConfig, ChainProblem, Loaded, LogFormat as Shape, ProcessConfig};
 use prooflog_core::{BEHAVIOUR, Pacing};
 use prooflog_events::event::EngineStarted;
 use prooflog_events::ids::{ChainId, LogId, Micros};
@@ -37,7 +39,8 @@ use prooflog_store::{FORMAT, OpenOptions, RocksStore};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::api::{Api, ChainReport, Chains, serve_port, serve_socket, socket};
+use crate::api::{Api, Chains, Standing, serve_port, serve_socket, socket};
+use crate::words::held_by;
 
 pub(crate) use doctor::{Finding, Grade, examine};
 pub(crate) use error::RunError;
@@ -67,7 +70,7 @@ pub(crate) fn run(loaded: Loaded, spending: Spending) -> Result<(), RunError> {
     let logs = logging(&loaded.process, secrets.clone())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(RunError::io("starting the runtime"))?;
-    let result = runtime.block_on(serve(loaded, spending, secrets));
+    let result = runtime.block_on(serve(loaded, spending, (secrets, logs.clone())));
     // Calls that do not end are not waited for: their intents are on disk.
     runtime.shutdown_timeout(Duration::from_secs(1));
     logs.flush();
@@ -83,14 +86,18 @@ fn logging(process: &ProcessConfig, secrets: Secrets) -> Result<LogControl, RunE
     Ok(init_logging(&LogSettings { format, filter: process.log.filter.clone() }, secrets)?)
 }
 
-async fn serve(loaded: Loaded, spending: Spending, secrets: Secrets) -> Result<(), RunError> {
+async fn serve(
+    loaded: Loaded,
+    spending: Spending,
+    (secrets, logs): (Secrets, LogControl),
+) -> Result<(), RunError> {
     let process = &loaded.process;
     for note in &loaded.report {
         tracing::info!(note = %note, "configuration");
     }
     let configured: Vec<ChainConfig> = loaded.chains.iter().filter_map(|chain| chain.clone().ok()).collect();
     let log = open(process)?;
-    let names: Vec<ChainId> = configured.iter().map(|chain| chain.id).collect();
+    let names = names(&loaded);
     let health = Health::new(&names, prooflog_observe::health::DEFAULT_GRACE);
     let metrics = Metrics::new(&names, health.clone());
     let sides = sides::Sides::default();
@@ -114,6 +121,7 @@ async fn serve(loaded: Loaded, spending: Spending, secrets: Secrets) -> Result<(
     let engine = service.handle();
     if let Ok(view) = engine.look().await {
         metrics.recover(&view.state);
+        view.state.chains.values().for_each(|chain| health.held_by(chain.id, held_by(chain)));
     }
 
     let chains = left_out(&loaded, &health);
@@ -124,10 +132,13 @@ async fn serve(loaded: Loaded, spending: Spending, secrets: Secrets) -> Result<(
         chains: chains.clone(),
         backup: Arc::new(move |to| log_of_backup.sequence().backup(to)),
     };
-    listen(process, api, observers(&engine, metrics, health.clone(), secrets)).await?;
+    let l1s = start::L1s::paced(&configured);
+    let told = Scraped { logs, calls: calls::Calls::new(l1s.clone(), sides.clone()) };
+    let observers = observers(&engine, (metrics.clone(), told), health.clone(), secrets);
+    listen(process, api, observers).await?;
     tokio::spawn(disk::watch(process.data_dir.clone(), process.min_free_bytes, engine.clone()));
-    let told = (chains, health.clone());
-    let starter = start::Starter::new(process, spending, engine.clone(), sides, told);
+    let told = start::Told { chains, health: health.clone(), metrics };
+    let starter = start::Starter::new(process, spending, engine.clone(), (sides, l1s), told);
     for chain in configured {
         tokio::spawn(starter.clone().start(chain));
     }
@@ -169,16 +180,28 @@ async fn terminated() -> Result<&'static str, RunError> {
     })
 }
 
+/// The rollups that the configuration names, with those that are left out: they are told as stopped.
+fn names(loaded: &Loaded) -> Vec<ChainId> {
+    let id = |chain: &Result<ChainConfig, ChainProblem>| match chain {
+        Ok(chain) => Some(chain.id),
+        Err(problem) => problem.id,
+    };
+    loaded.chains.iter().filter_map(id).collect()
+}
+
 /// How every configured rollup stands: those that are left out are told first.
 fn left_out(loaded: &Loaded, health: &Health) -> Chains {
     let chains = Chains::default();
+    for chain in loaded.chains.iter().filter_map(|chain| chain.as_ref().ok()) {
+        let reason = "the start of the process".to_owned();
+        chains.tell(Some(chain.id), &chain.name, Standing::Starting { reason });
+    }
     for problem in loaded.chains.iter().filter_map(|chain| chain.as_ref().err()) {
         tracing::error!(chain = %problem.name, "{problem}");
+        let reason = problem.to_string();
+        let standing = Standing::Stopped { reason: reason.clone() };
+        chains.tell(problem.id, &problem.name, standing);
         if let Some(id) = problem.id {
-            let reason = problem.to_string();
-            let report =
-                ChainReport { name: problem.name.clone(), runs: false, reason: Some(reason.clone()) };
-            chains.tell(id, report);
             health.chain(id, ChainStatus::Stopped { reason });
         }
     }
@@ -218,9 +241,23 @@ pub(crate) fn now() -> Micros {
     Micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
-fn observers(engine: &Handle, metrics: Metrics, health: Health, secrets: Secrets) -> Observers {
+/// What is asked for its counts when somebody reads them.
+struct Scraped {
+    logs: LogControl,
+    calls: calls::Calls,
+}
+
+fn observers(
+    engine: &Handle,
+    (metrics, scraped): (Metrics, Scraped),
+    health: Health,
+    secrets: Secrets,
+) -> Observers {
     let engine = engine.clone();
+    let counted = metrics.clone();
     let look = look(move || {
+        scraped.calls.tell(&counted);
+        counted.lines_lost(scraped.logs.take_lost());
         let engine = engine.clone();
         async move { engine.look().await.ok().map(|view| Arc::new(view.state)) }
     });
@@ -234,6 +271,8 @@ async fn listen(process: &ProcessConfig, api: Api, observers: Observers) -> Resu
     if let Some(address) = process.metrics.socket() {
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(refused(address.to_string(), "metrics.port"))?;
+        // Port 0 leaves the choice to the system.
+        let address = listener.local_addr().unwrap_or(address);
         tracing::info!(%address, "metrics and health");
         let served = prooflog_observe::serve(listener, router(observers), Limits::default(), pending::<()>());
         tokio::spawn(served);

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prooflog_config::SignerConfig;
 use prooflog_core::{Effect, ProofRequest};
 use prooflog_events::ids::Hash32;
 use prooflog_events::input::Input;
@@ -15,11 +16,12 @@ use prooflog_events::port::Blob;
 use prooflog_events::values::BlobRef;
 use prooflog_l1::{BroadcastTx, QuoteTx, ReadContract, ReadSigner, SignTx, Terms};
 use prooflog_log::Log;
-use prooflog_observe::{About, CallFailure, EffectKind, Metrics};
+use prooflog_observe::{About, CallFailure, EffectKind, Metrics, Observation, Peer};
 use prooflog_prover::{Blob as Received, Patience, Polled, ProofSource, SourceError, Validation};
 use prooflog_service::{Answer, Outside, Reply};
 use prooflog_store::RocksStore;
 
+use super::failure::Kind;
 use super::sides::{Side, Sides};
 
 /// Between two tries to learn where the L1 stands when a proof was requested.
@@ -43,6 +45,11 @@ struct Failed {
 }
 
 impl Failed {
+    /// Of an adapter, whose error tells what kind it is.
+    fn of(error: impl Kind + std::fmt::Display) -> Self {
+        Self { kind: error.kind(), text: error.to_string() }
+    }
+
     fn other(error: impl std::fmt::Display) -> Self {
         Self { kind: CallFailure::Other, text: error.to_string() }
     }
@@ -118,36 +125,41 @@ impl Adapters {
         match effect {
             Effect::ReadNode { chain } => {
                 let side = self.sides.of(chain).await;
-                Ok(plain(side.node.heads().await.map_err(Failed::other)?))
+                let (heads, newest) = side.node.look().await.map_err(Failed::of)?;
+                self.metrics.observed(Observation::UnsafeHead { chain, block: newest }, super::now());
+                Ok(plain(heads))
             }
             Effect::ReadBlocks { chain, range } => {
                 let side = self.sides.of(chain).await;
                 match &side.l2 {
-                    Some(l2) => Ok(plain(l2.blocks(range).await.map_err(Failed::other)?)),
+                    Some(l2) => Ok(plain(l2.blocks(range).await.map_err(Failed::of)?)),
                     None => Err(Failed::other("cutting spans by gas needs an L2 node: set l2-rpc")),
                 }
             }
             Effect::ReadOutput { chain, block } => {
                 let side = self.sides.of(chain).await;
-                Ok(plain(side.node.output(block).await.map_err(Failed::other)?))
+                Ok(plain(side.node.output(block).await.map_err(Failed::of)?))
             }
             Effect::ReadContract { chain, oracle, confirmations, checkpoints, canonical, since } => {
                 let side = self.sides.of(chain).await;
                 let since = (since.hash != Hash32::ZERO).then_some(since.number);
                 let terms = terms(&side);
                 let ask = ReadContract { chain, oracle, confirmations, checkpoints, canonical, since, terms };
-                Ok(plain(side.l1.read_contract(&ask).await.map_err(Failed::other)?))
+                let read = side.l1.read_contract(&ask).await.map_err(Failed::of)?;
+                let opens = side.l1.fallback_opens(oracle);
+                self.metrics.observed(Observation::FallbackOpens { chain, at: opens }, super::now());
+                Ok(plain(read))
             }
             Effect::ReadSigner { signer, confirmations, txs } => {
                 let side = self.sides.on_l1(signer).await;
                 let ask = ReadSigner { signer, confirmations, txs };
-                Ok(plain(side.l1.read_signer(&ask).await.map_err(Failed::other)?))
+                Ok(plain(side.l1.read_signer(&ask).await.map_err(Failed::of)?))
             }
             Effect::ValidateServer { chain, oracle, .. } => {
                 let side = self.sides.of(chain).await;
                 let validation = side.prover.validate(oracle).await;
-                if let Validation::Unreachable { text } = &validation {
-                    return Err(Failed::other(text));
+                if let Validation::Unreachable { trouble, text } = validation {
+                    return Err(Failed { kind: trouble.kind(), text });
                 }
                 let input = validation.into_input(chain);
                 input.map(plain).ok_or_else(|| Failed::other("the server did not compare anything"))
@@ -159,8 +171,8 @@ impl Adapters {
                 let grace = Duration::from_secs(policy.lost_grace_secs);
                 let polled =
                     side.prover.poll(&proof_id, Patience { lost_after: policy.lost_after, grace }).await;
-                if let Polled::Nothing { text } = &polled {
-                    return Err(Failed::other(text));
+                if let Polled::Nothing { trouble, text } = polled {
+                    return Err(Failed { kind: trouble.kind(), text });
                 }
                 if let Some((fulfillment, execution)) = polled.unknown() {
                     tracing::warn!(%unit, %attempt, fulfillment, execution, "a status that nobody knows");
@@ -181,14 +193,17 @@ impl Adapters {
                 let side = self.sides.on_l1(signer).await;
                 let proof = self.proof(&body).await?;
                 let ask = QuoteTx { signer, purpose, body };
-                Ok(plain(side.l1.quote_tx(&ask, proof.as_deref()).await.map_err(Failed::other)?))
+                Ok(plain(side.l1.quote_tx(&ask, proof.as_deref()).await.map_err(Failed::of)?))
             }
             Effect::SignTx { slot, version, purpose, body, call, fees, gas_limit } => {
                 let side = self.sides.of_signer(slot.signer).await;
                 let signer = side.signer.as_ref().ok_or_else(|| Failed::other("nobody signs here"))?;
                 let proof = self.proof(&body).await?;
                 let ask = SignTx { slot, version, purpose, body, call, fees, gas_limit };
-                let signed = side.l1.sign_tx(&ask, proof.as_deref(), signer).await.map_err(Failed::other)?;
+                if signs_elsewhere(&side.config.signer) {
+                    self.metrics.called(Peer::Signer, 1);
+                }
+                let signed = side.l1.sign_tx(&ask, proof.as_deref(), signer).await.map_err(Failed::of)?;
                 let mut answer = plain(signed.record);
                 self.blobs.keep(signed.raw, &mut answer).await?;
                 Ok(answer)
@@ -197,7 +212,7 @@ impl Adapters {
                 let side = self.sides.on_l1(slot.signer).await;
                 let raw = self.blobs.read(raw).await?;
                 let ask = BroadcastTx { slot, version, raw, hash };
-                Ok(plain(side.l1.broadcast_tx(ask).await.map_err(Failed::other)?))
+                Ok(plain(side.l1.broadcast_tx(ask).await.map_err(Failed::of)?))
             }
             _ => Err(Failed::other("this is no call about a transaction: a bug")),
         }
@@ -244,6 +259,11 @@ impl Adapters {
 
 fn plain(input: impl Into<Input>) -> Answer {
     Answer { input: input.into(), blobs: Vec::new(), stored: Vec::new() }
+}
+
+/// Whether a signature is asked of somebody outside this process.
+const fn signs_elsewhere(signer: &SignerConfig) -> bool {
+    matches!(signer, SignerConfig::Remote(_) | SignerConfig::Aws { .. } | SignerConfig::Gcp { .. })
 }
 
 fn terms(side: &Side) -> Terms {

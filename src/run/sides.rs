@@ -25,6 +25,8 @@ pub(crate) struct Side {
     pub(crate) sender: Address,
     /// Who signs for it; nobody where we only observe.
     pub(crate) signer: Option<Signer>,
+    /// Seconds between two L2 blocks.
+    pub(crate) block_time: u64,
 }
 
 /// All rollups that run.
@@ -41,6 +43,11 @@ impl Sides {
     /// A rollup runs.
     pub(crate) fn add(&self, side: Arc<Side>) {
         self.0.send_modify(|sides| drop(sides.insert(side.config.id, side)));
+    }
+
+    /// Those that run now.
+    pub(crate) fn all(&self) -> Vec<Arc<Side>> {
+        self.0.borrow().values().cloned().collect()
     }
 
     /// The outside of a rollup; waits until it runs.

@@ -14,14 +14,14 @@ use prooflog_events::input::ChainConfigured;
 use prooflog_l1::{L1, L1Error, Settings};
 use prooflog_net::{Endpoint, HttpError, Limits, RpcClient};
 use prooflog_node::{L2Limits, L2Node, NodeEndpoint, NodeError, RollupConfig, RollupNode};
-use prooflog_observe::{ChainStatus, Health};
+use prooflog_observe::{ChainStatus, Health, Metrics, Observation};
 use prooflog_prover::{AnswerLimits, Prover, ProverConfig, ProverLimits};
 use prooflog_service::{CommandError, Handle};
 use prooflog_signer::{Signer, SignerError};
 
 use super::Spending;
 use super::sides::{Side, Sides};
-use crate::api::{ChainReport, Chains};
+use crate::api::{Chains, Standing};
 
 /// Pauses between tries, in seconds: the first, and the longest.
 const PAUSE: (u64, u64) = (1, 30);
@@ -63,19 +63,36 @@ impl From<SignerError> for StartError {
 
 /// The L1s of a process: rollups with the same endpoints share their head and their connections.
 #[derive(Clone, Default)]
-pub(crate) struct L1s(Arc<Mutex<HashMap<L1Key, L1>>>);
+pub(crate) struct L1s {
+    known: Arc<Mutex<HashMap<L1Key, L1>>>,
+    /// The quickest pace of any rollup: a head is not shared for longer, or what happened would be seen that much later.
+    pace: Option<Duration>,
+}
 
 /// A chain id and the addresses it is asked at.
 type L1Key = (L1ChainId, Vec<String>);
 
 impl L1s {
+    /// For rollups whose looks are this far apart.
+    pub(crate) fn paced(chains: &[ChainConfig]) -> Self {
+        Self { pace: chains.iter().map(|chain| chain.poll_interval).min(), ..Self::default() }
+    }
+
+    /// Calls made so far, over all L1s.
+    pub(crate) fn calls(&self) -> u64 {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.values().map(|l1| l1.calls().made).sum()
+    }
+
     fn get(&self, chain: L1ChainId, endpoints: &[Endpoint], limits: Limits) -> Result<L1, StartError> {
         let urls: Vec<String> = endpoints.iter().map(|endpoint| endpoint.url().to_string()).collect();
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(l1) = known.get(&(chain, urls.clone())) {
             return Ok(l1.clone());
         }
-        let settings = Settings { limits, ..Settings::default() };
+        let default = Settings::default();
+        let head_max_age = self.pace.map_or(default.head_max_age, |pace| pace.min(default.head_max_age));
+        let settings = Settings { limits, head_max_age, ..default };
         let l1 = L1::new(chain, endpoints.to_vec(), settings)
             .map_err(|error| StartError::Wrong(error.to_string()))?;
         known.insert((chain, urls), l1.clone());
@@ -90,9 +107,16 @@ pub(crate) struct Starter {
     spending: Spending,
     engine: Handle,
     sides: Sides,
-    chains: Chains,
-    health: Health,
+    told: Told,
     l1s: L1s,
+}
+
+/// Who is told how a rollup stands.
+#[derive(Clone)]
+pub(crate) struct Told {
+    pub(crate) chains: Chains,
+    pub(crate) health: Health,
+    pub(crate) metrics: Metrics,
 }
 
 impl Starter {
@@ -100,10 +124,10 @@ impl Starter {
         process: &ProcessConfig,
         spending: Spending,
         engine: Handle,
-        sides: Sides,
-        (chains, health): (Chains, Health),
+        (sides, l1s): (Sides, L1s),
+        told: Told,
     ) -> Self {
-        Self { limits: limits(process), spending, engine, sides, chains, health, l1s: L1s::default() }
+        Self { limits: limits(process), spending, engine, sides, told, l1s }
     }
 
     /// Starts a rollup, however long it takes; ends when it runs or cannot.
@@ -113,17 +137,15 @@ impl Starter {
             match self.once(&config).await {
                 Ok(()) => {
                     tracing::info!(chain = %config.id, name = %config.name, "the rollup runs");
-                    return self.tell(&config, ChainStatus::Running, None);
+                    return self.tell(&config, Standing::Running);
                 }
                 Err(StartError::Wrong(reason)) => {
                     tracing::error!(chain = %config.id, name = %config.name, %reason, "the rollup is stopped");
-                    let status = ChainStatus::Stopped { reason: reason.clone() };
-                    return self.tell(&config, status, Some(reason));
+                    return self.tell(&config, Standing::Stopped { reason });
                 }
                 Err(StartError::NotYet(reason)) => {
                     tracing::warn!(chain = %config.id, name = %config.name, %reason, "the rollup waits to start");
-                    let status = ChainStatus::Starting { waits_for: reason.clone() };
-                    self.tell(&config, status, Some(reason));
+                    self.tell(&config, Standing::Starting { reason });
                 }
             }
             tokio::time::sleep(Duration::from_secs(pause)).await;
@@ -131,15 +153,21 @@ impl Starter {
         }
     }
 
-    fn tell(&self, config: &ChainConfig, status: ChainStatus, reason: Option<String>) {
-        let runs = status == ChainStatus::Running;
-        self.health.chain(config.id, status);
-        self.chains.tell(config.id, ChainReport { name: config.name.clone(), runs, reason });
+    fn tell(&self, config: &ChainConfig, standing: Standing) {
+        let status = match &standing {
+            Standing::Running => ChainStatus::Running,
+            Standing::Starting { reason } => ChainStatus::Starting { waits_for: reason.clone() },
+            Standing::Stopped { reason } => ChainStatus::Stopped { reason: reason.clone() },
+        };
+        self.told.health.chain(config.id, status);
+        self.told.chains.tell(Some(config.id), &config.name, standing);
     }
 
     async fn once(&self, config: &ChainConfig) -> Result<(), StartError> {
         let limits = Limits { call: config.network_timeout, ..self.limits };
         let (side, registration) = reach(config, limits, &self.l1s, self.spending).await?;
+        let pace = Observation::BlockTime { chain: config.id, seconds: side.block_time };
+        self.told.metrics.observed(pace, super::now());
         let mut policy = config.policy(side.sender);
         policy.observe = self.spending == Spending::Observing;
         let configured = ChainConfigured { chain: config.id, registration, policy };
@@ -201,7 +229,8 @@ pub(crate) async fn reach(
     if config.wait_node_sync {
         synced(&node, identity.head.block.number.0).await?;
     }
-    Ok((Side { config: config.clone(), l1, node, l2, prover, sender, signer }, registration))
+    let block_time = rollup.block_time;
+    Ok((Side { config: config.clone(), l1, node, l2, prover, sender, signer, block_time }, registration))
 }
 
 /// That the node is of the configured chains; the rollup's first block.

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use prooflog_events::ids::{Micros, Position};
+use prooflog_events::ids::{Micros, Position, StreamId};
 use prooflog_observe::{Health, Metrics, log_fact};
 use prooflog_projections::Fact;
 use prooflog_service::{Decided, Watcher};
+
+use crate::words::held_by;
 
 /// Feeds metrics, health and logs.
 pub(crate) struct Onlooker {
@@ -17,6 +19,11 @@ impl Watcher for Onlooker {
     fn decided(&mut self, decided: &Decided<'_>) {
         self.metrics.decided(decided.took);
         self.metrics.input(decided.input, decided.state.time);
+        let told = decided.events.iter().filter_map(|event| match event.stream {
+            StreamId::Chain(chain) => decided.state.chains.get(&chain),
+            _ => None,
+        });
+        told.for_each(|chain| self.health.held_by(chain.id, held_by(chain)));
         let mut position = decided.first;
         for event in decided.events {
             let fact = Fact {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
 
+pub(crate) const HEAD: &str = "HEAD";
 const LOCK: &str = "LOCK";
 const BALLAST: &str = "BALLAST";
 
@@ -20,24 +21,23 @@ pub(crate) fn database(dir: &Path) -> PathBuf {
     dir.join("db")
 }
 
-/// Whether `dir` holds anything of a log.
+/// Whether `dir` holds nothing of a log: no database, and no word that there was one. What else lies there is not ours to
+/// judge: users may have been set before the first start.
 pub(crate) fn is_empty(dir: &Path) -> Result<bool, StoreError> {
-    for path in [database(dir), dir.to_owned()] {
-        match std::fs::read_dir(&path) {
-            Ok(entries) => {
-                let ours = |name: &std::ffi::OsStr| name == LOCK || name == BALLAST || name == "db";
-                for entry in entries {
-                    let entry = entry.map_err(StoreError::io("listing", &path))?;
-                    if !ours(&entry.file_name()) {
-                        return Ok(false);
-                    }
-                }
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(StoreError::io("listing", &path)(error)),
-        }
+    if dir.join(HEAD).exists() {
+        return Ok(false);
     }
-    Ok(true)
+    let database = database(dir);
+    let listing = StoreError::io("listing", &database);
+    match std::fs::read_dir(&database) {
+        Ok(entries) => {
+            let names = entries.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<_>>>();
+            // The database's own lock is left by an attempt to open what is not there.
+            names.map(|names| names.iter().all(|name| name == LOCK)).map_err(listing)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(listing(error)),
+    }
 }
 
 /// The right to write, for as long as it lives.

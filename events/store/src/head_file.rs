@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use prooflog_events::ids::{Hash32, LogId, Position};
 use prooflog_events::port::Head;
 
+use crate::dir::HEAD;
 use crate::error::StoreError;
 
-const NAME: &str = "HEAD";
 const MAGIC: &[u8; 8] = b"plHEAD\0\x01";
 const SLOT_LEN: usize = 8 + 16 + 8 + 32 + 4;
 /// Far enough apart that one damaged sector does not reach both.
@@ -43,7 +43,7 @@ pub(crate) struct HeadFile {
 }
 
 pub(crate) fn path(dir: &Path) -> PathBuf {
-    dir.join(NAME)
+    dir.join(HEAD)
 }
 
 /// What the file in `dir` says.

@@ -12,9 +12,9 @@ use prooflog_projections::state::slot::Slot;
 use prooflog_projections::state::unit::Unit;
 
 use super::super::output;
-use super::super::status::held_by;
 use super::chain_of;
 use super::find::Subject;
+use crate::words::held_by;
 
 /// What it waits for; empty if it waits for nothing any more.
 pub(super) fn waits(state: &State, subject: &Subject, units: &[UnitId]) -> Vec<String> {

@@ -245,7 +245,32 @@ fn an_empty_wallet_is_told_once_and_the_purpose_goes_on_when_it_is_filled() {
     assert_eq!(given.names(poor.clone()), ["SignerBalanceLow"]);
     assert!(given.names(poor).is_empty());
     let rich = given.quote(purpose, 5);
-    assert_eq!(given.names(rich), ["CheckpointStarted", "TxReserved"]);
+    assert_eq!(given.names(rich), ["SignerBalanceRestored", "CheckpointStarted", "TxReserved"]);
+}
+
+#[test]
+fn a_balance_above_the_warning_limit_that_pays_for_nothing_is_not_restored_with_every_look() {
+    let mut given = queued();
+    let purpose = given.wanted_quote();
+    let dear = L1Head { base_fee: Wei(600 * GWEI), ..given.head() };
+    // The limit is 0.1 ether, and the transaction may cost 0.125.
+    let balance = Wei(110_000_000 * GWEI);
+    let poor = TxQuoted { balance, at: dear, ..given.quote(purpose, 5) };
+    assert_eq!(given.names(poor.clone()), ["SignerBalanceLow"]);
+    let look = |given: &Given, balance| SignerRead {
+        signer: ACCOUNT,
+        at: given.head(),
+        nonce: NonceState { head: Nonce(5), confirmed: Nonce(5) },
+        balance,
+        txs: Vec::new(),
+    };
+    for _ in 0..3 {
+        let read = look(&given, balance);
+        assert!(given.names(read).is_empty());
+        assert!(given.names(poor.clone()).is_empty());
+    }
+    let filled = look(&given, Wei(130_000_000 * GWEI));
+    assert_eq!(given.names(filled), ["SignerBalanceRestored"]);
 }
 
 #[test]

@@ -151,7 +151,8 @@ async fn included(
     Ok(TxState::Included { block, gas_used, fee_paid: Wei(gas.saturating_mul(price)), reverted })
 }
 
-/// Why a transaction reverted: the same call once more, on the state before its block. Found once and remembered.
+/// Why a transaction reverted: the same call once more, on the state before its block, and on that after it for what
+/// another transaction of the block brought about. Found once and remembered.
 async fn reason(
     l1: &Inner,
     pin: &Pin,
@@ -170,20 +171,26 @@ async fn reason(
         return Ok(unknown("reverted; the block before is not available"));
     };
     let mut reading = Reading::default();
-    let place = reading.ask(parent, call);
+    let places = [reading.ask(parent, call.clone()), reading.ask(block, call)];
     let answers = match reading.at(pin).await {
         Ok(answers) => answers,
         Err(error @ L1Error::Torn(_)) => return Err(error),
         // The transport failing is no reason to remember a refusal without its words.
         Err(error) => return Ok(unknown(&format!("reverted; its reason could not be asked for: {error}"))),
     };
-    let refusal = match answers.answer(place) {
-        Some(Err(fault)) => match decode::refused(fault) {
-            Some(refusal) => refusal,
+    let mut found = None;
+    for place in places {
+        let Some(Err(fault)) = answers.answer(place) else { continue };
+        match decode::refused(fault) {
+            Some(refusal) => {
+                found = Some(refusal);
+                break;
+            }
             None => return Ok(unknown(&format!("reverted; the replay failed: {fault}"))),
-        },
-        _ => unknown("reverted in its block, and not when replayed on the block before"),
-    };
+        }
+    }
+    let refusal =
+        found.unwrap_or_else(|| unknown("reverted in its block, and neither before it nor after it when replayed"));
     // All gas used, and no words of the contract's own: it ran out.
     let ran_out = gas_used >= gas && refusal.class == RefusalClass::Other;
     let refusal = if ran_out {

@@ -275,6 +275,7 @@ async fn round(
     }
     let confirmed = anchor(&answers, confirmed_output, oracle, known.confirmed_next)?;
     let values = values(&answers, &head, ask, (known, pin.header.time))?;
+    l1.set_fallback(oracle, fallback(&answers, &head, oracle)?);
     Ok(Round::Done(Box::new(Parts { values, latest, next_block, confirmed, checkpoints })))
 }
 
@@ -328,6 +329,13 @@ fn next_block(
     Ok(L2Block(next_block))
 }
 
+/// Timeout of the fallback and the last proposal's time, in seconds, where the contract has such a rule.
+fn fallback(answers: &Answers, head: &AtHead, oracle: Address) -> Result<Option<(u64, u64)>, L1Error> {
+    let Some((timeout, last)) = head.fallback else { return Ok(None) };
+    let timeout = small(answers.get(timeout)?, oracle, "fallbackTimeout()").unwrap_or(u64::MAX);
+    Ok(Some((timeout, small(answers.get(last)?, oracle, "lastProposalTimestamp()")?)))
+}
+
 fn values(
     answers: &Answers,
     head: &AtHead,
@@ -349,14 +357,7 @@ fn values(
         through_factory: known.factory.is_some(),
         sender: answers.get(head.sender)?,
         everyone: answers.get(head.everyone)?,
-        fallback: match head.fallback {
-            Some((timeout, last)) => {
-                let timeout = small(answers.get(timeout)?, oracle, "fallbackTimeout()").unwrap_or(u64::MAX);
-                let last = small(answers.get(last)?, oracle, "lastProposalTimestamp()")?;
-                Some((timeout, last))
-            }
-            None => None,
-        },
+        fallback: fallback(answers, head, oracle)?,
         time,
     };
     Ok(ContractValues {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::error::{L1Error, RpcFault};
-use crate::json::{hash, number, quantity};
+use crate::json::{hash, hex_number, number, quantity};
 use crate::pin::Pin;
 use crate::pool::Member;
 use crate::rpc::{Answer, Request};
@@ -76,6 +76,22 @@ struct Report {
     member: Arc<Member>,
     header: Header,
     tip: u128,
+}
+
+impl Report {
+    /// The hash of a block on the endpoint's chain, `None` where it does not tell.
+    async fn hash_at(&self, wanted: L1Number) -> Option<Hash32> {
+        let Header { block, parent, .. } = self.header;
+        if block.number == wanted {
+            return Some(block.hash);
+        }
+        if block.number.0 == wanted.0.saturating_add(1) {
+            return Some(parent);
+        }
+        let request = Request::new("eth_getBlockByNumber", json!([hex_number(wanted.0), false]));
+        let found = Header::parse(&self.member.rpc.call(request).await.ok()?)?;
+        (found.block.number == wanted).then_some(found.block.hash)
+    }
 }
 
 impl Heads {
@@ -166,7 +182,7 @@ impl Heads {
                 }
             }
         }
-        let reports = self.without_doubtful(reports);
+        let reports = self.without_outvoted(self.without_laggards(reports)).await;
         if reports.is_empty() {
             // Those that are left alone may be better than nothing.
             let rest: Vec<_> = self
@@ -184,26 +200,41 @@ impl Heads {
         Ok(reports)
     }
 
-    /// Leaves out, and alone, who lags behind the others, contradicts more of them, or fell behind itself.
-    fn without_doubtful(&self, reports: Vec<Report>) -> Vec<Report> {
-        let heads: Vec<L1Ref> = reports.iter().map(|report| report.header.block).collect();
-        let best = heads.iter().map(|head| head.number.0).max().unwrap_or(0);
+    /// Leaves out, and alone, who lags behind the others or fell behind itself.
+    fn without_laggards(&self, reports: Vec<Report>) -> Vec<Report> {
+        let best = reports.iter().map(|report| report.header.block.number.0).max().unwrap_or(0);
         let mut kept = Vec::with_capacity(reports.len());
-        for (place, report) in reports.into_iter().enumerate() {
+        for report in reports {
             let head = report.header.block;
             let before = report.member.note_head(head.number);
             let doubt = if head.number.0.saturating_add(LAG_MAX) < best {
                 Some("its head lags behind the others")
             } else if before.is_some_and(|before| head.number < before) && head.number.0 < best {
                 Some("its head went backwards")
-            } else if is_outvoted(&heads, place, head) {
-                Some("it disagrees with the others on the hash of a block")
             } else {
                 None
             };
             match doubt {
                 Some(reason) => report.member.distrust(self.pause, reason),
                 None => kept.push(report),
+            }
+        }
+        kept
+    }
+
+    /// Leaves out, and alone, who is on another fork than more of the others. They need not stand at the same block: what
+    /// must agree is the highest one that all of them have.
+    async fn without_outvoted(&self, reports: Vec<Report>) -> Vec<Report> {
+        let Some(common) = reports.iter().map(|report| report.header.block.number).min() else {
+            return reports;
+        };
+        let hashes = join_all(reports.iter().map(|report| report.hash_at(common))).await;
+        let mut kept = Vec::with_capacity(reports.len());
+        for (place, report) in reports.into_iter().enumerate() {
+            if is_outvoted(&hashes, place) {
+                report.member.distrust(self.pause, "it disagrees with the others on the hash of a block");
+            } else {
+                kept.push(report);
             }
         }
         kept
@@ -245,16 +276,13 @@ fn missing(member: &Member) -> Answer {
     Err::<Value, RpcFault>(member.rpc.malformed("batch", &"an answer is missing"))
 }
 
-/// Whether another hash of the same block has more votes, or as many and an earlier one.
-fn is_outvoted(heads: &[L1Ref], place: usize, head: L1Ref) -> bool {
-    let votes =
-        |hash: Hash32| heads.iter().filter(|other| other.number == head.number && other.hash == hash).count();
-    let first =
-        |hash: Hash32| heads.iter().position(|other| other.number == head.number && other.hash == hash);
-    let ours = votes(head.hash);
-    let our_first = first(head.hash).unwrap_or(place);
-    heads.iter().filter(|other| other.number == head.number && other.hash != head.hash).any(|other| {
-        let theirs = votes(other.hash);
-        theirs > ours || (theirs == ours && first(other.hash).is_some_and(|at| at < our_first))
+/// Whether another hash of the same block has more votes than that of an endpoint, or as many and an earlier one. Who does
+/// not tell has no vote.
+fn is_outvoted(hashes: &[Option<Hash32>], place: usize) -> bool {
+    let Some(ours) = hashes.get(place).copied().flatten() else { return false };
+    let votes = |hash: Hash32| hashes.iter().filter(|other| **other == Some(hash)).count();
+    let first = |hash: Hash32| hashes.iter().position(|other| *other == Some(hash));
+    hashes.iter().flatten().filter(|other| **other != ours).any(|other| {
+        (votes(*other), std::cmp::Reverse(first(*other))) > (votes(ours), std::cmp::Reverse(first(ours)))
     })
 }

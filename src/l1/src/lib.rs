@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prooflog_events::ids::{Address, Hash32, L1ChainId, Wei};
+use prooflog_events::ids::{Address, Hash32, L1ChainId, Micros, Wei};
 use prooflog_events::input::{ContractRead, SignerRead, TxQuoted, TxSent};
 use prooflog_events::values::{L1Head, Refusal};
 use prooflog_net::{Endpoint, HttpError, Limits};
@@ -119,6 +119,8 @@ struct Known {
     hints: BTreeMap<Address, Hint>,
     /// By oracle.
     trails: BTreeMap<Address, Trail>,
+    /// By oracle: timeout and last proposal, in seconds.
+    fallbacks: BTreeMap<Address, (u64, u64)>,
     /// By transaction and block.
     refusals: BTreeMap<(Hash32, Hash32), Refusal>,
 }
@@ -170,6 +172,14 @@ impl L1 {
     /// When it cannot be read as a whole, or has none of the interfaces that we know.
     pub async fn read_contract(&self, ask: &ReadContract) -> Result<ContractRead, L1Error> {
         self.pinned(|pin| async move { contract::read(&self.inner, &pin, ask).await }).await
+    }
+
+    /// From when on anybody may submit to an oracle, as of the last [`L1::read_contract`] of it; `None` where there is no
+    /// such rule.
+    #[must_use]
+    pub fn fallback_opens(&self, oracle: Address) -> Option<Micros> {
+        let (timeout, last) = self.inner.fallback(oracle)?;
+        last.checked_add(timeout)?.checked_mul(1_000_000).map(Micros)
     }
 
     /// Answers `ReadSigner`: the account, and the fate of its transactions.
@@ -347,6 +357,17 @@ impl Inner {
 
     pub(crate) fn set_hint(&self, oracle: Address, hint: Hint) {
         self.known(|known| known.hints.insert(oracle, hint));
+    }
+
+    fn fallback(&self, oracle: Address) -> Option<(u64, u64)> {
+        self.known(|known| known.fallbacks.get(&oracle).copied())
+    }
+
+    pub(crate) fn set_fallback(&self, oracle: Address, fallback: Option<(u64, u64)>) {
+        self.known(|known| match fallback {
+            Some(fallback) => known.fallbacks.insert(oracle, fallback),
+            None => known.fallbacks.remove(&oracle),
+        });
     }
 
     pub(crate) fn trail(&self, oracle: Address) -> Option<Trail> {

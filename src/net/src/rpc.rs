@@ -88,6 +88,12 @@ impl RpcClient {
         &self.endpoint
     }
 
+    /// Calls made so far, over all clones; every call of a batch counts, as providers count them.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.id.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
     /// Calls a method.
     ///
     /// # Errors

@@ -44,6 +44,11 @@ impl NodeEndpoint {
         &self.name
     }
 
+    /// Calls made so far.
+    pub(crate) fn calls(&self) -> u64 {
+        self.rpc.calls()
+    }
+
     /// Where the node stands. What it does not know yet is `None`.
     ///
     /// # Errors
@@ -127,6 +132,7 @@ impl NodeEndpoint {
             hash: finalized.hash,
             current_l1: l1_ref(current),
             finalized_time: finalized.time(),
+            newest: status.unsafe_l2.map(|newest| L2Block(newest.number)),
         })
     }
 }
@@ -138,6 +144,8 @@ pub(crate) struct Heads {
     pub(crate) hash: Hash32,
     pub(crate) current_l1: L1Ref,
     pub(crate) finalized_time: prooflog_events::ids::Micros,
+    /// The newest block, if the node knows it.
+    pub(crate) newest: Option<L2Block>,
 }
 
 const fn l1_ref(block: L1Block) -> L1Ref {

@@ -63,10 +63,10 @@ pub enum NodeError {
         retry_in: Duration,
     },
     /// None of the endpoints gave an answer that can be used.
-    #[error("no rollup node answered: {}", causes.join("; "))]
+    #[error("no rollup node answered: {}", listed(causes))]
     Nobody {
         /// One per endpoint: its name and why.
-        causes: Vec<String>,
+        causes: Vec<(String, NodeError)>,
     },
     /// The configuration names no endpoint.
     #[error("no endpoint is configured")]
@@ -109,6 +109,10 @@ impl NodeError {
     pub(crate) const fn is_unknown_method(&self) -> bool {
         matches!(self, Self::Rpc(error) if error.is_unknown_method())
     }
+}
+
+fn listed(causes: &[(String, NodeError)]) -> String {
+    causes.iter().map(|(name, cause)| format!("{name}: {cause}")).collect::<Vec<_>>().join("; ")
 }
 
 /// Foreign text, cut and on one line.

@@ -102,6 +102,12 @@ impl L2Node {
         }
     }
 
+    /// Calls made so far.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.rpc.calls()
+    }
+
     /// Gas and transactions of the blocks after `range.start` up to `range.end`, lowest first; the first 4,096 of them
     /// where there are more, and none where the node cannot tell.
     ///

@@ -57,26 +57,42 @@ impl RollupNode {
         &self.endpoints
     }
 
-    /// The heads, from the first endpoint that answers with what can be true; from a distrusted one only if there is no
-    /// other.
+    /// Calls made so far, over all endpoints.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.endpoints.iter().map(NodeEndpoint::calls).sum()
+    }
+
+    /// The heads that decisions rest on.
+    ///
+    /// # Errors
+    /// As [`RollupNode::look`].
+    pub async fn heads(&self) -> Result<NodeRead, NodeError> {
+        Ok(self.look().await?.0)
+    }
+
+    /// The heads that decisions rest on, and the newest block, which nothing rests on. From the first endpoint that
+    /// answers with what can be true; from a distrusted one only if there is no other.
     ///
     /// # Errors
     /// When no endpoint does, with each one's cause.
-    pub async fn heads(&self) -> Result<NodeRead, NodeError> {
+    pub async fn look(&self) -> Result<(NodeRead, Option<L2Block>), NodeError> {
         let (mut doubtful, mut causes) = (Vec::new(), Vec::new());
         for (index, endpoint) in self.endpoints.iter().enumerate() {
             match self.ask_heads(endpoint).await {
-                Ok(heads) if self.believe(index, endpoint, &heads) => return Ok(self.read(heads)),
+                Ok(heads) if self.believe(index, endpoint, &heads) => {
+                    return Ok((self.read(heads), heads.newest));
+                }
                 Ok(heads) => doubtful.push(heads),
                 Err(cause) => {
                     tracing::warn!(chain = self.chain.0, node = endpoint.name(), %cause, "no heads");
-                    causes.push(named(endpoint, &cause));
+                    causes.push(named(endpoint, cause));
                 }
             }
         }
         // A head that lags is still a head; it moves nothing that was higher before.
         let best = doubtful.into_iter().max_by_key(|heads| heads.finalized);
-        best.map(|heads| self.read(heads)).ok_or(NodeError::Nobody { causes })
+        best.map(|heads| (self.read(heads), heads.newest)).ok_or(NodeError::Nobody { causes })
     }
 
     /// The output root of a block: all endpoints at once, each with all checks. An endpoint without a good answer
@@ -88,10 +104,8 @@ impl RollupNode {
         let answers = self.outputs(block).await;
         let first = answers.iter().find_map(|(_, answer)| answer.as_ref().ok());
         let Some(current_l1) = first.map(|output| output.current_l1) else {
-            let failed = answers.iter().filter_map(|(node, answer)| Some((node, answer.as_ref().err()?)));
-            return Err(NodeError::Nobody {
-                causes: failed.map(|(node, cause)| named(node, cause)).collect(),
-            });
+            let failed = answers.into_iter().filter_map(|(node, answer)| Some(named(node, answer.err()?)));
+            return Err(NodeError::Nobody { causes: failed.collect() });
         };
         let nodes = answers
             .iter()
@@ -124,7 +138,7 @@ impl RollupNode {
         for endpoint in &self.endpoints {
             match endpoint.rollup_config().await {
                 Ok(config) => return Ok(config),
-                Err(cause) => causes.push(named(endpoint, &cause)),
+                Err(cause) => causes.push(named(endpoint, cause)),
             }
         }
         Err(NodeError::Nobody { causes })
@@ -139,7 +153,7 @@ impl RollupNode {
         for endpoint in &self.endpoints {
             match endpoint.version().await {
                 Ok(version) => return Ok(version),
-                Err(cause) => causes.push(named(endpoint, &cause)),
+                Err(cause) => causes.push(named(endpoint, cause)),
             }
         }
         Err(NodeError::Nobody { causes })
@@ -164,9 +178,10 @@ impl RollupNode {
         match (l2, told) {
             (Some(l2), _) => l2.hash_of(L2Block(0)).await,
             (None, Err(cause)) => Err(cause),
-            (None, Ok(_)) => Err(NodeError::Nobody {
-                causes: vec!["the rollup configuration names no genesis block".to_owned()],
-            }),
+            (None, Ok(_)) => {
+                let endpoint = self.endpoints.first().map(NodeEndpoint::name).unwrap_or_default().to_owned();
+                Err(NodeError::NotReady { endpoint, what: "the genesis block of the rollup configuration" })
+            }
         }
     }
 
@@ -217,6 +232,6 @@ impl Seen {
     }
 }
 
-fn named(endpoint: &NodeEndpoint, cause: &NodeError) -> String {
-    format!("{}: {cause}", endpoint.name())
+fn named(endpoint: &NodeEndpoint, cause: NodeError) -> (String, NodeError) {
+    (endpoint.name().to_owned(), cause)
 }

@@ -170,7 +170,9 @@ async fn commitments(prover: &Prover, oracle: Option<Address>) -> Finding {
             let wrong: Vec<_> = parts.iter().filter(|(_, ok)| !ok).map(|(part, _)| *part).collect();
             finding(name, Verdict::Failed, format!("the oracle has another {}", wrong.join(", another ")))
         }
-        Validation::Unreachable { text } => finding(name, Verdict::Failed, format!("not compared: {text}")),
+        Validation::Unreachable { text, .. } => {
+            finding(name, Verdict::Failed, format!("not compared: {text}"))
+        }
     }
 }
 

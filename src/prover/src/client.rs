@@ -3,6 +3,8 @@
 //! Calls share nothing but a pool of connections and the counts of [`crate::losses`], so a hanging one holds up no
 //! other. No call is repeated here: that is for the engine to decide.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, AnswerLimits};
 use crate::body::{self, ProofSource, SourceError};
-use crate::call::{CallError, exchange};
+use crate::call::{CallError, Trouble, exchange};
 use crate::failure;
 use crate::losses::{Losses, Patience};
 use crate::outcome::{Polled, Proof, Requested, Validation};
@@ -70,6 +72,9 @@ pub struct Prover {
     config: Arc<ProverConfig>,
     http: Client,
     losses: Arc<Mutex<Losses>>,
+    calls: Arc<AtomicU64>,
+    /// Statuses outside the interface that were told to the operator.
+    strange: Arc<Mutex<BTreeSet<(i32, i32)>>>,
 }
 
 impl Prover {
@@ -80,13 +85,20 @@ impl Prover {
     pub fn new(config: ProverConfig) -> Result<Self, HttpError> {
         let limits = Limits { connect: config.limits.connect, ..Limits::default() };
         let http = prooflog_net::client(limits)?;
-        Ok(Self { config: Arc::new(config), http, losses: Arc::default() })
+        let (losses, calls, strange) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { config: Arc::new(config), http, losses, calls, strange })
     }
 
     /// Whom it asks.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.config.endpoint
+    }
+
+    /// Calls made so far, over all clones.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
     }
 
     /// Requests a proof. Takes as long as the witness does, at most from `now` to the request's deadline.
@@ -164,7 +176,7 @@ impl Prover {
                 self.losses().answered();
                 validation
             }
-            Err(error) => Validation::Unreachable { text: error.words() },
+            Err(error) => Validation::Unreachable { trouble: error.trouble(), text: error.words() },
         }
     }
 
@@ -199,10 +211,12 @@ impl Prover {
     }
 
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.calls.fetch_add(1, Ordering::Relaxed);
         self.http.post(self.config.endpoint.join(path)).header(header::CONTENT_TYPE, "application/json")
     }
 
     pub(crate) fn get_status(&self, id: &ProofId) -> RequestBuilder {
+        self.calls.fetch_add(1, Ordering::Relaxed);
         self.http.get(self.config.endpoint.join(&format!("status/{}", hex::encode(&id.0))))
     }
 
@@ -221,30 +235,48 @@ impl Prover {
             return self.miss(id, &missing.into(), patience);
         };
         let execution = answer.execution.unwrap_or(0);
+        if !(0..=UNFULFILLABLE).contains(&fulfillment) || !(0..=UNEXECUTABLE).contains(&execution) {
+            self.tell_strange(id, (fulfillment, execution));
+        }
         let text = words_of(&answer);
         // Bytes that come before the proof is fulfilled are no proof.
         answer.proof = answer.proof.filter(|proof| fulfillment == FULFILLED && !proof.is_empty());
         if fulfillment == FULFILLED && answer.proof.is_none() {
             return match self.losses().empty(id, Instant::now()) {
                 Some(failures) => Polled::Lost { failures, class: FailureClass::NoBytes },
-                None => Polled::Nothing { text: "fulfilled without a proof".to_owned() },
+                None => {
+                    let text = "fulfilled without a proof".to_owned();
+                    Polled::Nothing { trouble: Trouble::Malformed, text }
+                }
             };
         }
         self.losses().answered_for(id);
         match named(answer).await {
             Ok(proof) => Polled::State { fulfillment, execution, proof: proof.map(Box::new), text },
-            Err(error) => Polled::Nothing { text: error.words() },
+            Err(error) => Polled::Nothing { trouble: error.trouble(), text: error.words() },
+        }
+    }
+
+    /// Tells the operator of numbers that the interface does not know, each pair once: they are never guessed at.
+    fn tell_strange(&self, id: &ProofId, status: (i32, i32)) {
+        /// Pairs that are remembered; a server that invents more of them is not worth the lines.
+        const REMEMBERED: usize = 64;
+        let mut seen = self.strange.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() < REMEMBERED && seen.insert(status) {
+            let (fulfillment, execution) = status;
+            tracing::warn!(prover = %self.endpoint(), %id, fulfillment, execution,
+                "the server answers with a status that the interface does not know; it is asked again until a limit ends it");
         }
     }
 
     fn miss(&self, id: &ProofId, error: &CallError, patience: Patience) -> Polled {
-        let text = error.words();
+        let (trouble, text) = (error.trouble(), error.words());
         if !is_about_the_id(error) {
-            return Polled::Nothing { text };
+            return Polled::Nothing { trouble, text };
         }
         match self.losses().failed(id, patience, Instant::now()) {
             Some(failures) => Polled::Lost { failures, class: FailureClass::Lost },
-            None => Polled::Nothing { text },
+            None => Polled::Nothing { trouble, text },
         }
     }
 }

@@ -11,6 +11,7 @@ use prooflog_events::input::{
 use prooflog_events::values::{BlobRef, FailureClass};
 
 use crate::answer::Answer;
+use crate::call::Trouble;
 
 /// Bytes for the blob store, and the name that events know them by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,6 +147,8 @@ pub enum Polled {
     },
     /// No answer yet: ask again later.
     Nothing {
+        /// What kind of trouble.
+        trouble: Trouble,
         /// Why, for the operator's log.
         text: String,
     },
@@ -197,6 +200,8 @@ pub enum Validation {
     },
     /// It did not answer, which says nothing about the commitments: it may still be starting.
     Unreachable {
+        /// What kind of trouble.
+        trouble: Trouble,
         /// Why.
         text: String,
     },

@@ -96,7 +96,7 @@ async fn an_absurd_proof_is_refused_before_it_is_collected_and_its_id_is_not_los
     let patience = Patience { lost_after: 1, grace: Duration::ZERO };
     for _ in 0..3 {
         let polled = prover.poll(&ProofId(vec![1]), patience).await;
-        let Polled::Nothing { text } = polled else { unreachable!("{polled:?}") };
+        let Polled::Nothing { text, .. } = polled else { unreachable!("{polled:?}") };
         assert!(text.contains("`proof` is larger than the limit of 1048576 bytes"), "{text}");
     }
     assert!(peak() - before < 32 << 20);
@@ -114,7 +114,7 @@ async fn a_proof_that_breaks_off_is_no_proof() {
     let short = || Body::from("{\"fulfillment_status\":3,\"proof\":[1,2,3");
     let prover_of_short = prover(statuses(short), ProverLimits::default()).await;
     let polled = prover_of_short.poll(&ProofId(vec![1]), PATIENCE).await;
-    assert!(matches!(&polled, Polled::Nothing { text } if text.contains("too early")), "{polled:?}");
+    assert!(matches!(&polled, Polled::Nothing { text, .. } if text.contains("too early")), "{polled:?}");
 }
 
 #[tokio::test]
@@ -126,7 +126,10 @@ async fn a_proof_that_stops_coming_is_given_up_and_one_that_drips_is_not() {
     };
     let prover_of_stuck = prover(statuses(stuck), limits.clone()).await;
     let polled = prover_of_stuck.poll(&ProofId(vec![1]), PATIENCE).await;
-    assert!(matches!(&polled, Polled::Nothing { text } if text.contains("no answer within")), "{polled:?}");
+    assert!(
+        matches!(&polled, Polled::Nothing { text, .. } if text.contains("no answer within")),
+        "{polled:?}"
+    );
     // Ten pauses far below the limit, longer than it in all.
     let dripping = || {
         let pieces = stream::unfold(0, |n| async move {

@@ -49,7 +49,10 @@ sol! {
         function addProposer(address proposer);
         function removeProposer(address proposer);
         function setDisputeGameFactory(address factory);
+        function verifier() returns (address);
+        function updateVerifier(address other);
         function addOpSuccinctConfig(bytes32 name, bytes32 config, bytes32 aggregation, bytes32 range_);
+        function deleteOpSuccinctConfig(bytes32 name);
         function upgradeTo(address implementation);
         function checkpointBlockHash(uint256 l1Block);
         function historicBlockHashes(uint256 l1Block) returns (bytes32);
@@ -152,13 +155,29 @@ pub struct Parts {
 #[derive(Debug, Clone)]
 pub struct Sender {
     rpc: RpcClient,
+    pace: Pace,
+}
+
+/// Whose time it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// Blocks come when the chain makes them.
+    Chain,
+    /// Every transaction gets a block of its own at once.
+    Ours,
 }
 
 impl Sender {
     /// To this chain.
     #[must_use]
     pub const fn new(rpc: RpcClient) -> Self {
-        Self { rpc }
+        Self { rpc, pace: Pace::Chain }
+    }
+
+    /// To this chain, which makes a block for every transaction: for what has to be there before anything begins.
+    #[must_use]
+    pub(crate) const fn at_once(rpc: RpcClient) -> Self {
+        Self { rpc, pace: Pace::Ours }
     }
 
     /// The chain's accounts.
@@ -174,16 +193,48 @@ impl Sender {
     /// # Errors
     /// When it is not included or reverts.
     pub async fn send(&self, from: Address, to: Option<Address>, data: Bytes) -> Result<Value, DevnetError> {
-        let mut tx = json!({ "from": from, "data": data, "gas": "0x989680" });
-        if let (Some(to), Some(fields)) = (to, tx.as_object_mut()) {
-            fields.insert("to".to_owned(), json!(to));
+        let hash = self.submit(from, to, data, json!({})).await?;
+        if self.pace == Pace::Ours {
+            let _: Value = self.rpc.call("evm_mine", json!([])).await?;
         }
-        let hash: B256 = self.rpc.call("eth_sendTransaction", json!([tx])).await?;
         let receipt = self.receipt(hash).await?;
         match receipt.get("status").and_then(Value::as_str) {
             Some("0x1") => Ok(receipt),
             _ => Err(DevnetError::Chain(format!("a transaction of {from} reverted: {hash}"))),
         }
+    }
+
+    /// Sends with further fields (fees, nonce, value) and waits for nothing.
+    ///
+    /// # Errors
+    /// When the chain does not take it.
+    pub async fn submit(
+        &self,
+        from: Address,
+        to: Option<Address>,
+        data: Bytes,
+        fields: Value,
+    ) -> Result<B256, DevnetError> {
+        let mut tx = json!({ "from": from, "data": data, "gas": "0x989680" });
+        if let Some(tx) = tx.as_object_mut() {
+            tx.extend(to.map(|to| ("to".to_owned(), json!(to))));
+            tx.extend(fields.as_object().cloned().unwrap_or_default());
+        }
+        Ok(self.rpc.call("eth_sendTransaction", json!([tx])).await?)
+    }
+
+    /// Calls as somebody, with further fields, and waits for nothing.
+    ///
+    /// # Errors
+    /// When the chain does not take it.
+    pub async fn submit_call<C: SolCall>(
+        &self,
+        from: Address,
+        to: Address,
+        call: &C,
+        fields: Value,
+    ) -> Result<B256, DevnetError> {
+        self.submit(from, Some(to), call.abi_encode().into(), fields).await
     }
 
     async fn receipt(&self, hash: B256) -> Result<Value, DevnetError> {
@@ -244,13 +295,25 @@ impl Sender {
         }
     }
 
+    /// Deploys the code of an oracle, to which a proxy can be pointed.
+    ///
+    /// # Errors
+    /// When the chain does not take it.
+    pub async fn deploy_implementation(
+        &self,
+        owner: Address,
+        generation: Generation,
+    ) -> Result<Address, DevnetError> {
+        self.deploy(owner, generation.contract(), &[]).await
+    }
+
     /// Deploys an oracle behind a proxy.
     ///
     /// # Errors
     /// When the chain does not take it.
     pub async fn deploy_oracle(&self, generation: Generation, setup: Setup) -> Result<Address, DevnetError> {
         let owner = setup.owner;
-        let implementation = self.deploy(owner, generation.contract(), &[]).await?;
+        let implementation = self.deploy_implementation(owner, generation).await?;
         let begin: Bytes = match generation {
             Generation::V1 | Generation::V2 => Oracle::initializeCall { setup }.abi_encode().into(),
             Generation::V3 => {

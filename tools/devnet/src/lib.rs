@@ -6,16 +6,22 @@
 //! person with a wallet and curl (`prooflog-devnet up`).
 
 mod anvil;
+mod balancer;
+mod blocks;
 mod contracts;
 mod net;
+mod rival;
 mod traffic;
 
+pub use alloy::primitives::{Address, B256, keccak256};
 pub use anvil::{Anvil, AnvilConfig, anvil_path};
+pub use balancer::{Backend, Balancer};
 pub use contracts::{
     Commitments, Generation, Oracle, OracleV1, OracleV2, OracleV3, Output, Parts, Proofs, SELECTOR, Sender,
     Setup, shown,
 };
 pub use net::{Devnet, DevnetConfig, Rollup};
+pub use rival::Proposal;
 
 /// What went wrong with the devnet.
 #[derive(Debug, thiserror::Error)]

@@ -22,6 +22,8 @@ use crate::{DevnetError, traffic};
 
 /// Chain id of the L1.
 const L1_CHAIN: u64 = 900;
+/// L1 blocks above the contracts where the L2 has blocks from the start too.
+const L1_PRELUDE: u64 = 16;
 /// L2 block that the contract begins at.
 const START_BLOCK: u64 = 2;
 /// Account that the proposer sends from: the chain's fourth, whose key everybody knows.
@@ -38,12 +40,18 @@ pub struct DevnetConfig {
     pub generation: Generation,
     /// Whether submissions go through a factory, and what a game costs in wei.
     pub bond: Option<u128>,
+    /// Generation and bond of the rollups in their order, where they differ from the two above.
+    pub kinds: Vec<(Generation, Option<u128>)>,
+    /// What the prover's server proves under. The contracts always begin with the default.
+    pub proves: Commitments,
     /// What the verifier demands.
     pub proofs: Proofs,
     /// Seconds between two L1 blocks.
     pub l1_block_time: u64,
     /// Seconds between two L2 blocks.
     pub l2_block_time: u64,
+    /// L2 blocks that are there from the start, so that nobody has to wait for them.
+    pub prelude: u64,
     /// Smallest distance of two outputs, in blocks.
     pub submission_interval: u64,
     /// How many rollups: one L2 chain, presented under so many chain ids, each with an oracle of its own.
@@ -52,14 +60,24 @@ pub struct DevnetConfig {
     pub script: Script,
 }
 
+impl DevnetConfig {
+    /// Generation and bond of a rollup, by its place.
+    fn kind(&self, place: usize) -> (Generation, Option<u128>) {
+        self.kinds.get(place).copied().unwrap_or((self.generation, self.bond))
+    }
+}
+
 impl Default for DevnetConfig {
     fn default() -> Self {
         Self {
             generation: Generation::V2,
             bond: None,
+            kinds: Vec::new(),
+            proves: Commitments::default(),
             proofs: Proofs::Binding,
             l1_block_time: 1,
             l2_block_time: 1,
+            prelude: 0,
             submission_interval: 20,
             rollups: 1,
             script: Script::default(),
@@ -124,14 +142,19 @@ impl Devnet {
         progress("starting the L1 and the L2");
         // Two chains that begin in the same second have the same first block.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let chain = |chain_id, block_time, arguments: &[&str]| AnvilConfig {
+        let chain = |chain_id, block_time, age, arguments: &[&str]| AnvilConfig {
             chain_id,
             block_time,
-            timestamp: Some(now.saturating_sub(chain_id - L1_CHAIN)),
+            timestamp: Some(now.saturating_sub(age)),
             arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
         };
-        let l1 = Anvil::start(&chain(L1_CHAIN, config.l1_block_time, &["--slots-in-an-epoch", "1"]))?;
-        let l2 = Anvil::start(&chain(L1_CHAIN + 1, config.l2_block_time, &[]))?;
+        // Blocks that are made at once have later times all the same: the L2 begins so much earlier.
+        let age = 1 + config.prelude.saturating_mul(config.l2_block_time.max(1));
+        let l1 = Anvil::start(&chain(L1_CHAIN, config.l1_block_time, 0, &["--slots-in-an-epoch", "1"]))?;
+        let l2 = Anvil::start(&chain(L1_CHAIN + 1, config.l2_block_time, age, &[]))?;
+        if config.prelude > 0 {
+            l2.mine(config.prelude).await?;
+        }
         let traffic = tokio::spawn(traffic::send(rpc(l2.url())?));
         let chains: Vec<u64> = (0..config.rollups.max(1)).map(|n| L1_CHAIN + 1 + n).collect();
 
@@ -152,8 +175,17 @@ impl Devnet {
         progress("deploying the contracts");
         let (parts, proposer, deployed) = deploy(&config, &node, (&l1, &l2), &chains, progress).await?;
 
+        if config.prelude > 0 {
+            // Far enough above the contracts for every reorg that counts as one.
+            l1.mine(L1_PRELUDE).await?;
+        }
+
         progress("starting the prover's server");
-        let proven = chains.iter().map(|chain| proven(&config, *chain, &node, &l1)).collect();
+        let proven = chains.iter().enumerate().map(|(place, chain)| {
+            let (generation, _) = config.kind(place);
+            proven(&config, (*chain, generation), &node, &l1)
+        });
+        let proven = proven.collect();
         let listener =
             TcpListener::bind("127.0.0.1:0").await.map_err(DevnetError::io("a port for the prover"))?;
         let prover = prooflog_devnet_prover::serve(listener, ProverConfig { chains: proven });
@@ -242,7 +274,7 @@ async fn deploy(
     chains: &[u64],
     progress: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<(Parts, Address, Vec<Deployed>), DevnetError> {
-    let sender = Sender::new(rpc(l1.url())?);
+    let sender = Sender::at_once(rpc(l1.url())?);
     let accounts = sender.accounts().await?;
     let account = |index: usize| {
         accounts
@@ -253,11 +285,12 @@ async fn deploy(
     let (parts, proposer) = (Parts { owner: account(1)?, challenger: account(2)? }, account(PROPOSER)?);
     let verifier = sender.deploy_verifier(parts.owner, config.proofs).await?;
     let mut deployed = Vec::new();
-    for &chain in chains {
+    for (place, &chain) in chains.iter().enumerate() {
+        let (generation, bond) = config.kind(place);
         let setup = setup(config, node, l2, (parts, proposer), verifier).await?;
-        let oracle = sender.deploy_oracle(config.generation, setup).await?;
-        let factory = match config.bond {
-            Some(bond) => Some(factory(&sender, config, parts, oracle, bond).await?),
+        let oracle = sender.deploy_oracle(generation, setup).await?;
+        let factory = match bond {
+            Some(bond) => Some(factory(&sender, generation, parts, oracle, bond).await?),
             None => None,
         };
         deployed.push((chain, oracle, factory));
@@ -308,27 +341,36 @@ async fn setup(
     })
 }
 
-/// Deploys a factory and, where the oracle knows factories, sets it; the first two generations approve it as a proposer.
+/// Deploys a factory and, where the oracle knows factories, sets it; the first two generations let it submit.
 async fn factory(
     sender: &Sender,
-    config: &DevnetConfig,
+    generation: Generation,
     parts: Parts,
     oracle: Address,
     bond: u128,
 ) -> Result<Address, DevnetError> {
-    let factory = sender.deploy_factory(parts.owner, oracle, config.generation, U256::from(bond)).await?;
-    match config.generation {
+    let factory = sender.deploy_factory(parts.owner, oracle, generation, U256::from(bond)).await?;
+    match generation {
         Generation::V3 => {
             sender.call(parts.owner, oracle, &Oracle::setDisputeGameFactoryCall { factory }).await?
         }
-        _ => sender.call(parts.owner, oracle, &Oracle::addProposerCall { proposer: factory }).await?,
+        // There the oracle looks at who calls it, which is a game that nobody knows beforehand: anybody may submit.
+        Generation::V1 => {
+            sender.call(parts.owner, oracle, &Oracle::addProposerCall { proposer: Address::ZERO }).await?
+        }
+        Generation::V2 => sender.call(parts.owner, oracle, &Oracle::addProposerCall { proposer: factory }).await?,
     }
     Ok(factory)
 }
 
-fn proven(config: &DevnetConfig, chain: u64, node: &NodeHandle, l1: &Anvil) -> ProvenChain {
-    let commitments = Commitments::default();
-    let generation = match config.generation {
+fn proven(
+    config: &DevnetConfig,
+    (chain, generation): (u64, Generation),
+    node: &NodeHandle,
+    l1: &Anvil,
+) -> ProvenChain {
+    let commitments = config.proves;
+    let generation = match generation {
         Generation::V1 => Proven::V1,
         Generation::V2 => Proven::V2,
         Generation::V3 => Proven::V3,

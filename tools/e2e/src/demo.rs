@@ -226,11 +226,11 @@ pub fn included_once(events: &[Value]) -> Result<usize, DemoError> {
                 let purpose = purposes.get(&format!("{stream} {}", version())).cloned().unwrap_or_default();
                 *included.entry(purpose).or_default() += if kind == "TxIncluded" { 1 } else { -1 };
             }
-            // The contract lost the output: the same proof goes there again.
-            "Restored" => {
-                let number = stream.rsplit('-').next().unwrap_or_default().to_owned();
-                let is_of_it = |purpose: &str| purpose.contains(&format!("\"number\":{number}}}"));
-                included.retain(|purpose, _| !is_of_it(purpose));
+            // A reorg deeper than what counts as confirmed: the contract lost the output, or the checkpoint, and the same
+            // goes there again.
+            "Restored" => forget(&mut included, &stream, ""),
+            "CheckpointLost" if event.pointer("/data/reason") == Some(&json!("reorged")) => {
+                forget(&mut included, &stream, "{\"checkpoint\"");
             }
             _ => {}
         }
@@ -239,4 +239,12 @@ pub fn included_once(events: &[Value]) -> Result<usize, DemoError> {
         Some((purpose, times)) => Err(DemoError::Wrong(format!("{purpose} was included {times} times"))),
         None => Ok(included.len()),
     }
+}
+
+/// Takes back that purposes of an aggregate were included; those that begin with these words.
+fn forget(included: &mut BTreeMap<String, i64>, stream: &str, words: &str) {
+    let mut parts = stream.rsplit('-');
+    let (number, chain) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let agg = format!("{{\"chain\":{chain},\"kind\":\"agg\",\"number\":{number}}}");
+    included.retain(|purpose, _| !(purpose.starts_with(words) && purpose.contains(&agg)));
 }

@@ -36,7 +36,7 @@ pub enum EngineError {
     },
 }
 
-fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> EngineError {
+pub(crate) fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> EngineError {
     move |source| EngineError::Io { what, source }
 }
 

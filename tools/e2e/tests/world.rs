@@ -1,136 +1,15 @@
-//! The program on real chains, with everything that can go wrong out there.
+//! The program on real chains, with everything that can go wrong beside the L1.
 //!
 //! Each test has a devnet of its own and waits for what the engine records, never for time. At the end of each the log
 //! must verify and no purpose may have been included twice.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-use std::time::Duration;
-
-use prooflog_devnet::{Devnet, DevnetConfig, Generation, Oracle, Proofs, Rollup};
-use prooflog_devnet_node::{Lie, Step};
-use prooflog_devnet_prover::{CallKind, Fault, FaultKind, Script, Stats};
-use prooflog_e2e::{Engine, Setup, Story, demo};
-use serde_json::{Value, json};
-use words::{address, json_of};
-
-const LIMIT: Duration = Duration::from_secs(150);
-
-/// A rollup in a world of its own.
-struct World {
-    devnet: Devnet,
-    rollup: Rollup,
-    setup: Setup,
-    engine: Option<Engine>,
-    story: Option<Story>,
-    _dir: tempfile::TempDir,
-}
-
-fn quick() -> DevnetConfig {
-    let script = Script { witness_ms: 100, proving_ms: 400, proof_bytes: Some(60_000), ..Script::default() };
-    DevnetConfig { submission_interval: 10, script, ..DevnetConfig::default() }
-}
-
-impl World {
-    /// Brings the devnet up, without the program.
-    async fn new(config: DevnetConfig, settings: &str) -> Self {
-        let devnet = Devnet::start(config, &|_| {}).await.unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let text = with_settings(&demo::config(&devnet), settings);
-        let setup = Setup::write(dir.path(), &text, devnet.prooflog_env()).unwrap();
-        let rollup = devnet.rollups[0].clone();
-        Self { devnet, rollup, setup, engine: None, story: None, _dir: dir }
-    }
-
-    /// Brings everything up.
-    async fn start(config: DevnetConfig, settings: &str) -> Self {
-        let mut world = Self::new(config, settings).await;
-        world.run(&[]);
-        world
-    }
-
-    fn run(&mut self, arguments: &[&str]) {
-        self.engine = Some(Engine::start_with(&self.setup, arguments).unwrap());
-        if self.story.is_none() {
-            self.story = Some(Story::follow(&self.setup, LIMIT).unwrap_or_else(|error| self.fail(&error)));
-        }
-    }
-
-    fn fail<T>(&self, error: &dyn std::fmt::Display) -> T {
-        let printed = self.setup.printed();
-        let from = printed.len().saturating_sub(6_000);
-        panic!("{error}\n--- what prooflog printed last:\n{}", printed.get(from..).unwrap_or_default())
-    }
-
-    fn wait(&mut self, name: &str, times: usize) -> Value {
-        let mut story = self.story.take().unwrap();
-        let found = story.wait_for(name, times).cloned();
-        self.story = Some(story);
-        found.unwrap_or_else(|error| self.fail(&error))
-    }
-
-    fn story(&self) -> &Story {
-        self.story.as_ref().unwrap()
-    }
-
-    fn count(&self, name: &str) -> usize {
-        self.story().count(name)
-    }
-
-    /// Reads everything that is recorded up to now: an event of our own making is the mark.
-    fn catch_up(&mut self) {
-        let flushed = self.count("FlushRequested");
-        self.command(&["flush", "--to", "999999999"]);
-        self.wait("FlushRequested", flushed + 1);
-    }
-
-    fn command(&self, arguments: &[&str]) {
-        let output = self.setup.run(arguments).unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    /// Ends the program and looks at everything once more.
-    async fn end(mut self) {
-        if let Some(engine) = self.engine.take() {
-            let status = engine.stop().unwrap();
-            assert!(status.success(), "{status}: {}", self.setup.printed());
-        }
-        self.wait("EngineStopped", 1);
-        self.setup.json(&["verify"]).unwrap_or_else(|error| self.fail(&error));
-        demo::included_once(self.story().events()).unwrap_or_else(|error| self.fail(&error));
-        let outputs = self.devnet.outputs(&self.rollup).await.unwrap();
-        for output in outputs {
-            let block = u64::try_from(output.l2BlockNumber).unwrap();
-            assert_eq!(
-                output.outputRoot,
-                self.devnet.root(&self.rollup, block).await.unwrap(),
-                "block {block}"
-            );
-        }
-    }
-
-    fn stats(&self) -> Stats {
-        self.devnet.prover.stats(self.rollup.chain).unwrap()
-    }
-
-    /// Requests for proofs, whatever came of them.
-    fn requests(&self) -> u64 {
-        let calls = self.stats().calls;
-        calls.iter().filter(|(path, _)| path.contains("request")).map(|(_, times)| times).sum()
-    }
-
-    /// Has faults happen from now on; none ends those there are.
-    fn faults(&self, faults: Vec<Fault>) {
-        self.devnet.prover.script(self.rollup.chain, |script| script.faults = faults).unwrap();
-    }
-}
-
-/// The configuration with settings for all rollups, in the place of those it has.
-fn with_settings(text: &str, settings: &str) -> String {
-    let key = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
-    let given: Vec<String> = settings.lines().map(key).collect();
-    let kept: Vec<&str> = text.lines().filter(|line| !given.contains(&key(line))).collect();
-    kept.join("\n").replacen("[defaults]\n", &format!("[defaults]\n{settings}\n"), 1) + "\n"
-}
+use prooflog_devnet::{DevnetConfig, Proofs};
+use prooflog_devnet_node::Step;
+use prooflog_devnet_prover::{CallKind, Fault, FaultKind, Script};
+use prooflog_e2e::{World, quick};
+use serde_json::json;
+use words::address;
 
 /// A fault of calls of a kind: always, or for one range and so many times.
 fn fault(call: CallKind, range: Option<(u64, u64)>, times: Option<u32>, kind: FaultKind) -> Fault {
@@ -142,11 +21,6 @@ fn out_of_order() -> FaultKind {
 }
 
 mod words {
-    /// An event as JSON text, for messages.
-    pub(super) fn json_of(events: &[serde_json::Value]) -> String {
-        events.iter().map(|event| format!("{event}\n")).collect()
-    }
-
     /// The part of an address that logs show.
     pub(super) fn address(text: &str) -> String {
         text.to_lowercase()
@@ -154,65 +28,9 @@ mod words {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_generation_takes_our_submissions() {
-    let mut world = World::start(DevnetConfig { generation: Generation::V1, ..quick() }, "").await;
-    world.wait("SubmissionConfirmed", 2);
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_third_generation_takes_our_submissions() {
-    let mut world = World::start(DevnetConfig { generation: Generation::V3, ..quick() }, "").await;
-    world.wait("SubmissionConfirmed", 2);
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_factory_of_the_third_generation_gets_its_bond() {
-    let config = DevnetConfig { generation: Generation::V3, bond: Some(10_000_000_000_000_000), ..quick() };
-    let mut world = World::start(config, "").await;
-    world.wait("SubmissionConfirmed", 2);
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_factory_of_the_second_generation_gets_its_bond() {
-    let config = DevnetConfig { bond: Some(10_000_000_000_000_000), ..quick() };
-    let mut world = World::start(config, "").await;
-    world.wait("SubmissionConfirmed", 2);
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn mock_mode_submits_the_empty_proof_to_the_mock_verifier() {
     let mut world = World::start(DevnetConfig { proofs: Proofs::Empty, ..quick() }, "").await;
     world.wait("SubmissionConfirmed", 2);
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn optimistic_mode_is_held_and_goes_on_with_proofs_when_it_ends() {
-    let mut world = World::new(quick(), "").await;
-    let (sender, owner) = (world.devnet.sender(), world.devnet.parts.owner);
-    let on = Oracle::enableOptimisticModeCall { period: "60".parse().unwrap() };
-    sender.call(owner, world.rollup.oracle, &on).await.unwrap();
-    world.run(&[]);
-    world.wait("FinalizedMoved", 3);
-    assert_eq!(world.count("WitnessGenStarted"), 0, "nothing is bought");
-    let off = Oracle::disableOptimisticModeCall { period: "60".parse().unwrap() };
-    sender.call(owner, world.rollup.oracle, &off).await.unwrap();
-    world.wait("SubmissionConfirmed", 1);
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn optimistic_mode_is_submitted_without_proof_where_the_policy_says_so() {
-    let mut world = World::new(quick(), "optimistic = \"submit\"").await;
-    let on = Oracle::enableOptimisticModeCall { period: "60".parse().unwrap() };
-    world.devnet.sender().call(world.devnet.parts.owner, world.rollup.oracle, &on).await.unwrap();
-    world.run(&[]);
-    world.wait("ContractAdvanced", 3);
-    assert_eq!(world.count("WitnessGenStarted"), 0, "nothing is bought");
     world.end().await;
 }
 
@@ -226,72 +44,13 @@ async fn killed_again_and_again_it_submits_everything_once_and_pays_nothing_twic
         let mark = marks[kill % marks.len()];
         let seen = world.count(mark);
         world.wait(mark, seen + 1);
-        world.engine.take().unwrap().kill().unwrap();
+        world.kill();
         world.run(&[]);
     }
     let confirmed = world.count("SubmissionConfirmed");
     world.wait("SubmissionConfirmed", confirmed + 2);
     assert_eq!(world.stats().paid_twice(), [], "the server honours our keys");
     world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_l1_reorg_after_inclusion_is_told_and_the_submission_comes_back() {
-    let mut world = World::start(quick(), "num-confirmations = 10").await;
-    world.wait("Submitted", 1);
-    let reorg = json!([6, []]);
-    let _: Value = world.devnet.l1.rpc().call("anvil_reorg", reorg).await.unwrap();
-    world.wait("TxReorged", 1);
-    world.wait("SubmissionConfirmed", 1);
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn outputs_deleted_by_the_challenger_hold_submission_until_an_operator_resumes() {
-    let mut world = World::start(quick(), "").await;
-    world.wait("SubmissionConfirmed", 2);
-    let sender = world.devnet.sender();
-    let delete = Oracle::deleteL2OutputsCall { index: "2".parse().unwrap() };
-    sender.call(world.devnet.parts.challenger, world.rollup.oracle, &delete).await.unwrap();
-    let rolled = world.wait("ContractRolledBack", 1);
-    assert_eq!(rolled["data"]["cause"], "outputs_deleted", "{rolled}");
-    world.wait("Paused", 1);
-    let started = world.count("SubmissionStarted");
-    world.command(&["resume", "submitting", "--note", "looked at it"]);
-    let resumed = world.wait("Resumed", 1);
-    assert_eq!(resumed["actor"], "operator:tester");
-    world.wait("SubmissionStarted", started + 1);
-    let confirmed = world.count("SubmissionConfirmed");
-    world.wait("SubmissionConfirmed", confirmed + 1);
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn keys_rotated_on_the_contract_stop_the_buying_until_the_server_has_them() {
-    let mut world = World::start(quick(), "").await;
-    world.wait("SubmissionConfirmed", 1);
-    let (sender, owner) = (world.devnet.sender(), world.devnet.parts.owner);
-    let before = prooflog_devnet::Commitments::default().range_vkey;
-    let rotate = |key| Oracle::updateRangeVkeyCommitmentCall { key };
-    sender.call(owner, world.rollup.oracle, &rotate(before.map_word())).await.unwrap();
-    world.wait("ContractConfigRejected", 1);
-    let invalid = world.wait("Invalidated", 1);
-    assert!(json_of(&[invalid]).contains("span") || world.count("Invalidated") > 0);
-    sender.call(owner, world.rollup.oracle, &rotate(before)).await.unwrap();
-    let confirmed = world.count("SubmissionConfirmed");
-    world.wait("SubmissionConfirmed", confirmed + 1);
-    world.end().await;
-}
-
-/// Another word than this one.
-trait MapWord {
-    fn map_word(self) -> Self;
-}
-
-impl<T: From<[u8; 32]>> MapWord for T {
-    fn map_word(self) -> Self {
-        Self::from([0x77; 32])
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -368,21 +127,6 @@ async fn a_finalized_head_that_stalls_and_jumps_is_planned_in_order_within_the_l
         .collect();
     assert!(starts.windows(2).all(|pair| pair[0] < pair[1]), "{starts:?}");
     assert!(world.stats().witnesses_most <= 4, "the limit of witnesses in flight");
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_disagrees_with_the_contract_buys_nothing_and_names_both_roots() {
-    let mut world = World::new(quick(), "").await;
-    let lie = Step::Lie { block: 2, how: Lie::OtherState };
-    world.devnet.node.script(None, &lie).unwrap();
-    world.run(&[]);
-    let found = world.wait("OutputMismatched", 1);
-    assert!(json_of(&[found]).contains("0x"));
-    world.wait("FinalizedMoved", 3);
-    assert_eq!(world.requests(), 0);
-    world.devnet.node.script(None, &Step::Truth { block: 2 }).unwrap();
-    world.wait("SubmissionConfirmed", 1);
     world.end().await;
 }
 

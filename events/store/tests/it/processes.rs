@@ -93,3 +93,16 @@ fn what_is_not_there_is_said_to_be_missing() {
         assert!(matches!(error, Some(StoreError::NotFound { .. })), "{error:?}");
     }
 }
+
+#[test]
+fn a_log_is_made_beside_files_of_others_and_never_where_one_was() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("users.toml"), "").unwrap();
+    create(dir.path()).append(batch(vec![event("s", "1")])).unwrap();
+    assert!(try_open(dir.path()).is_ok());
+    // What was acknowledged is still told when the database is gone.
+    std::fs::remove_dir_all(dir.path().join("db")).unwrap();
+    let options = prooflog_store::OpenOptions::or_create(prooflog_log::conformance::LOG).ballast(0);
+    let error = prooflog_store::open(dir.path(), options).err();
+    assert!(matches!(error, Some(StoreError::Damaged { .. } | StoreError::BelowHead { .. })), "{error:?}");
+}

@@ -12,13 +12,13 @@ use serde_json::Value;
 
 use super::super::super::output;
 use super::super::super::replay::wide;
-use super::super::super::status::held_by;
 use super::super::model::{Debugger, Pane};
 use super::super::names::{Tone, clock, fit, grouped, short, shortened, tone_of};
 use super::super::owed::{Since, Weight};
 use super::super::rows::{Place, Row};
 use super::super::scene::{Happened, Meaning, Scene};
 use super::style::Palette;
+use crate::words::held_by;
 
 /// Units of a rollup that are listed at most.
 const UNITS_MAX: usize = 200;

@@ -5,7 +5,7 @@
 
 use prooflog_events::event::{
     CheckpointLost, CheckpointLostReason, CheckpointStarted, NonceDrifted, ParkReason, Parked, ReplaceReason,
-    SignerBalanceLow, SubmissionRefused, SubmissionStarted, TxBroadcast, TxPrepared, TxReplaced, TxReserved,
+    SignerBalanceLow, SignerBalanceRestored, SubmissionRefused, SubmissionStarted, TxBroadcast, TxPrepared, TxReplaced, TxReserved,
 };
 use prooflog_events::ids::{Hash32, L1Number, Micros, Nonce, SignerId, SlotId, UnitId, Wei};
 use prooflog_events::input::{QuoteOutcome, TxQuoted, TxSent, TxSigned};
@@ -21,6 +21,7 @@ use prooflog_projections::state::{Illegal, State};
 
 use super::aggregates;
 use super::contract::optimistic_block;
+use super::slots::least_balance;
 use crate::batch::Batch;
 use crate::rules::{checkpoint_block, clip, gas_limit, initial_fees, replacement_fees, retry_pause};
 
@@ -214,6 +215,10 @@ fn accepted(
             batch.signer(signer_id, event)?;
         }
         return Ok(());
+    }
+    if signer.low.is_some() && input.balance >= least_balance(batch, signer_id) {
+        // It costs less by now.
+        batch.signer(signer_id, SignerBalanceRestored { balance: input.balance })?;
     }
     let Some(nonce) = next_nonce(batch, signer_id, input.nonce)? else {
         return Ok(());

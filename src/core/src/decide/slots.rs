@@ -9,7 +9,7 @@ use prooflog_events::event::{
     SubmissionReorged, SubmissionReverted, Submitted, TxAbandoned, TxConfirmed, TxDropped, TxIncluded,
     TxReorged, TxReserved, TxReverted,
 };
-use prooflog_events::ids::{Hash32, SlotId, UnitId, Wei};
+use prooflog_events::ids::{Hash32, SignerId, SlotId, UnitId, Wei};
 use prooflog_events::input::{SignerRead, TxSeen, TxState};
 use prooflog_events::policy::Policy;
 use prooflog_events::values::{Call, Purpose, Refusal};
@@ -67,28 +67,34 @@ fn fill_gap(batch: &mut Batch<'_>, input: &SignerRead) -> Result<(), Illegal> {
     batch.slot(gap, Purpose::Release, event)
 }
 
+/// Warns of a balance below the limit, and takes the warning back: an account that could not pay for a transaction needs
+/// what that asked for, even where the limit is lower.
 fn balance(batch: &mut Batch<'_>, input: &SignerRead) -> Result<(), Illegal> {
     let Some(signer) = batch.state.signers.get(&input.signer) else {
         return Ok(());
     };
-    let minimum = batch
-        .state
-        .chains
-        .values()
-        .filter(|chain| chain.signer() == Some(input.signer))
-        .filter_map(|chain| chain.policy.as_ref().map(|policy| policy.min_balance))
-        .max()
-        .unwrap_or_default();
+    let minimum = least_balance(batch, input.signer);
     match signer.low {
         None if input.balance < minimum => {
             batch.signer(input.signer, SignerBalanceLow { balance: input.balance, minimum })
         }
-        // What a transaction lacked may be more than the minimum: until that is there, it is told once and no more.
-        Some(lacked) if input.balance >= minimum.max(lacked) => {
+        Some(missed) if input.balance >= minimum.max(missed) => {
             batch.signer(input.signer, SignerBalanceRestored { balance: input.balance })
         }
         _ => Ok(()),
     }
+}
+
+/// The balance below which somebody wants to be warned: the highest limit of the rollups that the account serves.
+pub(super) fn least_balance(batch: &Batch<'_>, signer: SignerId) -> Wei {
+    batch
+        .state
+        .chains
+        .values()
+        .filter(|chain| chain.signer() == Some(signer))
+        .filter_map(|chain| chain.policy.as_ref().map(|policy| policy.min_balance))
+        .max()
+        .unwrap_or_default()
 }
 
 /// Nothing of ours is open, and the nonce is lower than we left it, at every depth: a deep reorg took ours.

@@ -81,11 +81,26 @@ async fn a_revert_is_replayed_once_for_its_reason() {
     }
     node.with(|world| {
         let calls: Vec<_> = world.asked.iter().filter(|(method, _)| method == "eth_call").collect();
-        assert_eq!(calls.len(), 1);
-        let parent = serde_json::json!(world.hash(97));
-        assert_eq!(calls[0].1[1]["blockHash"], parent, "on the state before its block");
+        assert_eq!(calls.len(), 2);
+        let states = [97, 98].map(|block| serde_json::json!(world.hash(block)));
+        let asked = [0, 1].map(|call: usize| calls[call].1[1]["blockHash"].clone());
+        assert_eq!(asked, states, "on the states before and after its block");
         assert_eq!(calls[0].1[0]["gas"], "0x186a0");
     });
+}
+
+#[tokio::test]
+async fn a_revert_that_another_transaction_of_its_block_brought_about_has_its_reason() {
+    let mut world = World::new();
+    let block = (98, world.hash(98));
+    world.txs.insert(Hash32([1; 32]), tx(Some(block), 0));
+    let words = "execution reverted: L2OutputOracle: optimistic mode is enabled";
+    world.refuse_call.insert(selector("submit()"), (3, words.into(), None));
+    world.refuse_from = 98;
+    let node = Node::new(world);
+    let read = one(&node).await.read_signer(&ask(&[[1; 32]])).await.unwrap();
+    let TxState::Included { reverted: Some(refusal), .. } = &read.txs[0].state else { panic!("{read:?}") };
+    assert_eq!((refusal.class, refusal.text.as_str()), (RefusalClass::Stale, words));
 }
 
 #[tokio::test]

@@ -61,6 +61,32 @@ async fn an_endpoint_on_another_fork_is_outvoted() {
 }
 
 #[tokio::test]
+async fn an_endpoint_on_another_fork_that_is_ahead_is_outvoted_at_the_block_that_all_have() {
+    for ahead in [1, 2, 3] {
+        let mut fork = World::new();
+        fork.reorg(90);
+        fork.mine(ahead);
+        let (alone, one, two) = (Node::new(fork), Node::new(World::new()), Node::new(World::new()));
+        let l1 = l1(&[alone.serve().await, one.serve().await, two.serve().await], fresh());
+        assert_eq!(l1.head().await.unwrap().block.hash, one.with(|world| world.hash(100)));
+        assert!(l1.endpoints()[0].distrusted.clone().unwrap().contains("disagrees"));
+        // Of two, the one that is named first is believed, whoever is ahead.
+        let l1 = self::l1(&[one.serve().await, alone.serve().await], fresh());
+        assert_eq!(l1.head().await.unwrap().block.hash, one.with(|world| world.hash(100)));
+        assert!(l1.endpoints()[1].distrusted.clone().unwrap().contains("disagrees"));
+    }
+}
+
+#[tokio::test]
+async fn an_honest_endpoint_that_is_a_block_ahead_is_believed() {
+    let world = shared(World::new());
+    let (behind, ahead) = (Node::of(&world, &[2]), Node::of(&world, &[0]));
+    let l1 = l1(&[behind.serve().await, ahead.serve().await], fresh());
+    l1.head().await.unwrap();
+    assert!(l1.endpoints().iter().all(|endpoint| endpoint.distrusted.is_none()));
+}
+
+#[tokio::test]
 async fn one_stale_backend_behind_a_load_balancer_never_looks_like_a_rollback() {
     let world = shared(World::new());
     let balancer = Node::of(&world, &[0, 3, 0, 7, 0, 10, 0, 2]);

@@ -60,6 +60,8 @@ pub(crate) struct World {
     pub(crate) nonces: Vec<(u64, u64)>,
     pub(crate) balance: u128,
     pub(crate) refuse_call: BTreeMap<String, Refusal>,
+    /// The block from which calls are refused.
+    pub(crate) refuse_from: u64,
     pub(crate) refuse_send: Option<Refusal>,
     pub(crate) mock_verifier: bool,
     pub(crate) takes_hashes: bool,
@@ -113,6 +115,7 @@ impl World {
             nonces: vec![(0, 7)],
             balance: 5_000_000,
             refuse_call: BTreeMap::new(),
+            refuse_from: 0,
             refuse_send: None,
             mock_verifier: false,
             takes_hashes: true,
@@ -184,7 +187,7 @@ impl World {
 
     fn view(&self, to: Address, data: &str, at: u64) -> Result<Vec<u8>, Refusal> {
         let (name, args) = data.split_at(8);
-        if let Some(refusal) = self.refuse_call.get(name) {
+        if let Some(refusal) = self.refuse_call.get(name).filter(|_| at >= self.refuse_from) {
             return Err(refusal.clone());
         }
         let is = |signature: &str| name == selector(signature);

@@ -9,9 +9,13 @@ const PROOFS: &[f64] = &[10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0
 
 table! {
     INFO: Kind::Gauge, Process, Zero, [label("version", words::VERSIONS)], "1",
-        "Always 1; the label says which release runs.", ["prooflog_info", "op_succinct_proposer_default_info"];
+        "Always 1; the label says which release runs.", [
+        "prooflog_info",
+        "op_succinct_proposer_default_info",
+        "op_proposer_default_info",
+    ];
     UP: Kind::Gauge, Process, Zero, [], "0 or 1", "1 once the start has finished.",
-        ["prooflog_up", "op_succinct_proposer_default_up"];
+        ["prooflog_up", "op_succinct_proposer_default_up", "op_proposer_default_up"];
     LOOP_STUCK: Kind::Gauge, Process, Zero, [], "0 or 1",
         "1 while the decision loop neither moves nor waits for a moment that lies ahead.", ["prooflog_loop_stuck"];
     STATE_READ: Kind::Gauge, Process, Zero, [], "0 or 1",

@@ -36,8 +36,18 @@ impl ByteRun {
         if self.bytes.len() >= self.limit {
             return Err(AnswerError::TooLarge { field: self.name, limit: self.limit });
         }
+        if self.bytes.len() == self.bytes.capacity() {
+            self.grow(1);
+        }
         self.bytes.push(byte);
         Ok(())
+    }
+
+    /// Makes room for `more`. Growing by a quarter keeps the copying linear and what stands in memory near what came: a
+    /// vector that doubles would hold a large proof twice.
+    fn grow(&mut self, more: usize) {
+        const LEAST: usize = 256;
+        self.bytes.reserve_exact(more.max(self.bytes.len() / 4).max(LEAST));
     }
 
     /// A number of the array, as written.
@@ -79,9 +89,9 @@ impl ByteRun {
             return Err(AnswerError::TooLarge { field: self.name, limit: self.limit });
         }
         self.padded = groups.ends_with(b"=");
-        // The decoder resizes to its estimate exactly; growing by halves here keeps the copying linear.
+        // The decoder resizes to its estimate exactly.
         if self.bytes.capacity() < most {
-            self.bytes.reserve(groups.len().max(self.bytes.len() / 2));
+            self.grow(most.saturating_sub(self.bytes.len()));
         }
         STANDARD.decode_vec(groups, &mut self.bytes).map_err(|_| self.wrong("not base64 with padding"))?;
         if self.bytes.len() > self.limit {
@@ -95,7 +105,8 @@ impl ByteRun {
         if !self.group.is_empty() {
             return Err(self.wrong("not base64 with padding"));
         }
-        let bytes = std::mem::take(&mut self.bytes);
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.shrink_to_fit();
         self.clear();
         Ok(bytes)
     }

@@ -224,11 +224,14 @@ async fn play(
         Some(FaultKind::Body { body }) => Err((StatusCode::OK, body).into_response()),
         Some(FaultKind::Hang) => std::future::pending().await,
         Some(FaultKind::Drop) => drop_connection(),
-        Some(FaultKind::Late { ms }) => {
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-            Ok(None)
-        }
         other => Ok(other),
+    }
+}
+
+/// An answer that comes later than what it answers was done.
+async fn late(fate: Option<FaultKind>) {
+    if let Some(FaultKind::Late { ms }) = fate {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
     }
 }
 
@@ -252,12 +255,13 @@ async fn request_real(chain: Arc<Chain>, headers: &HeaderMap, asked: Asked) -> R
     };
     let is_lost = matches!(fate, Some(FaultKind::AnswerLost));
     let worker = Arc::clone(&chain);
+    let fate_of_work = fate.clone();
     let work = async move {
         let begun = keyed.id.get_or_try_init(|| async {
-            let ending = prepare(&worker, &asked, fate.as_ref()).await?;
+            let ending = prepare(&worker, &asked, fate_of_work.as_ref()).await?;
             let mut book = worker.book();
             let id = book.accept(kind, asked.range(), ending);
-            if matches!(fate, Some(FaultKind::Forget)) {
+            if matches!(fate_of_work, Some(FaultKind::Forget)) {
                 book.entries.remove(&id);
             }
             Ok::<_, Refusal>(id)
@@ -268,6 +272,7 @@ async fn request_real(chain: Arc<Chain>, headers: &HeaderMap, asked: Asked) -> R
     if is_lost {
         drop_connection();
     }
+    late(fate).await;
     match outcome {
         Ok(Ok(id)) => {
             let proven = chain.book().entries.get(&id).and_then(|entry| match &entry.ending {
@@ -310,9 +315,12 @@ async fn request_mock(chain: Arc<Chain>, asked: Asked) -> Response {
         Err(response) => return response,
     };
     let ending = prepare(&chain, &asked, fate.as_ref()).await;
+    if matches!(fate, Some(FaultKind::AnswerLost)) {
+        drop_connection();
+    }
+    late(fate).await;
     let style = chain.style();
     match ending {
-        _ if matches!(fate, Some(FaultKind::AnswerLost)) => drop_connection(),
         Ok(Ending::Proof(proven)) => {
             chain.book().mocked();
             let empty = ProofBytes::padded(Vec::new(), 0);
@@ -344,7 +352,7 @@ async fn status(Served(chain): Served, OriginalUri(uri): OriginalUri) -> Respons
             return Json(style.status(fulfillment, execution, None)).into_response();
         }
         Some(FaultKind::AnswerLost) => drop_connection(),
-        _ => {}
+        other => late(other).await,
     }
     let entry = chain.book().entries.get(&id).cloned();
     let now = Instant::now();
@@ -379,6 +387,7 @@ async fn validate(Served(chain): Served, Json(body): Json<Value>) -> Response {
         Ok(fault) => fault,
         Err(response) => return response,
     };
+    late(fault.clone()).await;
     let Some(oracle) = body.get("address").and_then(Value::as_str).and_then(Hex::parse) else {
         return (StatusCode::BAD_REQUEST, "address is not 0x and 20 bytes of hex").into_response();
     };

@@ -322,6 +322,26 @@ async fn an_answer_that_comes_late_comes() {
 }
 
 #[tokio::test]
+async fn what_is_answered_too_late_was_done_and_is_not_done_again() {
+    let world = World::with(vec![once(FaultKind::Late { ms: 600_000 })]).await;
+    let asked = span(1, 9);
+    // Nobody waits for the answer: the client goes away as soon as the work is done.
+    let done = async {
+        while world.stats().times_paid(Kind::Span, 1, 9) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        answer = world.request(&asked) => unreachable!("{answer:?}"),
+        () = done => {}
+    }
+    let id = world.taken(&asked).await;
+    world.proof(&id).await;
+    let stats = world.stats();
+    assert_eq!((stats.times_paid(Kind::Span, 1, 9), stats.recognised), (1, 1), "{stats:?}");
+}
+
+#[tokio::test]
 async fn workers_that_are_busy_leave_requests_unassigned() {
     let world = World::new(Script { workers: 1, proving_ms: 60_000, ..Script::default() }).await;
     let (first, second) = (world.taken(&span(1, 9)).await, world.taken(&span(9, 19)).await);
