@@ -239,7 +239,8 @@ fn plain(input: impl Into<Input>) -> Answer {
     Answer { input: input.into(), blobs: Vec::new(), stored: Vec::new() }
 }
 
-fn terms(side: &Side) -> Terms {
+/// For whom a side's contract is read.
+pub(super) fn terms(side: &Side) -> Terms {
     let policy = side.config.policy(side.sender);
     Terms { sender: side.sender, config_name: policy.config_name, factory: side.config.factory }
 }
