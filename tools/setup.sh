@@ -39,6 +39,19 @@ need_packages() {
   as_root apt-get install -y -qq --no-install-recommends "${missing[@]}"
 }
 
+# The tests read a database as op-succinct's Rust proposer leaves it, in a server of their own.
+need_postgres() {
+  command -v initdb >/dev/null 2>&1 && return 0
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && return 0
+  if ! command -v apt-get >/dev/null 2>&1; then
+    echo "no Postgres server: tests that need one are skipped" >&2
+    return 0
+  fi
+  say "installing postgresql"
+  as_root apt-get update -qq
+  as_root apt-get install -y -qq --no-install-recommends postgresql
+}
+
 # Tools that cargo builds live beside the build cache, so that they are built once per machine.
 PROOFLOG_CACHE="${PROOFLOG_CACHE:-$HOME/.cache/prooflog}"
 export PATH="$PROOFLOG_CACHE/bin:$PATH"

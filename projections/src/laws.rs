@@ -8,12 +8,12 @@ use prooflog_events::event::{
     AggQueued, CheckpointStarted, Event, SpanCreated, SpanOrigin, SubmissionStarted, TxReserved,
     WitnessGenStarted,
 };
-use prooflog_events::ids::{L1Number, L2Block, SlotId, StreamId, UnitId};
+use prooflog_events::ids::{Attempt, L1Number, L2Block, Revision, SlotId, StreamId, UnitId};
 use prooflog_events::values::{Control, Purpose};
 
 use crate::state::chain::Chain;
 use crate::state::phase::Phase;
-use crate::state::unit::Unit;
+use crate::state::unit::{Body, Unit};
 use crate::{Fact, State};
 
 /// A law that an event breaks.
@@ -74,7 +74,8 @@ fn span_created(chain: &Chain, id: UnitId, e: &SpanCreated) -> Law {
     law("live spans never overlap", below.is_none_or(|other| other.range.end <= e.range.start), || {
         format!("{id} covers {}, where {:?} is alive", e.range, below.map(|other| (other.id, other.range)))
     })?;
-    if matches!(e.origin, SpanOrigin::HalfOf(_)) {
+    // Halves have their parent's blocks and keys, and another proposer saw a head and keys of its own.
+    if matches!(e.origin, SpanOrigin::HalfOf(_) | SpanOrigin::Imported) {
         return Ok(());
     }
     let behind = chain.policy.as_ref().map_or(0, |policy| policy.plan_behind_finalized);
@@ -120,13 +121,24 @@ fn starts_at_latest(chain: &Chain, id: UnitId, start: L2Block) -> Law {
     })
 }
 
+/// Whether this is the start that another proposer made: it was taken over with its unit, right after what made it, and
+/// no transaction of ours carries its checkpoint.
+fn is_taken_over(unit: &Unit, e: &WitnessGenStarted) -> bool {
+    let first_after = match &unit.body {
+        Body::Span(span) => (span.origin == SpanOrigin::Imported).then_some(Revision(0)),
+        Body::Agg(agg) => agg.checkpoint.filter(|point| point.slot.is_none()).map(|_| Revision(1)),
+    };
+    e.attempt == Attempt(1) && first_after == Some(unit.revision)
+}
+
 fn started(chain: &Chain, unit: &Unit, e: &WitnessGenStarted) -> Law {
+    let taken_over = is_taken_over(unit, e);
     let held = chain.is_paused(Control::Proving)
         || chain.is_degraded()
         || chain.is_optimistic()
         || chain.hold.config_ok != Some(true);
     let id = unit.id;
-    law("nothing is started while work is held back", !held, || {
+    law("nothing is started while work is held back", taken_over || !held, || {
         format!("{id} attempt {} starts", e.attempt)
     })?;
     law(
@@ -138,7 +150,8 @@ fn started(chain: &Chain, unit: &Unit, e: &WitnessGenStarted) -> Law {
     let index = &chain.index;
     if unit.is_span() {
         let (witnesses, proofs) = (index.in_witness, index.spans_in_flight);
-        let room = witnesses < policy.max_witness_in_flight && proofs < policy.max_proofs_in_flight;
+        let room =
+            taken_over || (witnesses < policy.max_witness_in_flight && proofs < policy.max_proofs_in_flight);
         return law("nothing is started at or above the limits", room, || {
             format!("{id} starts with {witnesses} witnesses and {proofs} proofs under way")
         });

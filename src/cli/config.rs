@@ -30,6 +30,30 @@ pub(crate) fn read_process(matches: &ArgMatches) -> Result<ProcessConfig, CliErr
     Ok(process)
 }
 
+/// Whether the command line or the environment names a file, or the command line any setting.
+pub(crate) fn is_meant(matches: &ArgMatches) -> Result<bool, CliError> {
+    let sources = sources(matches)?;
+    let has_flags = sources.flags.iter().any(|(key, _)| key != "data-dir");
+    Ok(sources.file.is_some() || sources.env_file.is_some() || has_flags)
+}
+
+/// Variables that are no settings: those of the environment, and below them those of `--env-file`.
+pub(crate) struct Variables {
+    sources: Sources,
+}
+
+impl Variables {
+    /// Reads them.
+    pub(crate) fn read(matches: &ArgMatches) -> Result<Self, CliError> {
+        Ok(Self { sources: sources(matches)? })
+    }
+
+    /// The value of one, if it is set to anything.
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        self.sources.variable(name).filter(|value| !value.is_empty())
+    }
+}
+
 fn sources(matches: &ArgMatches) -> Result<Sources, CliError> {
     let mut sources = Sources::read(matches, std::env::vars_os())?;
     // The one flag that every command has is not of the table's making.

@@ -12,6 +12,7 @@ use prooflog_engine::RingError;
 use prooflog_engine::redecide::RedecideError;
 use prooflog_events::ids::Position;
 use prooflog_events::port::SequenceError;
+use prooflog_import::ImportError;
 use prooflog_log::VerifyError;
 use prooflog_log::export::ExportError;
 use prooflog_replay::ReplayError;
@@ -71,6 +72,18 @@ pub(crate) enum CliError {
     /// The running engine did not do it.
     #[error(transparent)]
     Engine(#[from] ClientError),
+    /// The database of another proposer cannot be read.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// What was taken over cannot be recorded.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// Something outside does not answer.
+    #[error("{0}")]
+    Outside(String),
+    /// What cannot be happened.
+    #[error("{0}: this is a bug")]
+    Bug(String),
     /// What was asked for is not there.
     #[error("{0}")]
     Usage(String),
@@ -133,6 +146,11 @@ impl CliError {
             },
             Self::Run(error) => run_code(error),
             Self::Findings(_) => FINDINGS,
+            Self::Import(error) if error.is_usage() => USAGE,
+            Self::Ring(RingError::Refused(_)) => USAGE,
+            Self::Ring(RingError::Bug(_)) | Self::Bug(_) => BUG,
+            Self::Ring(RingError::Replay(_)) => DAMAGED,
+            Self::Import(_) | Self::Ring(RingError::Append(_)) | Self::Outside(_) => UNAVAILABLE,
             Self::NotFound(_) => NOT_FOUND,
             Self::Config(_) | Self::Usage(_) => USAGE,
         })

@@ -16,6 +16,7 @@ mod doctor;
 mod events;
 mod exit;
 mod facts;
+mod import;
 mod movement;
 mod operate;
 mod output;
@@ -163,12 +164,9 @@ enum Command {
         #[arg(long)]
         to: Option<PathBuf>,
     },
-    /// Make a log of an export; everything is checked as it is read.
-    #[command(after_help = "Example: prooflog import prooflog-2026-11-23.jsonl --data-dir /var/lib/prooflog")]
-    Import {
-        /// File to read.
-        from: PathBuf,
-    },
+    /// Make a log of an export; everything is checked as it is read. Or take over what another proposer paid for.
+    #[command(after_help = "Examples:\n  prooflog import prooflog-2026-11-23.jsonl --data-dir /var/lib/prooflog\n  prooflog import op-succinct --dry-run")]
+    Import(import::Import),
     /// Copy the log while it is being written; the copy is opened and compared.
     #[command(after_help = "Example: prooflog backup --to /mnt/other-disk/prooflog-2026-11-23")]
     Backup {
@@ -227,6 +225,9 @@ fn command() -> clap::Command {
         let settings = settings.clone();
         command.mut_subcommand(name, |sub| sub.args(settings))
     });
+    let of_import = settings.clone();
+    let command = command
+        .mut_subcommand("import", |import| import.mut_subcommand("op-succinct", |sub| sub.args(of_import)));
     let of_process = not_own(prooflog_config::process_args());
     command.mut_subcommand("serve", |sub| sub.args(of_process))
 }
@@ -237,7 +238,9 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
     let form = output::Form::of(common.json);
     match &arguments.command {
         Command::Rebuild => return rebuild::run(&common.data_dir, form),
-        Command::Import { from } => return movement::import(&common.data_dir, from),
+        Command::Import(import) => {
+            return import::run(common, arguments.way.chain(), import, settings);
+        }
         Command::Restore { backup } => return movement::restore(&common.data_dir, backup, form),
         Command::Backup { target } => {
             return operate::backup(&common.data_dir, &arguments.way, &target.to, form);

@@ -183,6 +183,7 @@ fn recorded_by(store: &ReadOnlyStore, head: Head, time: Micros) -> Result<Positi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn moments_are_positions_or_counted_from_the_head() {
@@ -195,6 +196,29 @@ mod tests {
             ["", "-1", "head~", "head~x", "heads", "1.5", "ago", "x ago", "T", "1969-01-01T00:00:00Z"]
         {
             assert!(wrong.parse::<Moment>().is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_moment_or_none(
+            text in ".{0,60}|(head)?~?[0-9]{0,25}|[0-9.hmsdw -]{0,40}ago|[0-9+:.TZ-]{0,40}(\\[[A-Za-z/]{0,20}\\])?",
+        ) {
+            let _ = text.parse::<Moment>();
+        }
+
+        #[test]
+        fn a_position_and_a_distance_come_back(number: u64) {
+            prop_assert_eq!(number.to_string().parse(), Ok(Moment::At(Position(number))));
+            prop_assert_eq!(format!("head~{number}").parse(), Ok(Moment::BeforeHead(number)));
+        }
+
+        #[test]
+        fn a_time_and_a_span_are_what_they_say(seconds in 0_u32.., minutes in 0_u32..10_000_000) {
+            let time = super::super::output::time(Micros(u64::from(seconds) * 1_000_000));
+            prop_assert_eq!(time.parse(), Ok(Moment::Time(Micros(u64::from(seconds) * 1_000_000))));
+            let ago = Duration::from_secs(u64::from(minutes) * 60);
+            prop_assert_eq!(format!("{minutes}m ago").parse(), Ok(Moment::Ago(ago)));
         }
     }
 }

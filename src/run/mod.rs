@@ -5,6 +5,7 @@
 //! the end is recorded, the log is closed.
 
 mod calls;
+mod contract;
 mod disk;
 mod doctor;
 mod error;
@@ -27,7 +28,7 @@ use prooflog_access::{Credentials, Role};
 use prooflog_config::{ChainConfig, ChainProblem, Loaded, LogFormat as Shape, ProcessConfig};
 use prooflog_core::{BEHAVIOUR, Pacing};
 use prooflog_events::event::EngineStarted;
-use prooflog_events::ids::{ChainId, LogId, Micros};
+use prooflog_events::ids::{ChainId, Hash32, LogId, Micros};
 use prooflog_log::Log;
 use prooflog_observe::{
     ChainStatus, Health, Limits, LogControl, LogFormat, LogSettings, LogStatus, Metrics, Observers, Secrets,
@@ -42,10 +43,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::api::{Api, Chains, Standing, serve_port, serve_socket, socket};
 use crate::words::held_by;
 
+pub(crate) use contract::{Outlook, look as look_outside};
 pub(crate) use doctor::{Finding, Grade, examine};
 pub(crate) use error::RunError;
 pub(crate) use eventstore::run as serve_beside;
-pub(crate) use salt::salt_of;
+pub(crate) use salt::{random, salt_of};
+pub(crate) use start::StartError;
 pub(crate) use would::{Would, would};
 
 /// Whether money may be spent.
@@ -102,12 +105,7 @@ async fn serve(
     let metrics = Metrics::new(&names, health.clone());
     let sides = sides::Sides::default();
     let outside = outside::Adapters::new(sides.clone(), Arc::clone(&log), metrics.clone());
-    let started = EngineStarted {
-        release: env!("CARGO_PKG_VERSION").to_owned(),
-        behaviour: BEHAVIOUR,
-        format: u16::try_from(FORMAT).unwrap_or(u16::MAX),
-        policy: loaded.digest,
-    };
+    let started = started(loaded.digest);
     let options = Options {
         pacing: pacing(&configured),
         clock: Box::new(now),
@@ -211,12 +209,22 @@ fn left_out(loaded: &Loaded, health: &Health) -> Chains {
 /// Opens the log, or makes one.
 fn open(process: &ProcessConfig) -> Result<Arc<Log<RocksStore>>, RunError> {
     let dir = &process.data_dir;
-    let (store, report) = prooflog_store::open(dir, OpenOptions::or_create(LogId(salt::random()?)))?;
+    let (store, report) = prooflog_store::open(dir, OpenOptions::or_create(LogId(random()?)))?;
     for note in &report.notes {
         tracing::warn!("{note}");
     }
     tracing::info!(position = report.head.position.0, created = report.created, "the log is open");
     Ok(Arc::new(Log::open(store)?))
+}
+
+/// What is recorded first by whoever opens the log for writing.
+pub(crate) fn started(configuration: Hash32) -> EngineStarted {
+    EngineStarted {
+        release: env!("CARGO_PKG_VERSION").to_owned(),
+        behaviour: BEHAVIOUR,
+        format: u16::try_from(FORMAT).unwrap_or(u16::MAX),
+        policy: configuration,
+    }
 }
 
 /// The quickest pace that any rollup asks for: standing questions share their L1's head.

@@ -266,7 +266,8 @@ const fn signs_elsewhere(signer: &SignerConfig) -> bool {
     matches!(signer, SignerConfig::Remote(_) | SignerConfig::Aws { .. } | SignerConfig::Gcp { .. })
 }
 
-fn terms(side: &Side) -> Terms {
+/// For whom a side's contract is read.
+pub(super) fn terms(side: &Side) -> Terms {
     let policy = side.config.policy(side.sender);
     Terms { sender: side.sender, config_name: policy.config_name, factory: side.config.factory }
 }

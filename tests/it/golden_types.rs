@@ -11,9 +11,17 @@ use std::path::{Path, PathBuf};
 
 use prooflog_events::codec;
 use prooflog_events::envelope::Envelope;
-use prooflog_events::event::{ContractChanged, EngineStopped, Event, EventType, SubmissionAbandoned};
-use prooflog_events::ids::{Address, L1ChainId, Nonce, Position, SignerId, SlotId};
-use prooflog_events::input::{EngineClosing, Input};
+use prooflog_events::event::{
+    ContractChanged, EngineStarted, EngineStopped, Event, EventType, SubmissionAbandoned,
+};
+use prooflog_events::ids::{
+    Address, ChainId, Hash32, L1ChainId, L1Number, L1Ref, L2Block, Nonce, Position, ProofId, Range, SignerId,
+    SlotId,
+};
+use prooflog_events::input::{
+    EngineClosing, ImportedProgress, ImportedRow, ImportedSubject, Input, RowsImported,
+};
+use prooflog_events::values::{BlobRef, Commitments, Mode};
 use prooflog_log::read::Reader;
 
 use super::on_disk::run;
@@ -46,7 +54,10 @@ fn search() -> (Samples, Samples) {
         keep(&mut events, event.event_type().name(), event.event_type().version(), &event.encode());
     }
     let closing = Input::from(EngineClosing { reason: "asked to stop".to_owned() });
-    keep(&mut inputs, closing.name(), closing.version(), &closing.encode());
+    let imported = Input::from(imported());
+    for input in [closing, imported] {
+        keep(&mut inputs, input.name(), input.version(), &input.encode());
+    }
     for scenario in prooflog_sim::scenario::NAMES {
         for seed in 1..=6 {
             let place = tempfile::tempdir().unwrap();
@@ -67,6 +78,53 @@ fn search() -> (Samples, Samples) {
         }
     }
     (events, inputs)
+}
+
+/// No simulated world has another proposer's database.
+fn imported() -> RowsImported {
+    let l1 = |number| L1Ref { number: L1Number(number), hash: Hash32([9; 32]) };
+    let row = |row, blocks: (u64, u64), subject, progress| ImportedRow {
+        row,
+        range: Range { start: L2Block(blocks.0), end: L2Block(blocks.1) },
+        commitments: Some(Commitments {
+            mode: Mode::Real,
+            range_vkey: Hash32([1; 32]),
+            rollup_config: Hash32([2; 32]),
+        }),
+        version: Some("v5.2.1".to_owned()),
+        l1_bound: Some(L1Number(700)),
+        l1_head: Some(l1(690)),
+        subject,
+        progress,
+    };
+    let proven = |byte| ImportedProgress::Proven {
+        proof: BlobRef { sha256: Hash32([byte; 32]), length: 1_500_000 },
+        selector: Some([1, 2, 3, 4]),
+        seconds: Some(2_400),
+    };
+    let span = ImportedSubject::Span { transactions: Some(1_200), gas: Some(9_000_000) };
+    let agg = ImportedSubject::Agg {
+        agg_vkey: Some(Hash32([3; 32])),
+        prover: Some(Address([4; 20])),
+        checkpoint: l1(701),
+    };
+    let requested = ImportedProgress::Requested { proof_id: ProofId(vec![7; 32]) };
+    RowsImported {
+        started: Some(EngineStarted {
+            release: "0.1.0".to_owned(),
+            behaviour: 1,
+            format: 1,
+            policy: Hash32([5; 32]),
+        }),
+        chain: ChainId(10),
+        source: "op-succinct's Rust proposer".to_owned(),
+        rows: vec![
+            row(1, (1_000, 1_300), span, proven(6)),
+            row(2, (1_300, 1_600), span, requested),
+            row(3, (1_600, 1_900), span, ImportedProgress::Asked),
+            row(4, (1_000, 1_300), agg, proven(8)),
+        ],
+    }
 }
 
 fn write_missing(kind: &str, samples: Samples, to_json: impl Fn(&str, u16, &[u8]) -> String) {

@@ -7,6 +7,7 @@ mod conditions;
 mod debugger;
 mod golden_logs;
 mod golden_types;
+mod importing;
 mod on_disk;
 mod replay;
 mod serving;

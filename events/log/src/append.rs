@@ -9,9 +9,10 @@ use prooflog_events::ids::{EventId, Hash32, Micros, Position, Revision};
 use prooflog_events::port::{Blob, SequenceError};
 
 /// Who made an event; owned form of [`prooflog_events::envelope::Actor`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum By {
     /// The decision loop.
+    #[default]
     Scheduler,
     /// A person, through a command.
     Operator(String),

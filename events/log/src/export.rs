@@ -10,12 +10,17 @@ use std::ops::ControlFlow;
 
 use prooflog_events::envelope::{Envelope, record_hash};
 use prooflog_events::ids::{Hash32, LogId, Position};
+use prooflog_events::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX, INPUT_BYTES_MAX, STREAM_NAME_BYTES_MAX};
 use prooflog_events::port::{Commit, Head, RecordBatch, Sequence, SequenceError, SequenceRead};
 
 use crate::read::Reader;
 
 /// Version of this format.
 const EXPORT_VERSION: u64 = 1;
+/// Most bytes of the records of one batch: what a batch may hold, and an envelope around each event.
+const RECORDED_BATCH_MAX: usize = BATCH_BYTES_MAX + INPUT_BYTES_MAX + BATCH_EVENTS_MAX * ENVELOPE_BYTES_MAX;
+/// Most bytes of an envelope beside what counts towards a batch: names of streams and labels, each given twice at most.
+const ENVELOPE_BYTES_MAX: usize = 8 * STREAM_NAME_BYTES_MAX;
 /// Longest line: the largest record as hex, with room for its words.
 const MAX_LINE_BYTES: usize = 4 << 20;
 
@@ -126,7 +131,7 @@ pub fn read_header(input: &mut dyn BufRead) -> Result<Header, ExportError> {
 pub fn import<S: Sequence>(header: Header, input: &mut dyn BufRead, target: &S) -> Result<Head, ExportError> {
     let mut head = target.head()?;
     let (mut line_number, mut batch, mut batch_end) = (1_u64, RecordBatch::default(), Position::ZERO);
-    let mut next = head;
+    let (mut next, mut batch_bytes) = (head, 0_usize);
     while let Some(line) = {
         line_number += 1;
         read_line(input, line_number)?
@@ -147,8 +152,13 @@ pub fn import<S: Sequence>(header: Header, input: &mut dyn BufRead, target: &S) 
             return Err(what("its bytes do not have the hash that the line names".to_owned()));
         }
         if batch.is_empty() {
-            batch_end = envelope.batch_last();
+            (batch_end, batch_bytes) = (envelope.batch_last(), 0);
         }
+        // A batch is held in memory until it is whole: what says that it is larger than any is not waited for.
+        if batch.len() >= BATCH_EVENTS_MAX || batch_bytes + stored.len() > RECORDED_BATCH_MAX {
+            return Err(what("its batch is larger than any".to_owned()));
+        }
+        batch_bytes += stored.len();
         batch.push(&stored);
         next = Head { position, hash };
         if position >= batch_end {

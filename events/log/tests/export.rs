@@ -5,7 +5,8 @@
 
 use std::io::BufReader;
 
-use prooflog_events::ids::{LogId, Micros, Position};
+use prooflog_events::envelope::{Actor, Content, Envelope, record_hash};
+use prooflog_events::ids::{EventId, LogId, Micros, Position, Revision};
 use prooflog_events::port::{Head, SequenceRead};
 use prooflog_log::export::{ExportError, export, import, read_header};
 use prooflog_log::{Append, By, Log, MemorySequence, NewRecord};
@@ -63,6 +64,45 @@ fn a_dropped_a_swapped_and_a_missing_last_record_are_named() {
     }
     let (_, result) = read(&without(4));
     assert!(result.unwrap_err().to_string().contains(&head.position.to_string()));
+}
+
+#[test]
+fn a_batch_that_claims_to_be_larger_than_any_is_not_waited_for() {
+    // One record after another that chains, each of a batch that never ends: a stranger can make as many as they like.
+    let (mut lines, mut head) = (Vec::new(), Head::empty(LOG));
+    for number in 1..=600_u64 {
+        let stored = Envelope {
+            position: Position(number),
+            stream: "chain-1",
+            revision: Revision(number - 1),
+            type_name: "Paused",
+            event_id: EventId([0; 16]),
+            version: 1,
+            content: Content::Native,
+            recorded_at: Micros(1),
+            correlation: "chain-1",
+            causation: None,
+            actor: Actor::Scheduler,
+            batch_first: Position(1),
+            batch_len: u32::MAX,
+            prev: head.hash,
+            cause: None,
+            metadata: b"",
+            payload: b"",
+        }
+        .encode();
+        head = Head { position: Position(number), hash: record_hash(&stored) };
+        let stored: String = stored.iter().map(|byte| format!("{byte:02x}")).collect();
+        lines.push(format!(r#"{{"hash":"{}","stored":"0x{stored}"}}"#, head.hash));
+    }
+    let header = format!(
+        r#"{{"prooflog_export":1,"log":"{LOG}","head":{{"position":"600","hash":"{}"}}}}"#,
+        head.hash
+    );
+    lines.insert(0, header);
+    let (target, result) = read(&lines);
+    assert!(matches!(result, Err(ExportError::Record { position: Position(513), .. })), "{result:?}");
+    assert_eq!(target.head().unwrap().position, Position::ZERO);
 }
 
 proptest! {

@@ -5,10 +5,12 @@
 //! no event are not stored. The moment of an input is the recorded time of its batch and stands beside it.
 
 mod answers;
+mod imports;
 mod operator;
 mod reads;
 
 pub use answers::*;
+pub use imports::*;
 pub use operator::*;
 pub use reads::*;
 
@@ -109,4 +111,5 @@ inputs! {
     TxSigned = 1,
     TxSent = 1,
     OperatorCommanded = 1,
+    RowsImported = 1,
 }

@@ -65,8 +65,14 @@ pub(crate) static RETIRED: &[Retired] = &[
     moved("AUTH_TOKEN", WITNESS),
     moved("EIGENDA_PROXY_ADDRESS", WITNESS),
     moved("PORT", "it is the port of the prover's server"),
-    dead("DB_PATH", "the Go proposer's database is not read at start"),
-    dead("DATABASE_URL", "the Rust proposer's database is not read at start"),
+    dead(
+        "DB_PATH",
+        "the Go proposer's database is not read at start; `prooflog import op-succinct` takes it over",
+    ),
+    dead(
+        "DATABASE_URL",
+        "the Rust proposer's database is not read at start; `prooflog import op-succinct` takes it over",
+    ),
     dead("USE_CACHED_DB", "the log is always continued"),
     dead("TX_CACHE_OUT_DIR", BATCHES),
     dead("BATCH_INBOX", BATCHES),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
+use crate::env_file::parse;
 use crate::problem::{ConfigErrors, Origin, Problem};
 use crate::table::{rows, variable};
 use crate::toml_file::FILE_BYTES_MAX;
@@ -83,6 +84,17 @@ impl Sources {
         sources.file = sources.named_file(CONFIG, &mut problems);
         sources.env_file = sources.named_file(ENV_FILE, &mut problems);
         if problems.is_empty() { Ok(sources) } else { Err(ConfigErrors(problems)) }
+    }
+
+    /// A variable that is no setting: of the environment, or else of the file of variables.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let of_environment = self.env.iter().find(|(known, _)| *known == *name);
+        if let Some((_, value)) = of_environment {
+            return value.to_str().map(str::to_owned);
+        }
+        let (variables, _) = parse(&self.env_file.as_ref()?.text);
+        variables.into_iter().find(|variable| variable.name == name).map(|variable| variable.value)
     }
 
     /// The file that a flag or a variable names.

@@ -8,6 +8,7 @@ mod batch;
 mod changes;
 mod decide;
 mod effect;
+pub mod import;
 mod outbox;
 mod plan;
 mod rules;

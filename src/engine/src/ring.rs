@@ -37,8 +37,8 @@ pub enum RingError {
 /// Where an input came from; it goes into the envelopes of what it leads to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Origin {
-    /// The operator who gave the command; nobody for what the engine saw by itself.
-    pub operator: Option<String>,
+    /// Who: the scheduler for what the engine saw by itself.
+    pub by: By,
     /// The event whose effect brought the input.
     pub caused_by: Option<CausedBy>,
     /// Blobs that came with the input and are small enough to go with the batch.
@@ -81,12 +81,26 @@ impl<S: Sequence> Ring<S> {
         now: Micros,
         started: EngineStarted,
     ) -> Result<(Self, Fed), RingError> {
+        let opened = Input::EngineOpened(EngineOpened { started });
+        Self::open_with(log, pacing, now, &opened, Origin::default())
+    }
+
+    /// As [`Ring::open`], for who is no engine: `first` must record who has the log now.
+    ///
+    /// # Errors
+    /// As [`Ring::open`].
+    pub fn open_with(
+        log: impl Into<Arc<Log<S>>>,
+        pacing: Pacing,
+        now: Micros,
+        first: &Input,
+        origin: Origin,
+    ) -> Result<(Self, Fed), RingError> {
         let log = log.into();
         let state = prooflog_replay::state_at_head(&log)?;
         let mut ring = Self { log, state, outbox: Outbox::new(pacing), batches: 0 };
         ring.outbox.fill(&mut ring.state, now);
-        let opened = Input::EngineOpened(EngineOpened { started });
-        let fed = ring.feed(now, &opened, Origin::default())?;
+        let fed = ring.feed(now, first, origin)?;
         Ok((ring, fed))
     }
 
@@ -124,7 +138,7 @@ impl<S: Sequence> Ring<S> {
     }
 
     fn append(&self, input: &Input, events: &[NewEvent], origin: Origin) -> Append {
-        let by = origin.operator.map_or(By::Scheduler, By::Operator);
+        let by = origin.by;
         let mut records = Vec::with_capacity(events.len());
         let mut expectations: Vec<(StreamId, Expected)> = Vec::new();
         let first = events.first().map(|event| caused_by(self.log.id(), event));

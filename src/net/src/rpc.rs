@@ -134,6 +134,10 @@ impl RpcClient {
                 return Err(self.malformed("batch", &"one answer for several calls"));
             }
         };
+        // Each is looked for among all of them: a crowd of them would take its square in time.
+        if answers.len() > calls.len() {
+            return Err(self.malformed("batch", &"more answers than calls"));
+        }
         (first..)
             .zip(calls)
             .map(|(id, (method, _))| {

@@ -43,6 +43,13 @@ async fn a_batch_is_put_in_the_order_of_its_calls() {
 }
 
 #[tokio::test]
+async fn more_answers_than_calls_are_no_batch() {
+    let rpc = serve(answering(json!([{ "id": 1, "result": "a" }, { "id": 1, "result": "b" }]))).await;
+    let error = rpc.batch::<String>(&[("a", json!([]))]).await.unwrap_err();
+    assert!(matches!(error, RpcError::Malformed { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn an_answer_above_the_limit_is_refused() {
     let rpc = serve(answering(json!({ "result": "x".repeat(2_000) }))).await;
     let error = rpc.call::<String>("m", json!([])).await.unwrap_err();

@@ -15,7 +15,7 @@ use prooflog_events::event::EngineStarted;
 use prooflog_events::ids::{Hash32, Micros, Position};
 use prooflog_events::input::{EngineClosing, EngineOpened, Input, TimerDue};
 use prooflog_events::port::Sequence;
-use prooflog_log::{AppendError, CausedBy, Log};
+use prooflog_log::{AppendError, By, CausedBy, Log};
 use prooflog_replay::{Cadence, Snapshots};
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
@@ -234,7 +234,7 @@ impl<S: Sequence, O: Outside, W: Watcher> Loop<S, O, W> {
                 self.feed(&input, Origin::default(), Waiting::Someone(answer))?;
             }
             Message::Command(command, answer) => {
-                let origin = Origin { operator: Some(command.name.clone()), ..Origin::default() };
+                let origin = Origin { by: By::Operator(command.name.clone()), ..Origin::default() };
                 self.feed(&Input::OperatorCommanded(*command), origin, Waiting::Someone(answer))?;
             }
             Message::Look(answer) => {
@@ -258,7 +258,8 @@ impl<S: Sequence, O: Outside, W: Watcher> Loop<S, O, W> {
         let (outcome, failure) = match reply {
             Reply::Failed(why) => (Outcome::Failed, Some(why)),
             Reply::Answer(answer) => {
-                let origin = Origin { operator: None, caused_by, blobs: answer.blobs, stored: answer.stored };
+                let origin =
+                    Origin { by: By::Scheduler, caused_by, blobs: answer.blobs, stored: answer.stored };
                 if self.feed(&answer.input, origin, Waiting::Nobody)? {
                     (Outcome::News, None)
                 } else {

@@ -9,7 +9,7 @@ use prooflog_events::event::EngineStarted;
 use prooflog_events::ids::{Hash32, Micros, Position, Revision, StreamId};
 use prooflog_events::input::{EngineOpened, Input};
 use prooflog_events::port::Sequence;
-use prooflog_log::{Append, By, CauseInput, Expected, Log, NewRecord};
+use prooflog_log::{Append, CauseInput, Expected, Log, NewRecord};
 use prooflog_projections::{Fact, State};
 
 use crate::sabotage::Sabotage;
@@ -282,7 +282,7 @@ impl<S: Sequence> CopiedRing<S> {
     }
 
     fn append(&self, input: &Input, events: &[NewEvent], origin: Origin) -> Append {
-        let by = origin.operator.map_or(By::Scheduler, By::Operator);
+        let by = origin.by;
         let mut records = Vec::with_capacity(events.len());
         let mut expectations: Vec<(StreamId, Expected)> = Vec::new();
         for event in events {

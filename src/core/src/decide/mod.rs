@@ -7,6 +7,7 @@
 mod advance;
 mod aggregates;
 mod contract;
+mod import;
 mod node;
 mod operator;
 mod planning;
@@ -56,6 +57,11 @@ pub enum Refused {
         /// What can be done instead.
         hint: &'static str,
     },
+    /// What its proofs are compared with is not known.
+    #[error(
+        "the contract of rollup {0} was never read: run with --observe first, or give the import a configuration"
+    )]
+    UnreadContract(prooflog_events::ids::ChainId),
     /// The command is in force already.
     #[error("nothing to do: {0}")]
     Already(&'static str),
@@ -109,9 +115,10 @@ pub fn decide(state: &mut State, now: Micros, input: &Input) -> Result<Decision,
         Input::TxSigned(input) => sending::signed(&mut batch, input)?,
         Input::TxSent(input) => sending::sent(&mut batch, input)?,
         Input::OperatorCommanded(input) => operator::command(&mut batch, input)?,
+        Input::RowsImported(input) => import::rows(&mut batch, input)?,
     }
-    // A closing engine starts nothing; what is owed is owed by the next one.
-    if !matches!(input, Input::EngineClosing(_)) {
+    // A closing engine starts nothing, and an import is none; what is owed is owed by the next one.
+    if !matches!(input, Input::EngineClosing(_) | Input::RowsImported(_)) {
         advance::advance(&mut batch, input)?;
     }
     Ok(batch.finish())

@@ -132,7 +132,7 @@ fn known_bound(unit: &Unit, attempt: Attempt) -> Option<L1Number> {
 
 /// A proof arrived. It is of use while the unit waits for one; if it came of an earlier attempt, the newer one was
 /// bought for nothing.
-fn deliver(
+pub(super) fn deliver(
     batch: &mut Batch<'_>,
     id: UnitId,
     attempt: Attempt,

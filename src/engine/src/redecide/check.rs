@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use prooflog_core::{DecideError, NewEvent, clock_behind, clock_just_behind, decide};
 use prooflog_events::event::Event;
 use prooflog_events::ids::{Micros, Position};
-use prooflog_events::input::Input;
+use prooflog_events::input::{Input, RowsImported};
 use prooflog_events::port::SequenceRead;
 use prooflog_events::values::DegradedReason;
 use prooflog_log::read::Reader;
@@ -91,8 +91,12 @@ impl Checker<'_> {
         };
         progress.inputs += 1;
         progress.events += batch.events.len() as u64;
-        if let Input::EngineOpened(opened) = input {
-            self.writer = Writer::of(&opened.started);
+        match input {
+            Input::EngineOpened(opened) => self.writer = Writer::of(&opened.started),
+            Input::RowsImported(RowsImported { started: Some(started), .. }) => {
+                self.writer = Writer::of(started);
+            }
+            _ => {}
         }
         let before = self.state.clone();
         let today = decide(&mut self.state, batch.time, input).map(|decision| decision.events);

@@ -8,7 +8,7 @@ use prooflog_events::ids::{UnitId, UnitKind, Wei};
 use prooflog_events::input::{Command, Input, OperatorCommanded};
 use prooflog_events::policy::Policy;
 use prooflog_events::values::Control;
-use prooflog_log::verify;
+use prooflog_log::{By, verify};
 use prooflog_projections::state::phase::Phase;
 
 use super::start::FUNDS;
@@ -109,7 +109,7 @@ impl<M: Medium> Sim<'_, M> {
     pub(super) fn command(&mut self, command: Command) {
         let input: Input =
             OperatorCommanded { name: "ann".to_owned(), command, note: "simulated".to_owned() }.into();
-        self.feed(&input, Origin { operator: Some("ann".to_owned()), ..Origin::default() });
+        self.feed(&input, Origin { by: By::Operator("ann".to_owned()), ..Origin::default() });
     }
 
     /// The server proves what the contract accepts.

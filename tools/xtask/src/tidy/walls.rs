@@ -54,6 +54,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("librocksdb_sys", &["events/store/", "tools/bench/"]),
     // The devnet deploys contracts and computes what the adapter must agree with.
     ("alloy", &["src/l1/", "tools/devnet/"]),
+    // Databases of other proposers; the tests of the program make some.
+    ("rusqlite", &["src/import/", "tests/"]),
+    ("postgres", &["src/import/"]),
     ("reqwest", &["src/net/", "src/prover/", "src/l1/", "src/node/", "src/api/", "tools/devnet/"]),
 ];
 
