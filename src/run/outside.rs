@@ -13,11 +13,11 @@ use prooflog_events::ids::Hash32;
 use prooflog_events::input::Input;
 use prooflog_events::limits::BLOB_INLINE_BYTES_MAX;
 use prooflog_events::port::Blob;
-use prooflog_events::values::BlobRef;
+use prooflog_events::values::{BlobRef, FailureClass};
 use prooflog_l1::{BroadcastTx, QuoteTx, ReadContract, ReadSigner, SignTx, Terms};
 use prooflog_log::Log;
 use prooflog_observe::{About, CallFailure, EffectKind, Metrics, Observation, Peer};
-use prooflog_prover::{Blob as Received, Patience, Polled, ProofSource, SourceError, Validation};
+use prooflog_prover::{Blob as Received, Patience, Polled, ProofSource, Requested, SourceError, Validation};
 use prooflog_service::{Answer, Outside, Reply};
 use prooflog_store::RocksStore;
 
@@ -221,7 +221,13 @@ impl Adapters {
     async fn request(&self, request: ProofRequest) -> Result<Answer, Failed> {
         let side = self.sides.of(request.unit.chain).await;
         let members: Arc<dyn ProofSource> = Arc::new(self.blobs.clone());
-        let requested = side.prover.request(&request, members, super::now()).await.map_err(Failed::other)?;
+        let requested = match side.prover.request(&request, members, super::now()).await {
+            Ok(requested) => requested,
+            // A member's proof cannot be read: nothing was bought, and waiting for the limit would only hide why.
+            Err(error) => {
+                Requested::Failed { class: FailureClass::WitnessError, text: error.to_string() }
+            }
+        };
         // The answer is worth money by now: where the L1's head is needed, it waits for it as long as it takes.
         let mut l1_head = requested.l1_head();
         let l1_seen = loop {
