@@ -19,6 +19,8 @@ use super::owed::Plans;
 
 /// Events below which a fold is shorter than reading a snapshot.
 const NEAR: u64 = 4_096;
+/// Events before the one asked for whose states are kept on the way: a copy of each costs more than folding it.
+const REACH: u64 = 1_024;
 /// Units in all states that are kept beside each other, roughly.
 const UNITS_NEAR: usize = 2_000_000;
 /// States that are kept near the last one asked for.
@@ -199,7 +201,7 @@ impl History {
                     folding.at = position;
                     if last == position {
                         left.offer(position, &folding.state);
-                        if folding.target.0 - position.0 > NEAR {
+                        if folding.target.0 - position.0 > REACH {
                             // Too far away to be of use there, and copies slow a long fold down.
                             near.clear();
                         } else {

@@ -202,7 +202,8 @@ fn measure(dir: &Path, sizes: &Sizes, args: &Run) -> Outcome<Vec<Row>> {
     }
     if wanted("crowd") {
         let made = dir.join("crowded");
-        let crowded = given_or_made(args.crowded.as_deref(), made.clone(), sizes.crowd, sizes.events_crowded)?;
+        let crowded =
+            given_or_made(args.crowded.as_deref(), made.clone(), sizes.crowd, sizes.events_crowded)?;
         rows.push(travel::row(&crowded, sizes, sizes.crowd, 0.150)?);
         rows.extend(stages::snapshot(&crowded, sizes, sizes.crowd)?);
         if made.exists() {
