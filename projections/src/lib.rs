@@ -17,4 +17,4 @@ pub use fact::{Fact, FactError};
 pub use map::{Map, Set};
 pub use state::{Illegal, State};
 pub use stats::{ChainStats, Stats};
-pub use timeline::{Entry, Timeline, describe};
+pub use timeline::{Entry, Timeline, describe, noted};

@@ -1,8 +1,11 @@
 //! What happened, line by line, in words for people.
 //!
-//! One entry per event, in log order, of one correlation or of all. The words are an interface for eyes and not for
-//! programs; what needs an operator is written in capitals.
+//! One entry per event, in log order, of one correlation or of all; what outside writers tied to it stands among them.
+//! The words are an interface for eyes and not for programs; what needs an operator is written in capitals.
 
+use std::borrow::Cow;
+
+use prooflog_events::envelope::{Content, Envelope};
 use prooflog_events::event::Event;
 use prooflog_events::ids::{Micros, Position};
 use serde::Serialize;
@@ -19,7 +22,7 @@ pub struct Entry {
     /// Stream.
     pub stream: String,
     /// Event type.
-    pub event: &'static str,
+    pub event: Cow<'static, str>,
     /// What it says, in words.
     pub text: String,
 }
@@ -47,9 +50,25 @@ impl Timeline {
             position: fact.position,
             time: fact.time,
             stream: fact.stream.to_string(),
-            event: fact.event.event_type().name(),
+            event: fact.event.event_type().name().into(),
             text: describe(&fact.event),
         });
+    }
+
+    /// Takes in what an outside writer stored, in its place.
+    pub fn note(&mut self, envelope: &Envelope<'_>) {
+        if self.correlation.as_deref().is_some_and(|wanted| wanted != envelope.correlation) {
+            return;
+        }
+        let at = self.entries.partition_point(|entry| entry.position < envelope.position);
+        let entry = Entry {
+            position: envelope.position,
+            time: envelope.recorded_at,
+            stream: envelope.stream.to_owned(),
+            event: envelope.type_name.to_owned().into(),
+            text: noted(envelope),
+        };
+        self.entries.insert(at, entry);
     }
 
     /// The entries, oldest first.
@@ -57,6 +76,21 @@ impl Timeline {
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
+}
+
+/// Characters of a note that are shown.
+const NOTE_CHARS: usize = 200;
+
+/// What an outside writer says, in one line: who, what kind, and the beginning of it if it is text.
+#[must_use]
+pub fn noted(envelope: &Envelope<'_>) -> String {
+    let said = match envelope.content {
+        Content::Json => String::from_utf8_lossy(envelope.payload),
+        Content::Octets | Content::Native => format!("{} bytes", envelope.payload.len()).into(),
+    };
+    let cut = if said.chars().nth(NOTE_CHARS).is_some() { "…" } else { "" };
+    let said: String = said.chars().take(NOTE_CHARS).collect();
+    format!("{} noted {}: {said}{cut}", envelope.actor, envelope.type_name)
 }
 
 /// What an event says, in one line without the stream and the time.

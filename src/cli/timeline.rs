@@ -14,6 +14,9 @@ pub(crate) fn run(source: &Source, correlation: &str, form: Form) -> Result<(), 
         timeline.apply(fact);
         Ok(())
     })?;
+    prooflog_replay::for_each_note(&source.reader(), Position(1), source.at(), &mut |note| {
+        timeline.note(note)
+    })?;
     if timeline.entries().is_empty() {
         let text = format!("nothing belongs to `{correlation}`; `prooflog requests` lists what is alive");
         return Err(CliError::Usage(text));

@@ -6,6 +6,7 @@ mod command_line;
 mod conditions;
 mod golden_logs;
 mod golden_types;
+mod notes;
 mod on_disk;
 mod replay;
 mod serving;

@@ -12,7 +12,7 @@ mod writer;
 
 use std::ops::ControlFlow;
 
-use prooflog_events::envelope::{Envelope, EnvelopeError};
+use prooflog_events::envelope::{Content, Envelope, EnvelopeError};
 use prooflog_events::ids::{Hash32, LogId, Position};
 use prooflog_events::port::{Sequence, SequenceError, SequenceRead};
 use prooflog_log::{Log, read::Reader};
@@ -103,6 +103,32 @@ pub fn for_each_fact<R: SequenceRead + ?Sized>(
                 failed = Some(error);
                 ControlFlow::Break(())
             }
+        }
+    })?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// Shows what outside writers stored in `from..=to` and tied to something, in order.
+///
+/// # Errors
+/// When a record cannot be read.
+pub fn for_each_note<R: SequenceRead + ?Sized>(
+    reader: &Reader<'_, R>,
+    from: Position,
+    to: Position,
+    see: &mut dyn FnMut(&Envelope<'_>),
+) -> Result<(), ReplayError> {
+    let mut failed = None;
+    reader.for_each_ahead(from, to, &mut |position, stored| match Envelope::decode(stored) {
+        Ok(envelope) => {
+            if envelope.content != Content::Native && !envelope.correlation.is_empty() {
+                see(&envelope);
+            }
+            ControlFlow::Continue(())
+        }
+        Err(source) => {
+            failed = Some(ReplayError::Envelope { position, source });
+            ControlFlow::Break(())
         }
     })?;
     failed.map_or(Ok(()), Err)

@@ -1,12 +1,13 @@
 //! `why`: the chain of causes behind a block, a request or a transaction, in plain sentences, and what it waits for.
 //!
 //! Everything comes from the streams of what is involved: a span, the spans it was cut out of, the aggregate that took
-//! it, the nonces that carried it. Each sentence names the event that says so. What holds it up now comes from the
-//! state at the same moment.
+//! it, the nonces that carried it. Each sentence names the event that says so; what outside writers tied to any of them
+//! stands among the sentences. What holds it up now comes from the state at the same moment.
 
 mod find;
 mod waits;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use clap::Args;
@@ -15,7 +16,7 @@ use prooflog_events::ids::{ChainId, L2Block, Micros, Position, Revision, StreamI
 use prooflog_events::port::Direction;
 use prooflog_events::values::Purpose;
 use prooflog_projections::state::chain::Chain;
-use prooflog_projections::{State, describe};
+use prooflog_projections::{State, describe, noted};
 use serde::Serialize;
 use serde_json::json;
 
@@ -45,7 +46,7 @@ struct Sentence {
     time: Micros,
     stream: String,
     #[serde(rename = "type")]
-    type_name: &'static str,
+    type_name: Cow<'static, str>,
     text: String,
 }
 
@@ -117,8 +118,9 @@ struct Story {
 
 impl Story {
     fn of(source: &Source, state: &State, subject: &Subject) -> Result<Self, CliError> {
+        let (told, correlations) = (BTreeSet::new(), BTreeSet::new());
         let mut teller =
-            Teller { source, state, told: BTreeSet::new(), sentences: Vec::new(), units: Vec::new() };
+            Teller { source, state, told, correlations, sentences: Vec::new(), units: Vec::new() };
         match subject {
             Subject::Block { chain, block, unit } => {
                 teller.finalized(*chain, *block, *unit)?;
@@ -129,6 +131,7 @@ impl Story {
             Subject::Unit(unit) => teller.unit(*unit)?,
             Subject::Nonce { slot, .. } => teller.stream(StreamId::Tx(*slot)).map(drop)?,
         }
+        teller.notes()?;
         let Teller { mut sentences, units, .. } = teller;
         sentences.sort_by_key(|sentence| sentence.position);
         Ok(Self { sentences, units })
@@ -139,6 +142,8 @@ struct Teller<'a> {
     source: &'a Source,
     state: &'a State,
     told: BTreeSet<String>,
+    /// What the streams that were told belong to.
+    correlations: BTreeSet<String>,
     sentences: Vec<Sentence>,
     units: Vec<UnitId>,
 }
@@ -175,6 +180,9 @@ impl Teller<'_> {
                 continue;
             };
             leads_to.extend(leads_to_of(&fact.event, stream));
+            if !self.correlations.contains(fact.correlation) {
+                self.correlations.insert(fact.correlation.to_owned());
+            }
             if let Event::Split(e) = &fact.event {
                 halves = Some((e.low, e.high));
             }
@@ -182,7 +190,7 @@ impl Teller<'_> {
                 position: fact.position,
                 time: fact.time,
                 stream: name.clone(),
-                type_name: fact.event.event_type().name(),
+                type_name: fact.event.event_type().name().into(),
                 text: clean(&say(&fact.event, stream)),
             });
         }
@@ -190,6 +198,24 @@ impl Teller<'_> {
             self.stream(stream)?;
         }
         Ok(halves)
+    }
+
+    /// What outside writers tied to any of what was told, by the name of its stream or by what it belongs to.
+    fn notes(&mut self) -> Result<(), CliError> {
+        let Self { source, told, correlations, sentences, .. } = self;
+        let Some(first) = sentences.iter().map(|sentence| sentence.position).min() else { return Ok(()) };
+        prooflog_replay::for_each_note(&source.reader(), first, source.at(), &mut |note| {
+            if told.contains(note.correlation) || correlations.contains(note.correlation) {
+                sentences.push(Sentence {
+                    position: note.position,
+                    time: note.recorded_at,
+                    stream: clean(note.stream),
+                    type_name: note.type_name.to_owned().into(),
+                    text: clean(&noted(note)),
+                });
+            }
+        })?;
+        Ok(())
     }
 
     /// When a block became final, as far as the log saw it: the first head at or above it that was recorded.
@@ -213,7 +239,7 @@ impl Teller<'_> {
                         position: fact.position,
                         time: fact.time,
                         stream: name.clone(),
-                        type_name: fact.event.event_type().name(),
+                        type_name: fact.event.event_type().name().into(),
                         text: format!("block {block} is final, the head is at {}", e.block),
                     });
                 }
