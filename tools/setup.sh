@@ -62,4 +62,16 @@ need_cargo_tool() { # command, crate, version
   cargo install --locked --root "$PROOFLOG_CACHE" --version "$3" "$2"
 }
 
+# The build of UmaDB, which the benchmarks stand beside, runs protoc; nothing of ours does.
+need_protoc() {
+  command -v protoc >/dev/null 2>&1 && return 0
+  if ! command -v apt-get >/dev/null 2>&1; then
+    echo "missing: protoc. Install it with your package manager and run this again." >&2
+    exit 3
+  fi
+  say "installing protobuf-compiler"
+  as_root apt-get update -qq
+  as_root apt-get install -y -qq --no-install-recommends protobuf-compiler
+}
+
 need_packages

@@ -111,11 +111,17 @@ fn tls(eventstore: &EventStoreConfig, data_dir: &Path) -> Result<Option<Tls>, Ru
     }))
 }
 
-/// Clients may write as long as the engine has room for its own.
+/// Clients may write as long as the engine has ample room for its own.
 fn writing(process: &ProcessConfig, door: Arc<dyn Door>) -> Writing {
-    let (dir, least) = (process.data_dir.clone(), process.min_free_bytes);
-    let room = move || prooflog_store::free_space(&dir).is_ok_and(|free| free > least);
+    let (dir, minimum) = (process.data_dir.clone(), process.min_free_bytes);
+    let room = move || prooflog_store::free_space(&dir).is_ok_and(|free| is_ample(free, minimum));
     Writing { bytes_per_day: process.eventstore.write_per_day, room: Arc::new(room), ..Writing::new(door) }
+}
+
+/// Whether a disk with this much room is for outsiders too: they stop at twice the space at which the engine does, so
+/// that they never bring it there.
+const fn is_ample(free: u64, minimum: u64) -> bool {
+    free >= minimum.saturating_mul(2)
 }
 
 /// What of the settings of this interface could not be had; nothing is opened for it but files.
@@ -128,4 +134,16 @@ pub(super) fn examine(loaded: &Loaded) -> Result<(), RunError> {
     };
     Tls::from_files(cert, key)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_ample;
+
+    #[test]
+    fn outsiders_stop_at_twice_the_space_at_which_the_engine_stops() {
+        assert!(is_ample(200, 100));
+        assert!(!is_ample(199, 100));
+        assert!(!is_ample(u64::MAX - 1, u64::MAX));
+    }
 }

@@ -8,7 +8,8 @@ use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 /// Requests of type `T` in, bytes out.
-pub(crate) struct Encoded<T>(PhantomData<T>);
+#[derive(Debug)]
+pub struct Encoded<T>(PhantomData<T>);
 
 impl<T> Default for Encoded<T> {
     fn default() -> Self {
@@ -41,7 +42,9 @@ impl<T: Message + Default> Decoder for Encoded<T> {
     }
 }
 
-pub(crate) struct Bytewise;
+/// Writes bytes as they are.
+#[derive(Debug)]
+pub struct Bytewise;
 
 impl Encoder for Bytewise {
     type Item = Bytes;

@@ -26,7 +26,7 @@ use crate::codec::Encoded;
 use crate::discovery::{Discovery, ReachedBy, VERSION};
 use crate::error::Refusal;
 use crate::io::Timed;
-use crate::limits::Limits;
+use crate::limits::{HELLO_BYTES, Limits, QUESTION_BYTES, REFUSED_BYTES};
 use crate::read::Reading;
 use crate::session;
 use crate::wire::gossip::gossip_server::GossipServer;
@@ -49,6 +49,7 @@ pub(crate) struct Front {
     pub(crate) limits: Limits,
     pub(crate) calls: Arc<Semaphore>,
     pub(crate) subscriptions: Arc<Semaphore>,
+    pub(crate) batches: Arc<Semaphore>,
     pub(crate) clock: fn() -> Micros,
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -88,7 +89,8 @@ impl Front {
                         self.v2(method, request, (caller, permit)).await
                     }
                     _ => {
-                        let mut server = PersistentSubscriptionsServer::new(self.discovery.clone());
+                        let server = PersistentSubscriptionsServer::new(self.discovery.clone());
+                        let mut server = server.max_decoding_message_size(QUESTION_BYTES);
                         infallible(server.call(self.timed(request)).await)
                     }
                 }
@@ -106,9 +108,11 @@ impl Front {
         }
         let request = self.timed(request);
         if service.ends_with("Gossip") {
-            infallible(GossipServer::new(self.discovery.clone()).call(request).await)
+            let server = GossipServer::new(self.discovery.clone());
+            infallible(server.max_decoding_message_size(HELLO_BYTES).call(request).await)
         } else {
-            infallible(ServerFeaturesServer::new(self.discovery.clone()).call(request).await)
+            let server = ServerFeaturesServer::new(self.discovery.clone());
+            infallible(server.max_decoding_message_size(HELLO_BYTES).call(request).await)
         }
     }
 
@@ -117,8 +121,10 @@ impl Front {
         request.map(|body| Body::new(Timed::whole(body, self.limits.hello)))
     }
 
-    fn grpc<C: Codec>(&self, codec: C) -> Grpc<C> {
-        Grpc::new(codec).max_decoding_message_size(self.limits.message_bytes)
+    /// A call whose messages hold events.
+    fn writing<C: Codec>(&self, codec: C, caller: &Caller) -> Grpc<C> {
+        let most = if caller.may_write() { usize::MAX } else { REFUSED_BYTES };
+        Grpc::new(codec).max_decoding_message_size(self.limits.message_bytes.min(most))
     }
 
     async fn streams(
@@ -140,30 +146,31 @@ impl Front {
                     reading.read(request, permit).await.map(tonic::Response::new)
                 };
                 let request = self.timed(request);
-                self.grpc(Encoded::<ReadReq>::default()).server_streaming(Once::new(read), request).await
+                asking(Encoded::<ReadReq>::default()).server_streaming(Once::new(read), request).await
             }
             "Append" => {
+                let mut grpc = self.writing(ProstCodec::<AppendResp, AppendReq>::default(), &caller);
                 let append = move |request: tonic::Request<Streaming<AppendReq>>| async move {
                     let _permit = permit;
                     let answer = append::append(&writer, &caller, request.into_inner(), patience).await;
                     answer.map(tonic::Response::new)
                 };
-                let codec = ProstCodec::<AppendResp, AppendReq>::default();
-                self.grpc(codec).client_streaming(Once::new(append), request).await
+                grpc.client_streaming(Once::new(append), request).await
             }
             "BatchAppend" => {
                 // Some clients keep this call for as long as they live.
                 drop(permit);
-                let Ok(permit) = Arc::clone(&self.subscriptions).try_acquire_owned() else {
-                    return too_much("subscriptions");
+                let Ok(permit) = Arc::clone(&self.batches).try_acquire_owned() else {
+                    return too_much("batches");
                 };
+                let codec = ProstCodec::<BatchAppendResp, BatchAppendReq>::default();
+                let mut grpc = self.writing(codec, &caller);
                 let (clock, stop) = (self.clock, self.stop.clone());
                 let call = batch::Call { writer, caller, clock, patience, stop, permit };
                 let append = move |request: tonic::Request<Streaming<BatchAppendReq>>| async move {
                     Ok(tonic::Response::new(batch::batch_append(call, request.into_inner())))
                 };
-                let codec = ProstCodec::<BatchAppendResp, BatchAppendReq>::default();
-                self.grpc(codec).streaming(Once::new(append), request).await
+                grpc.streaming(Once::new(append), request).await
             }
             "Delete" => {
                 let delete = move |request: tonic::Request<DeleteReq>| async move {
@@ -171,7 +178,7 @@ impl Front {
                     append::delete(&writer, &caller, request.into_inner()).await.map(tonic::Response::new)
                 };
                 let codec = ProstCodec::<DeleteResp, DeleteReq>::default();
-                self.grpc(codec).unary(Once::new(delete), self.timed(request)).await
+                asking(codec).unary(Once::new(delete), self.timed(request)).await
             }
             "Tombstone" => {
                 let tombstone = move |request: tonic::Request<TombstoneReq>| async move {
@@ -179,7 +186,7 @@ impl Front {
                     append::tombstone(&writer, &caller, request.into_inner()).await.map(tonic::Response::new)
                 };
                 let codec = ProstCodec::<TombstoneResp, TombstoneReq>::default();
-                self.grpc(codec).unary(Once::new(tombstone), self.timed(request)).await
+                asking(codec).unary(Once::new(tombstone), self.timed(request)).await
             }
             _ => Status::unimplemented("there is no such method").into_http(),
         }
@@ -196,21 +203,23 @@ impl Front {
         let patience = self.limits.append;
         match method {
             "AppendSession" => {
+                let codec = ProstCodec::<AppendSessionResponse, AppendRequest>::default();
+                let mut grpc = self.writing(codec, &caller);
                 let append = move |request: tonic::Request<Streaming<AppendRequest>>| async move {
                     let _permit = permit;
                     let answer = session::session(&writer, &caller, request.into_inner(), patience).await;
                     answer.map(tonic::Response::new)
                 };
-                let codec = ProstCodec::<AppendSessionResponse, AppendRequest>::default();
-                self.grpc(codec).client_streaming(Once::new(append), request).await
+                grpc.client_streaming(Once::new(append), request).await
             }
             "AppendRecords" => {
+                let codec = ProstCodec::<AppendRecordsResponse, AppendRecordsRequest>::default();
+                let mut grpc = self.writing(codec, &caller);
                 let append = move |request: tonic::Request<AppendRecordsRequest>| async move {
                     let _permit = permit;
                     session::records(&writer, &caller, request.into_inner()).await.map(tonic::Response::new)
                 };
-                let codec = ProstCodec::<AppendRecordsResponse, AppendRecordsRequest>::default();
-                self.grpc(codec).unary(Once::new(append), self.timed(request)).await
+                grpc.unary(Once::new(append), self.timed(request)).await
             }
             _ => Status::unimplemented("there is no such method").into_http(),
         }
@@ -243,6 +252,11 @@ impl Front {
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
     }
+}
+
+/// A call whose messages hold no events.
+fn asking<C: Codec>(codec: C) -> Grpc<C> {
+    Grpc::new(codec).max_decoding_message_size(QUESTION_BYTES)
 }
 
 /// A read that ends is counted with the calls, a subscription by itself.

@@ -14,14 +14,17 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 /// A TCP connection that is acknowledged at once and not silent for longer than allowed.
-pub(crate) struct Wire {
+#[derive(Debug)]
+pub struct Wire {
     tcp: TcpStream,
     quiet: Duration,
     alarm: Pin<Box<Sleep>>,
 }
 
 impl Wire {
-    pub(crate) fn new(tcp: TcpStream, quiet: Duration) -> Self {
+    /// Wraps a connection that may say nothing for `quiet`.
+    #[must_use]
+    pub fn new(tcp: TcpStream, quiet: Duration) -> Self {
         // Where the system refuses, the connection is slower and works.
         let _ = tcp.set_nodelay(true);
         Self { tcp, quiet, alarm: Box::pin(tokio::time::sleep(quiet)) }
@@ -31,6 +34,12 @@ impl Wire {
         #[cfg(target_os = "linux")]
         let _ = socket2::SockRef::from(&self.tcp).set_tcp_quickack(true);
     }
+}
+
+impl tonic::transport::server::Connected for Wire {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
 }
 
 impl AsyncRead for Wire {

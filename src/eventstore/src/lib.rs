@@ -15,6 +15,7 @@ mod discovery;
 mod error;
 mod facts;
 mod filter;
+mod frame;
 mod front;
 mod io;
 mod limits;
@@ -42,3 +43,7 @@ pub use serve::{Server, serve};
 pub use source::{Beside, Door, Following, Here, Source};
 pub use tls::{Tls, TlsError};
 pub use writer::Writing;
+
+// What another server of the protocol is built of: the benchmarks' yardstick.
+pub use codec::{Bytewise, Encoded};
+pub use io::Wire;

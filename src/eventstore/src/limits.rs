@@ -1,7 +1,7 @@
 //! Limits of the server, each with its unit and its reason.
 //!
 //! What is above a limit is refused with an error that the client knows, or waits; nothing is cut off silently. Together
-//! they bound what outsiders can make the process hold: connections × their windows, requests × one page, writers × one
+//! they bound what outsiders can make the process hold: connections × their windows, requests × one page, calls × one
 //! message.
 
 use std::time::Duration;
@@ -17,10 +17,12 @@ pub struct Limits {
     pub calls: usize,
     /// Subscriptions.
     pub subscriptions: usize,
+    /// BatchAppend calls: official clients keep one for as long as they live, and each may hold a message.
+    pub batches: usize,
     /// Reads of the log at once; each takes a thread for one page.
     pub reads: usize,
-    /// Bytes of one message from a client. Larger than what an append may hold, so that a client that exceeds that is
-    /// told so by the error it knows.
+    /// Bytes of one message from a client who may write. Larger than what an append may hold, so that a client that
+    /// exceeds that is told so by the error it knows.
     pub message_bytes: usize,
     /// How long a connection may say nothing at all, not even the answer to a ping.
     pub quiet: Duration,
@@ -39,6 +41,7 @@ impl Default for Limits {
             calls_per_connection: 4_096,
             calls: 1_024,
             subscriptions: 4_096,
+            batches: 256,
             reads: 8,
             message_bytes: 8 << 20,
             quiet: Duration::from_secs(60),
@@ -65,7 +68,7 @@ pub(crate) const SEND_BYTES: usize = 64 << 10;
 pub(crate) const HEADER_BYTES: u32 = 16 << 10;
 
 /// Records of one page, and bytes after which a page ends: what a reader who stops reading holds in memory.
-pub(crate) const PAGE_RECORDS: usize = 256;
+pub(crate) const PAGE_RECORDS: usize = 1_024;
 /// See [`PAGE_RECORDS`].
 pub(crate) const PAGE_BYTES: usize = 256 << 10;
 
@@ -94,6 +97,18 @@ pub(crate) const PREFIXES: usize = 256;
 
 /// Appends of one BatchAppend call that wait for an answer or for their last message.
 pub(crate) const BATCH_PENDING: usize = 256;
+
+/// Bytes of one message that holds no events, and of one from somebody who may not write: a refusal needs no more.
+/// The largest that a filter can be is half of the first.
+pub(crate) const QUESTION_BYTES: usize = 512 << 10;
+/// See [`QUESTION_BYTES`].
+pub(crate) const REFUSED_BYTES: usize = 2 << 20;
+
+/// Bytes of a message that asks what the server is: these calls are not counted, and say nothing.
+pub(crate) const HELLO_BYTES: usize = 4 << 10;
+
+/// KiB of appends from outside that are under way at once: a batch of the engine waits for no more than that.
+pub(crate) const UNDER_WAY_KIB: u32 = 2_048;
 
 /// How often an append is tried again because a stream's metadata moved meanwhile.
 pub(crate) const APPEND_TRIES: usize = 8;

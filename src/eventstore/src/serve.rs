@@ -149,6 +149,7 @@ fn front(
         writer: Arc::new(writer),
         calls: Arc::new(Semaphore::new(limits.calls.max(1))),
         subscriptions: Arc::new(Semaphore::new(limits.subscriptions.max(1))),
+        batches: Arc::new(Semaphore::new(limits.batches.max(1))),
         limits,
         clock,
         stop,

@@ -4,7 +4,7 @@
 //! Positions are those of the log on both sides of the protocol's pair, and no event stands at 0. Blobs are not shown:
 //! events name them. What a record of a newer release says is shown as the bytes it is.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
@@ -15,12 +15,10 @@ use prooflog_events::port::{Direction, SequenceError, SequenceRead, StreamScan};
 use prost::Message as _;
 use serde_json::{Map, Value};
 
-use crate::error::identifier;
+use crate::frame::{self, Shown};
 use crate::names::LinkStream;
 use crate::wire::client;
-use crate::wire::streams::ReadResp;
-use crate::wire::streams::read_resp::read_event::{Position as At, RecordedEvent};
-use crate::wire::streams::read_resp::{self, ReadEvent};
+use crate::wire::streams::{ReadResp, read_resp};
 
 /// The type of events that lead to others.
 pub(crate) const LINK: &str = "$>";
@@ -76,7 +74,7 @@ pub(crate) fn parse_uuid(uuid: &client::Uuid) -> Option<EventId> {
 
 /// The answer that shows `record`, encoded.
 pub(crate) fn frame(stored: &[u8], envelope: &Envelope<'_>, ids: IdForm) -> Bytes {
-    encode(recorded(stored, envelope, ids), None, envelope.position)
+    frame::answer(Some(&shown(stored, envelope)), None, envelope.position, ids)
 }
 
 /// The answer that shows `record` through the link at `revision` of `of`, encoded.
@@ -87,19 +85,22 @@ pub(crate) fn linked(
     form: (IdForm, Links),
 ) -> Bytes {
     let (of, revision, id) = link;
-    let link = RecordedEvent {
-        id: Some(uuid(id, form.0)),
-        stream_identifier: Some(identifier(of)),
-        stream_revision: revision.0,
-        prepare_position: envelope.position.0,
-        commit_position: envelope.position.0,
-        metadata: metadata(LINK, OCTETS, envelope.recorded_at),
-        custom_metadata: Bytes::new(),
-        data: format!("{}@{}", envelope.revision, envelope.stream).into(),
+    let link = Shown {
+        id,
+        stream: of.into(),
+        revision,
+        position: envelope.position,
+        type_name: LINK,
+        content_type: OCTETS,
+        created: ticks(envelope.recorded_at),
+        custom: Cow::default(),
+        data: format!("{}@{}", envelope.revision, envelope.stream).into_bytes().into(),
     };
     match form.1 {
-        Links::Plain => encode(link, None, envelope.position),
-        Links::Resolved => encode(recorded(stored, envelope, form.0), Some(link), envelope.position),
+        Links::Plain => frame::answer(Some(&link), None, envelope.position, form.0),
+        Links::Resolved => {
+            frame::answer(Some(&shown(stored, envelope)), Some(&link), envelope.position, form.0)
+        }
     }
 }
 
@@ -116,8 +117,8 @@ pub(crate) fn resolved(
     ids: IdForm,
 ) -> Result<Bytes, SequenceError> {
     let (stored, envelope) = link;
-    let shown = recorded(stored, envelope, ids);
-    let mut target = None;
+    let link = shown(stored, envelope);
+    let mut answer = None;
     let text = std::str::from_utf8(envelope.payload).unwrap_or_default();
     if let Some((revision, stream)) = text.split_once('@')
         && let Ok(revision) = revision.parse()
@@ -126,7 +127,10 @@ pub(crate) fn resolved(
         let mut damage = None;
         records.scan_stream(scan, &mut |position, stored| {
             match Envelope::decode(stored) {
-                Ok(found) if found.revision.0 == revision => target = Some(recorded(stored, &found, ids)),
+                Ok(found) if found.revision.0 == revision => {
+                    let target = shown(stored, &found);
+                    answer = Some(frame::answer(Some(&target), Some(&link), envelope.position, ids));
+                }
                 Ok(_) => {}
                 Err(error) => damage = Some(SequenceError::damaged(position, error.to_string())),
             }
@@ -136,19 +140,7 @@ pub(crate) fn resolved(
             return Err(damage);
         }
     }
-    Ok(match target {
-        Some(target) => encode(target, Some(shown), envelope.position),
-        None => content(read_resp::Content::Event(ReadEvent {
-            event: None,
-            link: Some(shown),
-            position: Some(At::CommitPosition(envelope.position.0)),
-        })),
-    })
-}
-
-fn encode(event: RecordedEvent, link: Option<RecordedEvent>, position: Position) -> Bytes {
-    let position = Some(At::CommitPosition(position.0));
-    content(read_resp::Content::Event(ReadEvent { event: Some(event), link, position }))
+    Ok(answer.unwrap_or_else(|| frame::answer(None, Some(&link), envelope.position, ids)))
 }
 
 /// An answer of a read, encoded.
@@ -156,41 +148,38 @@ pub(crate) fn content(content: read_resp::Content) -> Bytes {
     ReadResp { content: Some(content) }.encode_to_vec().into()
 }
 
-fn recorded(stored: &[u8], envelope: &Envelope<'_>, ids: IdForm) -> RecordedEvent {
+/// What a client is shown of a record.
+fn shown<'a>(stored: &[u8], envelope: &Envelope<'a>) -> Shown<'a> {
+    let given = |content_type| (content_type, envelope.payload.into(), envelope.metadata.into());
     let (content_type, data, custom) = match envelope.content {
-        Content::Json => (JSON, copy(envelope.payload), copy(envelope.metadata)),
-        Content::Octets => (OCTETS, copy(envelope.payload), copy(envelope.metadata)),
+        Content::Json => given(JSON),
+        Content::Octets => given(OCTETS),
         Content::Native => {
             let decoded = Event::decode(envelope.type_name, envelope.version, envelope.payload).ok();
             let json = decoded.and_then(|event| serde_json::to_vec(&event).ok());
-            let custom = Bytes::from(about(stored, envelope).to_string());
+            let custom = about(stored, envelope).to_string().into_bytes().into();
             match json {
                 Some(json) => (JSON, json.into(), custom),
-                None => (OCTETS, copy(envelope.payload), custom),
+                None => (OCTETS, envelope.payload.into(), custom),
             }
         }
     };
-    RecordedEvent {
-        id: Some(uuid(envelope.event_id, ids)),
-        stream_identifier: Some(identifier(envelope.stream)),
-        stream_revision: envelope.revision.0,
-        prepare_position: envelope.position.0,
-        commit_position: envelope.position.0,
-        metadata: metadata(envelope.type_name, content_type, envelope.recorded_at),
-        custom_metadata: custom,
+    Shown {
+        id: envelope.event_id,
+        stream: envelope.stream.into(),
+        revision: envelope.revision,
+        position: envelope.position,
+        type_name: envelope.type_name,
+        content_type,
+        created: ticks(envelope.recorded_at),
+        custom,
         data,
     }
 }
 
-/// The three entries that every event has.
-fn metadata(type_name: &str, content_type: &str, created: Micros) -> BTreeMap<String, String> {
-    // In units of 100 ns since 1970.
-    let ticks = created.0.saturating_mul(10);
-    BTreeMap::from([
-        ("type".to_owned(), type_name.to_owned()),
-        ("content-type".to_owned(), content_type.to_owned()),
-        ("created".to_owned(), ticks.to_string()),
-    ])
+/// A moment in units of 100 ns since 1970.
+const fn ticks(moment: Micros) -> u64 {
+    moment.0.saturating_mul(10)
 }
 
 /// What the log knows of one of its own events beside its content.
@@ -209,8 +198,4 @@ fn about(stored: &[u8], envelope: &Envelope<'_>) -> Value {
     say("hash", record_hash(stored).to_string().into());
     say("schema_version", envelope.version.into());
     Value::Object(about)
-}
-
-fn copy(bytes: &[u8]) -> Bytes {
-    Bytes::copy_from_slice(bytes)
 }

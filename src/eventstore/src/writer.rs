@@ -13,13 +13,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use prooflog_events::envelope::Content;
 use prooflog_events::ids::{EventId, Micros, Position, Revision};
-use prooflog_events::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX, EVENT_BYTES_MAX, TYPE_NAME_BYTES_MAX};
+use prooflog_events::limits::{
+    BATCH_BYTES_MAX, BATCH_EVENTS_MAX, EVENT_BYTES_MAX, LABEL_BYTES_MAX, TYPE_NAME_BYTES_MAX,
+};
 use prooflog_log::{Append, AppendError, Appended, By, Expected, NewRecord};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::authority::Caller;
 use crate::error::{Expect, Forever, Refusal};
 use crate::facts::{Facts, METADATA, TOMBSTONE};
-use crate::limits::APPEND_TRIES;
+use crate::limits::{APPEND_TRIES, UNDER_WAY_KIB};
 use crate::names::{self, has_metadata, metadata_of};
 use crate::pages::Pages;
 use crate::source::Door;
@@ -27,6 +30,8 @@ use crate::source::Door;
 /// Streams of which something is remembered.
 const REMEMBERED_MAX: usize = 4_096;
 const DAY: u64 = 24 * 60 * 60 * 1_000_000;
+/// What a deletion counts for.
+const MARKER_BYTES: u64 = 256;
 
 /// Writing from outside. Without it nobody writes.
 #[derive(Clone)]
@@ -106,6 +111,31 @@ pub(crate) struct Writer {
     known: Mutex<HashMap<String, Facts>>,
     /// The day, and the bytes of it that are used.
     used: Mutex<(u64, u64)>,
+    /// KiB of appends between the first look and the answer.
+    under_way: Semaphore,
+}
+
+/// Bytes taken from a day.
+struct Charge<'a> {
+    writer: &'a Writer,
+    day: u64,
+    size: u64,
+}
+
+impl Charge<'_> {
+    /// They are used.
+    fn keep(mut self) {
+        self.size = 0;
+    }
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        let mut used = self.writer.used_today();
+        if used.0 == self.day {
+            used.1 = used.1.saturating_sub(self.size);
+        }
+    }
 }
 
 /// What is to be appended, and the streams of it that are only expected to stand still.
@@ -121,7 +151,8 @@ impl Writer {
         clock: fn() -> Micros,
         patience: Duration,
     ) -> Self {
-        Self { writing, pages, clock, patience, known: Mutex::default(), used: Mutex::default() }
+        let under_way = Semaphore::new(UNDER_WAY_KIB as usize);
+        Self { writing, pages, clock, patience, known: Mutex::default(), used: Mutex::default(), under_way }
     }
 
     /// Whether `caller` may write anything, somewhere.
@@ -137,14 +168,15 @@ impl Writer {
             may.then_some(()).ok_or(Refusal::AccessDenied)?;
         }
         check_sizes(order)?;
-        self.check_room(order, writing)?;
+        let _turn = self.turn(order.size()).await?;
+        let charge = self.charge(order.size(), writing)?;
         let mut remembered = true;
         for _ in 0..APPEND_TRIES {
             let facts = self.facts(order, remembered).await?;
             let composed = self.compose(caller, order, &facts)?;
             match self.submit(writing, composed.append).await? {
                 Ok(appended) => {
-                    self.charge(order);
+                    charge.keep();
                     self.forget_changed(order, &facts);
                     let position = (!order.events.is_empty()).then_some(appended.last);
                     return Ok(Written { position, revisions: appended.revisions });
@@ -181,6 +213,7 @@ impl Writer {
         if !has_metadata(&name) {
             return Err(Refusal::invalid("metadata are not deleted by themselves"));
         }
+        let charge = self.charge(MARKER_BYTES, writing)?;
         for _ in 0..APPEND_TRIES {
             let facts = self.load(&name).await?;
             facts.refuse_tombstoned(&name)?;
@@ -203,6 +236,7 @@ impl Writer {
                 .expect(&name, exactly_or(expect, facts.last));
             match self.submit(writing, append).await? {
                 Ok(appended) => {
+                    charge.keep();
                     self.known().remove(&name);
                     return Ok(appended.last);
                 }
@@ -274,7 +308,8 @@ impl Writer {
                 event.content,
                 event.data.to_vec(),
             );
-            append.records.push(NewRecord { metadata: event.metadata.to_vec(), ..record });
+            let correlation = correlation(&event.metadata);
+            append.records.push(NewRecord { correlation, metadata: event.metadata.to_vec(), ..record });
         }
         Ok(Composed { append, fences })
     }
@@ -294,22 +329,25 @@ impl Writer {
         Ok(answer.unwrap_or(Err(AppendError::Closed)))
     }
 
-    /// Refuses an order that the disk or the day has no room for.
-    fn check_room(&self, order: &Order, writing: &Writing) -> Result<(), Refusal> {
+    /// A part of what outsiders may have under way, so that a batch of the engine never waits for much of theirs.
+    async fn turn(&self, size: u64) -> Result<SemaphorePermit<'_>, Refusal> {
+        let share = u32::try_from(size / 1_024 + 1).unwrap_or(u32::MAX).min(UNDER_WAY_KIB);
+        let turn = tokio::time::timeout(self.patience, self.under_way.acquire_many(share)).await;
+        turn.map_err(|_| Refusal::Timeout)?.map_err(|_| Refusal::Unavailable("nothing is written".to_owned()))
+    }
+
+    /// Takes `size` from the day's bytes, if the disk and the day have room for it. Given back unless it is kept.
+    fn charge(&self, size: u64, writing: &Writing) -> Result<Charge<'_>, Refusal> {
         if !(writing.room)() {
             return Err(Refusal::Exhausted("the disk has no room for outside writers"));
         }
-        let used = self.used_today();
-        if used.1.saturating_add(order.size()) > writing.bytes_per_day {
+        let mut used = self.used_today();
+        let after = used.1.saturating_add(size);
+        if after > writing.bytes_per_day {
             return Err(Refusal::Exhausted("the day's bytes of outside writers are used up"));
         }
-        Ok(())
-    }
-
-    /// Counts an order against the day's bytes.
-    fn charge(&self, order: &Order) {
-        let mut used = self.used_today();
-        used.1 = used.1.saturating_add(order.size());
+        used.1 = after;
+        Ok(Charge { writer: self, day: used.0, size })
     }
 
     fn used_today(&self) -> std::sync::MutexGuard<'_, (u64, u64)> {
@@ -362,6 +400,18 @@ impl Proposed {
         }
         Ok(())
     }
+}
+
+/// What an event belongs to, where its metadata say so in the way that the protocol's tools do: questions about that
+/// find it.
+fn correlation(metadata: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Said<'a> {
+        #[serde(rename = "$correlationId", borrow)]
+        id: std::borrow::Cow<'a, str>,
+    }
+    let said = serde_json::from_slice::<Said<'_>>(metadata).ok();
+    said.filter(|said| said.id.len() <= LABEL_BYTES_MAX).map(|said| said.id.into_owned()).unwrap_or_default()
 }
 
 /// An event of the server's own about a stream.

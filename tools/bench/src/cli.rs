@@ -14,7 +14,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::Outcome;
 use crate::filling::make;
 use crate::generator::Shape;
-use crate::rows::{Sizes, appends, backlog, blobs, deciding, folding, inspect, opening, stages, travel};
+use crate::rows::{Sizes, appends, backlog, beside, blobs, deciding, folding, inspect, opening, stages, travel};
+use crate::serving::{self, hostile};
 use crate::table::{Row, markdown, rate};
 
 /// Generates logs and measures, each figure beside its yardstick.
@@ -31,6 +32,11 @@ enum Command {
     Generate(Generate),
     /// Measure everything and print the table.
     Run(Run),
+    /// Serve the EventStore protocol, over a log or over nothing, until told to end.
+    Serve(serving::Serve),
+    /// Be what the server must bear; `run` starts this as a process of its own.
+    #[command(hide = true)]
+    Hostile(hostile::Hostile),
     /// Open a log, fold it, and tell what that took; `run` starts this as a process of its own.
     #[command(hide = true)]
     Probe {
@@ -80,7 +86,7 @@ struct Run {
     #[arg(long)]
     crowded: Option<PathBuf>,
     /// Only groups of rows whose name contains this: appends, folding, opening, travel, inspect, crowd, deciding,
-    /// backlog, blobs.
+    /// backlog, blobs, hostile.
     #[arg(long, default_value = "")]
     only: String,
 }
@@ -91,6 +97,8 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Generate(args) => generate(&args),
         Command::Run(args) => run(&args),
+        Command::Serve(args) => serving::run(&args),
+        Command::Hostile(args) => hostile::run(&args),
         Command::Probe { dir } => opening::probe(&dir).and_then(|probe| {
             println!("{}", serde_json::to_string(&probe)?);
             Ok(())
@@ -222,6 +230,10 @@ fn measure(dir: &Path, sizes: &Sizes, args: &Run) -> Outcome<Vec<Row>> {
         eprintln!("blobs");
         std::fs::create_dir(dir.join("blobs"))?;
         rows.extend(blobs::rows(&dir.join("blobs"), sizes)?);
+    }
+    if wanted("hostile") {
+        eprintln!("decisions beside hostile clients");
+        rows.extend(beside::rows(&dir.join("beside"), sizes)?);
     }
     Ok(rows)
 }

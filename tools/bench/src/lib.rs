@@ -2,7 +2,7 @@
 //!
 //! Absolute times mean nothing on a shared machine: each figure is measured in the same run as what it is held against
 //! (most often RocksDB used directly with the same settings), in turns, and the ratio of the medians is the result.
-//! Reading order: [`generator`], [`filling`], [`table`], `rows`, [`cli`]. This is a tool: nothing depends on it but
+//! Reading order: [`generator`], [`filling`], [`table`], `rows`, [`serving`], [`cli`]. This is a tool: nothing depends on it but
 //! tests, which use the generator.
 
 pub mod cli;
@@ -11,6 +11,7 @@ pub mod generator;
 mod raw;
 mod rng;
 mod rows;
+pub mod serving;
 pub mod table;
 
 /// What goes wrong ends the run with its message.

@@ -1,18 +1,21 @@
 """What the official Python client does with the server: follow, read, append, delete.
 
-Run by tools/clients/run, which starts the server and gives its address; the certificate's file means TLS, and only
-then is anything written, because without TLS the client sends no credentials. Ends with an error at the first surprise.
+Run by tools/clients/run, which starts the server and gives its address, the number of events of the engine, and a
+program that ends the server and starts it again. The certificate's file means TLS, and only then is anything written,
+because without TLS the client sends no credentials. Ends with an error at the first surprise.
 """
 
 import json
+import subprocess
 import sys
 import threading
+import time
 import uuid
 
 import kurrentdbclient as kdb
 from kurrentdbclient import exceptions
 
-address, certificate, engine_events = sys.argv[1], sys.argv[2], int(sys.argv[3])
+address, certificate, engine_events, restart = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 user = "ann:changeit@" if certificate else ""
 client = kdb.KurrentDBClient(
     uri=f"kurrentdb://{user}{address}?tls={'true' if certificate else 'false'}",
@@ -38,55 +41,116 @@ def reads_the_engine():
     assert [e.commit_position for e in events] == sorted({e.commit_position for e in events})
     first = next(e for e in events if e.stream_name.startswith("chain-"))
     assert first.commit_position > 0 and first.content_type == "application/json"
-    assert json.loads(first.data)["note"].startswith("number "), first.data
+    assert isinstance(json.loads(first.data), dict), first.data
     assert json.loads(first.metadata)["actor"] == "scheduler"
     assert first.recorded_at.year >= 2024
-    # Forwards a position is included, backwards it is not.
-    second = events[1]
-    assert next(iter(client.read_all(commit_position=second.commit_position))).id == second.id
-    backwards = next(iter(client.read_all(commit_position=second.commit_position, backwards=True)))
-    assert backwards.id == events[0].id
-    whole = client.get_stream("chain-1")
+    whole = client.get_stream(first.stream_name)
     assert [e.stream_position for e in whole] == list(range(len(whole)))
-    tail = client.get_stream("chain-1", backwards=True, limit=1)
-    assert tail[0].stream_position >= whole[-1].stream_position
     raises(exceptions.NotFoundError, lambda: client.get_stream("nothing-here"))
-    links = client.get_stream("$ce-chain", resolve_links=True, limit=3)
-    assert [e.link.stream_position for e in links] == [0, 1, 2]
+    for name in ("$ce-span", "$streams", f"$et-{events[0].type}"):
+        links = client.get_stream(name, resolve_links=True, limit=3)
+        assert [e.link.stream_position for e in links] == list(range(len(links))) and links, name
     assert client.get_commit_position() >= events[-1].commit_position
 
 
+def reads_backwards():
+    events = list(client.read_all(limit=50))
+    # Forwards a position is included, backwards it is not.
+    at = events[20].commit_position
+    assert [e.id for e in client.read_all(commit_position=at, limit=3)] == [e.id for e in events[20:23]]
+    backwards = client.read_all(commit_position=at, backwards=True)
+    assert [e.id for e in backwards] == [e.id for e in reversed(events[:20])]
+    name = next(e for e in events if e.stream_name.startswith("chain-")).stream_name
+    whole = client.get_stream(name, limit=4)
+    assert client.get_stream(name, backwards=True, stream_position=3) == tuple(reversed(whole))
+    tail = client.get_stream(name, backwards=True, limit=1)
+    assert tail[0].stream_position >= whole[-1].stream_position
+
+
+def reads_what_a_filter_lets_through():
+    events = list(client.read_all())
+    some = events[len(events) // 2].type
+    through = events[-1].commit_position
+    for options, wanted in (
+        (dict(filter_include=["chain-", "agg-"], filter_by_stream_name=True, filter_by_prefix=True),
+         lambda e: e.stream_name.startswith(("chain-", "agg-"))),
+        (dict(filter_include=[r"span-\d+-1"], filter_by_stream_name=True),
+         lambda e: e.stream_name.startswith("span-") and e.stream_name.endswith("-1")),
+        (dict(filter_include=[some]), lambda e: e.type == some),
+        (dict(filter_exclude=[some]), lambda e: e.type != some),
+    ):
+        found = [e.id for e in client.read_all(**options) if e.commit_position <= through]
+        # What is excluded besides, the client's default leaves out too.
+        expected = [e.id for e in events if wanted(e)]
+        if "filter_exclude" in options:
+            found = [e for e in found if e in {e.id for e in events}]
+        assert found == expected and found, options
+
+
 def follows_the_engine():
-    seen = []
+    """Across the boundary: what is there, that it is all, and what the engine does then."""
+    seen, live = [], None
     with client.subscribe_to_all(include_checkpoints=True, include_caught_up=True) as subscription:
         for item in subscription:
             if isinstance(item, kdb.CaughtUp):
+                assert len(seen) >= engine_events
+                live = live or len(seen)
+            elif not isinstance(item, kdb.Checkpoint):
+                seen.append(item.id)
+            if live and len(seen) >= live + 5:
                 break
-            if not isinstance(item, kdb.Checkpoint):
-                seen.append(item)
-    assert len(seen) >= engine_events
-    last = seen[-1].commit_position
-    # One more comes each second.
-    with client.subscribe_to_all(commit_position=last) as subscription:
-        live = next(subscription)
-        assert live.commit_position > last
-    with client.subscribe_to_stream("chain-2") as subscription:
+    assert seen == [e.id for e in client.read_all(limit=len(seen))]
+    with client.subscribe_to_stream("chain-10") as subscription:
         assert next(subscription).stream_position == 0
+
+
+def comes_back():
+    """The client outlives the server; a subscription goes on after the last event that it saw."""
+    with client.subscribe_to_all() as subscription:
+        seen = [next(subscription) for _ in range(10)]
+        subprocess.run([restart], check=True)
+        raises(exceptions.KurrentDBClientError, lambda: list(subscription))
+    for _ in range(100):
+        try:
+            with client.subscribe_to_all(commit_position=seen[-1].commit_position) as subscription:
+                seen += [next(subscription) for _ in range(10)]
+            break
+        except exceptions.KurrentDBClientError:
+            time.sleep(0.1)
+    assert [e.id for e in seen] == [e.id for e in client.read_all(limit=20)]
+    if certificate:
+        name = f"notes-{uuid.uuid4()}"
+        client.append_to_stream(name, current_version=kdb.StreamState.NO_STREAM, events=event())
+
+
+def knows_a_wrong_password():
+    wrong = kdb.KurrentDBClient(
+        uri=f"kurrentdb://ann:wrong@{address}?tls=true",
+        root_certificates=open(certificate, "rb").read(),
+    )
+    # What is not known by name comes as the bare error of the transport.
+    error = raises(Exception, lambda: list(wrong.read_all(limit=1)))
+    assert "UNAUTHENTICATED" in repr(error) or isinstance(error, exceptions.KurrentDBClientError), repr(error)
+    wrong.close()
 
 
 def may_not_write_to_the_engine():
     refused = exceptions.KurrentDBClientError
-    error = raises(refused, lambda: client.append_to_stream("chain-1", current_version=kdb.StreamState.ANY, events=event()))
+    error = raises(refused, lambda: client.append_to_stream("chain-10", current_version=kdb.StreamState.ANY, events=event()))
     assert isinstance(error, exceptions.AccessDeniedError), repr(error)
-    raises(refused, lambda: client.append_to_stream("chain-1", current_version=kdb.StreamState.ANY, events=[event()]))
-    raises(refused, lambda: client.delete_stream("chain-1", current_version=kdb.StreamState.ANY))
-    raises(refused, lambda: client.set_stream_metadata("chain-1", metadata={"$tb": 5}))
+    raises(refused, lambda: client.append_to_stream("chain-10", current_version=kdb.StreamState.ANY, events=[event()]))
+    raises(refused, lambda: client.delete_stream("chain-10", current_version=kdb.StreamState.ANY))
+    raises(refused, lambda: client.set_stream_metadata("chain-10", metadata={"$tb": 5}))
 
 
 def appends():
     name = f"notes-{uuid.uuid4()}"
     one, two, three = event(), event("Other"), event(content_type="application/octet-stream", data=b"\0\1")
-    raises(exceptions.WrongCurrentVersionError, lambda: client.append_to_stream(name, current_version=3, events=one))
+    for wrong in (3, kdb.StreamState.EXISTS):
+        raises(
+            exceptions.WrongCurrentVersionError,
+            lambda: client.append_to_stream(name, current_version=wrong, events=one),
+        )
     at = client.append_to_stream(name, current_version=kdb.StreamState.NO_STREAM, events=one)
     assert client.append_to_stream(name, current_version=kdb.StreamState.NO_STREAM, events=one) == at
     at = client.append_to_stream(name, current_version=0, events=[two, three])
@@ -96,6 +160,10 @@ def appends():
         lambda: client.append_to_stream(name, current_version=1, events=[event()]),
     )
     assert "2" in str(wrong), wrong
+    raises(
+        exceptions.WrongCurrentVersionError,
+        lambda: client.append_to_stream(name, current_version=kdb.StreamState.NO_STREAM, events=event()),
+    )
     read = client.get_stream(name)
     assert [(e.id, e.type, e.data, e.metadata) for e in read] == [
         (e.id, e.type, e.data, e.metadata) for e in (one, two, three)
@@ -106,6 +174,9 @@ def appends():
     metadata, version = client.get_stream_metadata(name)
     assert metadata == {"$maxCount": 2, "mine": True} and version == 0
     assert [e.stream_position for e in client.get_stream(name)] == [1, 2]
+    for expected, version in ((kdb.StreamState.ANY, 3), (kdb.StreamState.EXISTS, 4), (4, 5)):
+        client.append_to_stream(name, current_version=expected, events=event())
+        assert client.get_current_version(name) == version
 
 
 def deletes():
@@ -161,13 +232,17 @@ def follows_what_it_appends():
 
 
 reads_the_engine()
+reads_backwards()
+reads_what_a_filter_lets_through()
 follows_the_engine()
 may_not_write_to_the_engine()
 assert client.list_subscriptions() == []
 if certificate:
+    knows_a_wrong_password()
     appends()
     deletes()
     appends_to_several_streams()
     follows_what_it_appends()
+comes_back()
 client.close()
 print("ok: python, kurrentdbclient", "with TLS" if certificate else "without TLS")

@@ -348,3 +348,46 @@ async fn an_append_that_a_deletion_overtakes_is_composed_anew() {
     assert_eq!(recorded(shown.last().unwrap()).stream_revision, 161);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_an_event_belongs_to_is_taken_from_its_metadata() {
+    let server = start().await;
+    let mut ann = server.client("ann").await;
+    let cases: [(&'static [u8], &str); 6] = [
+        (br#"{"$correlationId":"span-10-7","mine":1}"#, "span-10-7"),
+        (br#"{"$correlationId":"a\u0062"}"#, "ab"),
+        (br#"{"$correlationId":7}"#, ""),
+        (br#"{"other":"span-10-7"}"#, ""),
+        (b"", ""),
+        (b"\x00\xff", ""),
+    ];
+    let messages = (1..).zip(cases).map(|(id, (metadata, _))| {
+        let mut message = proposed(id, "A");
+        message.custom_metadata = metadata.into();
+        message
+    });
+    append(&mut ann, "notes-1", ANY, messages.collect()).await.unwrap();
+    let shown = events(&mut ann, stream("notes-1")).await;
+    let log = server.stop().await;
+    for (event, (metadata, correlation)) in shown.iter().zip(cases) {
+        assert_eq!(recorded(event).custom_metadata, metadata);
+        let record = log.reader().record(prooflog_events::ids::Position(position(event))).unwrap().unwrap();
+        assert_eq!(record.envelope().unwrap().correlation, correlation);
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_costs_nothing_of_the_day_and_a_deletion_costs_a_little() {
+    let server = start_with(|server| server.writing.as_mut().unwrap().bytes_per_day = 300).await;
+    let mut ann = server.client("ann").await;
+    for id in 1..100 {
+        append(&mut ann, "notes-1", EXISTS, vec![proposed(id, "A")]).await.unwrap();
+    }
+    append(&mut ann, "notes-1", NO_STREAM, vec![proposed(1, "A")]).await.unwrap();
+    ann.delete(deleting("notes-1", delete_req::options::ExpectedStreamRevision::Any(Empty {})))
+        .await
+        .unwrap();
+    let full = append(&mut ann, "notes-1", ANY, (2..5).map(|id| proposed(id, "A")).collect()).await;
+    assert_eq!(full.unwrap_err().code(), Code::ResourceExhausted);
+    server.stop().await;
+}

@@ -9,6 +9,7 @@ use prooflog_access::{Role, User};
 use prooflog_events::envelope::Content;
 use prooflog_events::event::{Event, Paused, PausedBy};
 use prooflog_events::ids::{EventId, LogId, Micros, Position};
+use prooflog_events::port::Sequence;
 use prooflog_events::values::Control;
 use prooflog_eventstore::wire::client::uuid::Value;
 use prooflog_eventstore::wire::client::{Empty, StreamIdentifier, Uuid};
@@ -65,9 +66,9 @@ impl tonic::service::Interceptor for As {
     }
 }
 
-pub struct Fixture {
+pub struct Fixture<S: Sequence = MemorySequence> {
     pub address: SocketAddr,
-    pub log: Arc<Log<MemorySequence>>,
+    pub log: Arc<Log<S>>,
     stop: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
 }
@@ -82,7 +83,7 @@ pub async fn start_with(configure: impl FnOnce(&mut Server)) -> Fixture {
     start_over(log, configure).await
 }
 
-pub async fn start_over(log: Arc<Log<MemorySequence>>, configure: impl FnOnce(&mut Server)) -> Fixture {
+pub async fn start_over<S: Sequence>(log: Arc<Log<S>>, configure: impl FnOnce(&mut Server)) -> Fixture<S> {
     let here = Arc::new(Here::new(Arc::clone(&log)));
     let mut server = Server::new(Arc::clone(&here) as _, Arc::new(Guests(Three)));
     server.writing = Some(Writing::new(here));
@@ -101,7 +102,7 @@ pub async fn start() -> Fixture {
     start_with(|_| ()).await
 }
 
-impl Fixture {
+impl<S: Sequence> Fixture<S> {
     pub fn endpoint(&self) -> Endpoint {
         Endpoint::from_shared(format!("http://{}", self.address)).unwrap()
     }
@@ -145,7 +146,7 @@ impl Fixture {
     }
 
     /// Stops and waits for the end.
-    pub async fn stop(self) -> Arc<Log<MemorySequence>> {
+    pub async fn stop(self) -> Arc<Log<S>> {
         self.stop.send(()).unwrap();
         tokio::time::timeout(PATIENCE, self.server).await.unwrap().unwrap().unwrap();
         self.log

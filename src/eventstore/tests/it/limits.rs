@@ -208,6 +208,94 @@ async fn readers_who_do_not_read_hold_little_memory() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_a_hundred_megabytes_is_refused_by_its_first_bytes() {
+    let server = start().await;
+    let before = resident();
+    for path in [
+        "/event_store.client.streams.Streams/Append",
+        "/event_store.client.streams.Streams/Read",
+        "/event_store.client.gossip.Gossip/Read",
+        "/kurrentdb.protocol.v2.streams.StreamsService/AppendRecords",
+    ] {
+        for user in ["ann", "eve"] {
+            let mut channel = server.channel().await;
+            let request = http::Request::post(format!("http://{}{path}", server.address))
+                .header("content-type", "application/grpc")
+                .header("te", "trailers")
+                .header("authorization", format!("Basic {user}"))
+                .body(tonic::body::Body::new(Megabytes { head: true, left: 100 }))
+                .unwrap();
+            let channel = tower::ServiceExt::ready(&mut channel).await.unwrap();
+            let answer = tower::Service::call(channel, request).await.unwrap();
+            let code = answer.headers()["grpc-status"].to_str().unwrap().to_owned();
+            // Out of range, or not allowed to append at all.
+            assert!(code == "11" || (user == "eve" && code == "7"), "{path}, {user}: {code}");
+        }
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 50 << 20, "{} MiB", grown >> 20);
+    let mut ann = server.client("ann").await;
+    append(&mut ann, "notes-1", ANY, vec![proposed(1, "A")]).await.unwrap();
+    assert_eq!(server.stop().await.head().position.0, 1);
+}
+
+#[tokio::test]
+async fn questions_are_short_and_so_is_what_somebody_without_the_right_may_say() {
+    let server = start().await;
+    let mut eve = server.client("eve").await;
+    let long = "x".repeat(1 << 20);
+    let refused = answers(&mut eve, all().filtered(prefix(&[&long]))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::OutOfRange);
+    let many = "x".repeat(1_024);
+    let most = vec![many.as_str(); 256];
+    assert_eq!(answers(&mut eve, all().filtered(prefix(&most))).await.unwrap(), []);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn batches_are_limited_by_themselves() {
+    let server = start_with(|server| server.limits.batches = 2).await;
+    let mut ann = server.client("ann").await;
+    let open = || futures_util::stream::pending();
+    let (send, mut receive) = mpsc::channel(1);
+    let requests = futures_util::stream::poll_fn(move |cx| receive.poll_recv(cx));
+    let first = ann.batch_append(requests).await.unwrap();
+    let _second = ann.batch_append(open()).await.unwrap();
+    assert_eq!(ann.batch_append(open()).await.unwrap_err().code(), Code::Unavailable);
+    // The others go on, and one that is over makes room for another.
+    append(&mut ann, "notes-1", ANY, vec![proposed(1, "A")]).await.unwrap();
+    drop((send, first));
+    let again = tokio::time::timeout(PATIENCE, async {
+        while ann.batch_append(open()).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    });
+    again.await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_idle_connections_hold_little_memory_and_nobody_up() {
+    let server = start().await;
+    let before = resident();
+    let mut idle = Vec::new();
+    for nth in 0..1_000 {
+        let mut tcp = TcpStream::connect(server.address).await.unwrap();
+        if nth % 2 == 0 {
+            tcp.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        }
+        idle.push(tcp);
+    }
+    let mut ann = server.client("ann").await;
+    append(&mut ann, "notes-1", ANY, vec![proposed(1, "A")]).await.unwrap();
+    assert_eq!(events(&mut ann, all()).await.len(), 1);
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 100 << 20, "{} MiB", grown >> 20);
+    drop(idle);
+    server.stop().await;
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -262,6 +350,32 @@ proptest! {
             assert_eq!(events(&mut server.client("").await, all()).await.len(), 1);
             server.stop().await;
         });
+    }
+}
+
+/// A message of so many megabytes, as it is framed.
+struct Megabytes {
+    head: bool,
+    left: u32,
+}
+
+impl http_body::Body for Megabytes {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+        static PIECE: [u8; 1 << 20] = [b' '; 1 << 20];
+        let piece = if std::mem::take(&mut self.head) {
+            let [a, b, c, d] = (self.left << 20).to_be_bytes();
+            Some(bytes::Bytes::from(vec![0, a, b, c, d]))
+        } else {
+            self.left = self.left.wrapping_sub(1);
+            (self.left < 100).then(|| bytes::Bytes::from_static(&PIECE))
+        };
+        std::task::Poll::Ready(piece.map(|piece| Ok(http_body::Frame::data(piece))))
     }
 }
 

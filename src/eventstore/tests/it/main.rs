@@ -17,3 +17,4 @@ mod limits;
 mod reads;
 mod sessions;
 mod subscriptions;
+mod traps;

@@ -2,6 +2,7 @@
 
 pub(crate) mod appends;
 pub(crate) mod backlog;
+pub(crate) mod beside;
 pub(crate) mod blobs;
 pub(crate) mod deciding;
 pub(crate) mod folding;
@@ -29,6 +30,8 @@ pub(crate) struct Sizes {
     pub(crate) decisions: usize,
     /// Spans of the backlog.
     pub(crate) backlog: u64,
+    /// Decisions of one turn beside clients, and connections of those who only connect.
+    pub(crate) beside: (usize, usize),
 }
 
 impl Sizes {
@@ -42,6 +45,7 @@ impl Sizes {
         visits: 500,
         decisions: 20_000,
         backlog: 10_000,
+        beside: (600, 10_000),
     };
 
     /// Enough to see that everything works.
@@ -54,5 +58,6 @@ impl Sizes {
         visits: 50,
         decisions: 2_000,
         backlog: 1_000,
+        beside: (60, 200),
     };
 }
