@@ -73,11 +73,11 @@ async fn nobody_there_is_not_a_broken_connection() {
     let world = World::new(Script::default()).await;
     let store = std::sync::Arc::clone(&world.store);
     let requested = prover.request(&span(1, 9), store, NOW).await.unwrap();
-    let Requested::Failed { class: FailureClass::Unreachable, text } = requested else { unreachable!() };
+    let Requested::Failed { class: FailureClass::Unreachable, text, .. } = requested else { unreachable!() };
     assert!(!text.contains("secret"), "{text}");
     let validation = prover.validate_at_start(ORACLE).await;
     assert!(
-        matches!(&validation, Validation::Unreachable { text } if !text.contains("secret")),
+        matches!(&validation, Validation::Unreachable { text, .. } if !text.contains("secret")),
         "{validation:?}"
     );
 }
