@@ -353,7 +353,7 @@ fn of_accounts(
 ) {
     for signer in state.signers.values() {
         let next = signer.next.map_or_else(|| "unknown".to_owned(), |nonce| nonce.to_string());
-        let low = if signer.low { ", BALANCE LOW" } else { "" };
+        let low = if signer.low.is_some() { ", BALANCE LOW" } else { "" };
         let title = format!(" account {}: next nonce {next}{low}", short(&signer.id.to_string()));
         lines.push(Line::styled(fit(&title, width), palette.of(Tone::Title)));
         for slot in signer.slots.values() {
