@@ -223,7 +223,7 @@ fn of_signer(signer: &Signer) -> Facts {
     vec![
         ("open nonces", list(signer.slots.keys())),
         ("next nonce", or_nothing(signer.next)),
-        ("balance low", flag(signer.low)),
+        ("balance low", flag(signer.low.is_some())),
     ]
 }
 

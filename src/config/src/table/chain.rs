@@ -51,11 +51,12 @@ pub(super) const KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
         Older::new("L2OO_ADDRESS", &[(Go, ""), (Rust, ""), (OpProposer, "")]),
     ];
     "factory-address" Own Account, |c| c.factory,
-    "Game factory on L1, to be compared with the one that the oracle names.", [
+    "Game factory on L1 that submissions go through. An oracle of the third generation names its own, and this is only \
+     compared with it.", [
         Older::new("DGF_ADDRESS", &[(Go, ""), (Rust, "")])
-            .changed("It chose the way of submitting; now the oracle does, and this is only compared."),
+            .changed("An oracle of the third generation names its factory itself; there this is only compared."),
         Older::new("GAME_FACTORY_ADDRESS", &[(OpProposer, "")])
-            .changed("It chose the way of submitting; now the oracle does, and this is only compared."),
+            .changed("An oracle of the third generation names its factory itself; there this is only compared."),
     ];
     "config-name" Shared ConfigName, |c| c.policy.config_name,
     "Which of the contract's configurations proofs are made for: its name, or the keccak256 hash of it. Only the \
