@@ -74,8 +74,8 @@ impl Outline {
         }
         let position = envelope.position;
         let stream = envelope.stream.parse().map_err(|source| FactError::Stream { position, source })?;
-        let event_type = EventType::known(envelope.type_name)
-            .map_err(|source| FactError::Event { position, source })?;
+        let event_type =
+            EventType::known(envelope.type_name).map_err(|source| FactError::Event { position, source })?;
         Ok(Some(Self {
             position,
             stream,

@@ -195,6 +195,10 @@ events! {
 const PLACES: usize = 256;
 
 /// Types by their names. Every fold asks for the type of every record, and one name after another is a long way.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "computed by the compiler: it would not compile if it could panic"
+)]
 const BY_NAME: [Option<EventType>; PLACES] = {
     let mut table = [None; PLACES];
     let mut types = EventType::ALL;

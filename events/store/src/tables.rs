@@ -357,7 +357,7 @@ impl Tables {
         let mut bound = Some(bound);
         while let Some(below) = bound {
             let mut iterator = self.iterator(keys::SNAPSHOTS, ReadOptions::default())?;
-            iterator.seek_for_prev(keys::snapshot_part(key, below, u32::MAX));
+            iterator.seek_for_prev(keys::snapshot_part(key, below, keys::SNAPSHOT_HEADER));
             let Some(found) = iterator.key() else {
                 iterator.status().map_err(|error| reading(None, &error))?;
                 return Ok(None);
@@ -408,7 +408,7 @@ fn blob_damaged(hash: Hash32, what: &str) -> SequenceError {
 fn whole_snapshot<P: AsRef<[u8]>, E>(
     get: &mut dyn FnMut(u32) -> Result<Option<P>, E>,
 ) -> Result<Option<Vec<u8>>, E> {
-    let Some(header) = get(0)? else { return Ok(None) };
+    let Some(header) = get(keys::SNAPSHOT_HEADER)? else { return Ok(None) };
     let Some((len, sum)) = header.as_ref().split_at_checked(8) else { return Ok(None) };
     let Some(len) = keys::number(len).and_then(|len| usize::try_from(len).ok()) else { return Ok(None) };
     if len > SNAPSHOT_BYTES_MAX {

@@ -71,7 +71,10 @@ impl Facts {
         Ok(())
     }
 
-    fn show(&mut self, fold: &mut dyn FnMut(&Fact<'_>) -> Result<(), ReplayError>) -> Result<(), ReplayError> {
+    fn show(
+        &mut self,
+        fold: &mut dyn FnMut(&Fact<'_>) -> Result<(), ReplayError>,
+    ) -> Result<(), ReplayError> {
         let (mut correlation, mut payload) = (0, 0);
         for part in &self.facts {
             let of_fact = self.correlations.get(correlation..part.correlation).unwrap_or_default();

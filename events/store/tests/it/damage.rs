@@ -291,7 +291,10 @@ fn one_flipped_bit_in_a_snapshot_and_an_older_one_is_given_or_none() {
             let found = Reader::new(&store).unwrap().snapshot(&key, Position(9));
             passed_over += usize::from(found.as_ref().is_ok_and(|found| found.as_ref() != kept.last()));
             if let Ok(Some(found)) = found {
-                assert!(kept.contains(&found), "{name}: byte {at} was changed and another snapshot is believed");
+                assert!(
+                    kept.contains(&found),
+                    "{name}: byte {at} was changed and another snapshot is believed"
+                );
             }
         }
     }
