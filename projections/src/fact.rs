@@ -4,7 +4,7 @@
 //! passes by without a trace.
 
 use prooflog_events::envelope::{Content, Envelope};
-use prooflog_events::event::{Event, EventError};
+use prooflog_events::event::{Event, EventError, EventType};
 use prooflog_events::ids::{Micros, ParseIdError, Position, Revision, StreamId};
 
 /// One recorded event of the engine.
@@ -45,6 +45,60 @@ pub enum FactError {
     },
 }
 
+/// What the envelope says of a fact, whose event is not read yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outline {
+    /// Its place in the log.
+    pub position: Position,
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its place in the stream.
+    pub revision: Revision,
+    /// When it was recorded.
+    pub time: Micros,
+    /// The event's type.
+    pub event_type: EventType,
+    /// Schema version of the event's bytes.
+    pub version: u16,
+}
+
+impl Outline {
+    /// The outline of a record; `None` for what an outside writer stored.
+    ///
+    /// # Errors
+    /// When it is native, and its stream or its type is not known here; the error names the position.
+    #[inline]
+    pub fn of(envelope: &Envelope<'_>) -> Result<Option<Self>, FactError> {
+        if envelope.content != Content::Native {
+            return Ok(None);
+        }
+        let position = envelope.position;
+        let stream = envelope.stream.parse().map_err(|source| FactError::Stream { position, source })?;
+        let event_type =
+            EventType::known(envelope.type_name).map_err(|source| FactError::Event { position, source })?;
+        Ok(Some(Self {
+            position,
+            stream,
+            revision: envelope.revision,
+            time: envelope.recorded_at,
+            event_type,
+            version: envelope.version,
+        }))
+    }
+
+    /// The fact, with what the envelope says beside the outline.
+    ///
+    /// # Errors
+    /// When the bytes are not an event of this type and version; the error names the position.
+    #[inline]
+    pub fn fact<'a>(&self, correlation: &'a str, payload: &[u8]) -> Result<Fact<'a>, FactError> {
+        let Self { position, stream, revision, time, .. } = *self;
+        let event = Event::decode_as(self.event_type, self.version, payload)
+            .map_err(|source| FactError::Event { position, source })?;
+        Ok(Fact { position, stream, revision, time, correlation, event })
+    }
+}
+
 impl<'a> Fact<'a> {
     /// The fact that a record says; `None` for what an outside writer stored, which no fold reads.
     ///
@@ -52,20 +106,7 @@ impl<'a> Fact<'a> {
     /// When it is native and is not known here; the error names the position.
     #[inline]
     pub fn of(envelope: &Envelope<'a>) -> Result<Option<Self>, FactError> {
-        if envelope.content != Content::Native {
-            return Ok(None);
-        }
-        let position = envelope.position;
-        let stream = envelope.stream.parse().map_err(|source| FactError::Stream { position, source })?;
-        let event = Event::decode(envelope.type_name, envelope.version, envelope.payload)
-            .map_err(|source| FactError::Event { position, source })?;
-        Ok(Some(Self {
-            position,
-            stream,
-            revision: envelope.revision,
-            time: envelope.recorded_at,
-            correlation: envelope.correlation,
-            event,
-        }))
+        let outline = Outline::of(envelope)?;
+        outline.map(|outline| outline.fact(envelope.correlation, envelope.payload)).transpose()
     }
 }

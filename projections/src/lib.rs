@@ -13,7 +13,7 @@ pub mod state;
 mod stats;
 mod timeline;
 
-pub use fact::{Fact, FactError};
+pub use fact::{Fact, FactError, Outline};
 pub use map::{Map, Set};
 pub use state::{Illegal, State};
 pub use stats::{ChainStats, Stats};

@@ -85,11 +85,6 @@ macro_rules! events {
                 match self { $(Self::$name => $version),* }
             }
 
-            /// The type stored under `name`.
-            #[must_use]
-            pub fn from_name(name: &str) -> Option<Self> {
-                match name { $(stringify!($name) => Some(Self::$name),)* _ => None }
-            }
         }
 
         impl Event {
@@ -196,15 +191,72 @@ events! {
     NonceDrifted = 1,
 }
 
+/// Places in the table of names: four to a name, so that most names stand where they are looked for.
+const PLACES: usize = 256;
+
+/// Types by their names. Every fold asks for the type of every record, and one name after another is a long way.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "computed by the compiler: it would not compile if it could panic"
+)]
+const BY_NAME: [Option<EventType>; PLACES] = {
+    let mut table = [None; PLACES];
+    let mut types = EventType::ALL;
+    while let [kind, rest @ ..] = types {
+        let mut at = place(kind.name().as_bytes());
+        while table[at].is_some() {
+            at = (at + 1) % PLACES;
+        }
+        table[at] = Some(*kind);
+        types = rest;
+    }
+    table
+};
+
+/// Where the search for a name begins.
+const fn place(name: &[u8]) -> usize {
+    match name {
+        [a, b, .., c, d] => {
+            let known = u64::from_le_bytes([*a, *b, *c, *d, 0, 0, 0, 0]) + ((name.len() as u64) << 32);
+            let [top, ..] = known.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+            top as usize
+        }
+        _ => 0,
+    }
+}
+
+impl EventType {
+    /// The type stored under `name`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let (before, from) = BY_NAME.split_at_checked(place(name.as_bytes()))?;
+        from.iter().chain(before).map_while(|kind| *kind).find(|kind| kind.name() == name)
+    }
+
+    /// The type stored under `name`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn known(name: &str) -> Result<Self, EventError> {
+        let unknown = || EventError::UnknownType { type_name: name.chars().take(256).collect() };
+        Self::from_name(name).ok_or_else(unknown)
+    }
+}
+
 impl Event {
     /// The event stored under `type_name` and `version`, brought up to today's version.
     ///
     /// # Errors
     /// When the type or version is unknown, or the bytes are not one event and nothing else.
     pub fn decode(type_name: &str, version: u16, bytes: &[u8]) -> Result<Self, EventError> {
-        let Some(event_type) = EventType::from_name(type_name) else {
-            return Err(EventError::UnknownType { type_name: type_name.chars().take(256).collect() });
-        };
+        Self::decode_as(EventType::known(type_name)?, version, bytes)
+    }
+
+    /// As [`Self::decode`], for a type whose name was looked up before.
+    ///
+    /// # Errors
+    /// When the version is unknown, or the bytes are not one event and nothing else.
+    pub fn decode_as(event_type: EventType, version: u16, bytes: &[u8]) -> Result<Self, EventError> {
         let payload = |source| EventError::Payload { type_name: event_type.name(), version, source };
         if version == event_type.version() {
             return Self::decode_current(event_type, bytes).map_err(payload);
@@ -216,6 +268,24 @@ impl Event {
                 version,
                 known: event_type.version(),
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_is_found_by_its_name_and_nothing_by_another() {
+        for kind in EventType::ALL {
+            assert_eq!(EventType::from_name(kind.name()), Some(*kind));
+            let (first, rest) = kind.name().split_at(1);
+            assert_eq!(EventType::from_name(&format!("{first}_{rest}")), None);
+            assert_eq!(EventType::from_name(rest), None);
+        }
+        for name in ["", "a", "abc", "SpanCreate", "SpanCreatedd", "SpXnCreated", "spanCreated"] {
+            assert_eq!(EventType::from_name(name), None, "{name}");
         }
     }
 }

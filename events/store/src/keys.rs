@@ -123,7 +123,11 @@ pub(crate) fn snapshot_prefix(key: &SnapshotKey) -> Vec<u8> {
     bytes
 }
 
-/// The key of a snapshot's part: part 0 is its header, the pieces count from 1.
+/// The part of a snapshot that says that the others are whole. It stands behind them: whoever looks for the newest
+/// snapshot comes from above, and meets a few bytes instead of a piece that would be read, and decompressed, for nothing.
+pub(crate) const SNAPSHOT_HEADER: u32 = u32::MAX;
+
+/// The key of a snapshot's part: its pieces count from 1, and [`SNAPSHOT_HEADER`] is the last.
 pub(crate) fn snapshot_part(key: &SnapshotKey, position: Position, part: u32) -> Vec<u8> {
     let mut bytes = snapshot_prefix(key);
     bytes.extend_from_slice(&position.0.to_be_bytes());

@@ -269,7 +269,7 @@ impl Sequence for RocksStore {
         }
         let mut header = (snapshot.bytes.len() as u64).to_be_bytes().to_vec();
         header.extend_from_slice(&crc32c::crc32c(&snapshot.bytes).to_be_bytes());
-        put(0, &header)
+        put(keys::SNAPSHOT_HEADER, &header)
     }
 
     fn delete_snapshots(&self, projection: &str, keep: Option<Hash32>) -> Result<(), SequenceError> {

@@ -5,17 +5,21 @@
 
 /// Appends a whole number.
 pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
+    loop {
+        let [low, ..] = number.to_le_bytes();
         number >>= 7;
+        if number == 0 {
+            out.push(low);
+            return;
+        }
+        out.push(low | 0x80);
     }
-    out.push(number as u8);
 }
 
 /// Appends how far `number` lies above or below `from`.
 pub(crate) fn put_difference(out: &mut Vec<u8>, from: u64, number: u64) {
-    let difference = number.wrapping_sub(from) as i64;
-    put_number(out, ((difference << 1) ^ (difference >> 63)) as u64);
+    let difference = number.wrapping_sub(from).cast_signed();
+    put_number(out, ((difference << 1) ^ (difference >> 63)).cast_unsigned());
 }
 
 /// Appends bytes behind their length.

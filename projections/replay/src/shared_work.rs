@@ -32,7 +32,9 @@ pub(crate) fn shared_work<T: Send, R: Send>(
     };
     let mut done = thread::scope(|scope| {
         let others: Vec<_> = (1..threads)
-            .filter_map(|_| thread::Builder::new().name("decoder".to_owned()).spawn_scoped(scope, work_off).ok())
+            .filter_map(|_| {
+                thread::Builder::new().name("decoder".to_owned()).spawn_scoped(scope, work_off).ok()
+            })
             .collect();
         let mut done = work_off();
         for other in others {

@@ -25,7 +25,7 @@ use crate::units;
 pub const PROJECTION: &str = "scheduler";
 
 /// Version of the layout in here.
-const LAYOUT: u8 = 2;
+const LAYOUT: u8 = 3;
 
 /// Bytes below which starting threads costs more than they save.
 const WORTH_A_THREAD: usize = 96 << 10;
@@ -161,7 +161,8 @@ impl Parts {
     }
 
     fn join(self) -> Chain {
-        let numbered = |blocks: Vec<Vec<Unit>>| blocks.into_iter().flatten().map(|unit| (unit.id.number, unit));
+        let numbered =
+            |blocks: Vec<Vec<Unit>>| blocks.into_iter().flatten().map(|unit| (unit.id.number, unit));
         let mut chain = self.chain;
         chain.spans = numbered(self.spans).collect();
         chain.aggs = numbered(self.aggs).collect();

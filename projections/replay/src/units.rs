@@ -12,9 +12,7 @@ use prooflog_events::ids::{
 };
 use prooflog_events::values::{BlobRef, Commitments, FailureClass, Mode};
 use prooflog_projections::state::phase::Phase;
-use prooflog_projections::state::unit::{
-    AggBody, Body, LateKind, Proof, Request, SpanBody, Unit, UnitState,
-};
+use prooflog_projections::state::unit::{AggBody, Body, LateKind, Proof, Request, SpanBody, Unit, UnitState};
 
 use crate::bytes::{Bytes, put_bytes, put_difference, put_number};
 
@@ -334,12 +332,14 @@ mod tests {
 
     fn request() -> impl Strategy<Value = Request> {
         let id = prop::collection::vec(any::<u8>(), 0..40);
-        (any::<u32>(), id, number(), head(), number()).prop_map(|(attempt, id, bound, l1_head, started)| Request {
-            attempt: Attempt(attempt),
-            proof_id: ProofId(id),
-            l1_bound: L1Number(bound),
-            l1_head,
-            started: Micros(started),
+        (any::<u32>(), id, number(), head(), number()).prop_map(|(attempt, id, bound, l1_head, started)| {
+            Request {
+                attempt: Attempt(attempt),
+                proof_id: ProofId(id),
+                l1_bound: L1Number(bound),
+                l1_head,
+                started: Micros(started),
+            }
         })
     }
 
@@ -376,7 +376,11 @@ mod tests {
                 Body::Agg(Box::new(AggBody {
                     members,
                     terms: AggTerms { commitments, agg_vkey: hash, config_name: hash, prover, contract },
-                    checkpoint: Some(Checkpoint { block: L1Number(block), hash: Some(hash), slot: Some(slot) }),
+                    checkpoint: Some(Checkpoint {
+                        block: L1Number(block),
+                        hash: Some(hash),
+                        slot: Some(slot),
+                    }),
                     submission: Some(Submission { slot, root: hash, included: None }),
                     refusals: 3,
                     end_root: Some((hash, Micros(block))),

@@ -68,6 +68,7 @@ proptest! {
         }
         let found = state_at(&reader, id, wanted).unwrap();
         prop_assert_eq!(found.digest(), whole.digest());
+        prop_assert!(found == whole, "the digest is the same, and what follows from the state is not");
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use prooflog_events::ids::Position;
+use prooflog_events::ids::{Hash32, Position};
+use prooflog_events::port::{Sequence, Snapshot, SnapshotKey};
 use prooflog_log::conformance::{Numbers, batch, event};
 use prooflog_log::{Log, Reader};
 use prooflog_store::{ErrorKind, OpenNote, ReadOnlyStore, StoreError};
@@ -261,4 +262,41 @@ fn a_head_of_another_log_or_history_is_refused() {
     // A log whose database is gone is not a new log.
     std::fs::remove_dir_all(dirs.path().join("db")).unwrap();
     assert_eq!(try_open(dirs.path()).unwrap_err().kind(), ErrorKind::Damaged);
+}
+
+#[test]
+fn one_flipped_bit_in_a_snapshot_and_an_older_one_is_given_or_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = create(dir.path());
+    log.append(batch((0..9).map(|nth| event("x", &nth.to_string())).collect())).unwrap();
+    let key = SnapshotKey { projection: "state".to_owned(), fingerprint: Hash32([1; 32]) };
+    // A small one stands among the keys, a large one in a file of its own.
+    let kept = [(3, 5_000_u32), (6, 300_000)].map(|(position, bytes)| Snapshot {
+        position: Position(position),
+        bytes: (0..bytes).map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect(),
+    });
+    kept.iter().for_each(|snapshot| log.put_snapshot(&key, snapshot).unwrap());
+    log.sequence().close();
+    let files = files(dir.path());
+    drop(log);
+    let (broken, mut numbers, mut passed_over) = (dir.path().join("broken"), Numbers::new(7), 0);
+    for name in files.keys().filter(|name| name.ends_with(".sst") || name.ends_with(".blob")) {
+        for _ in 0..40 {
+            let mut damaged = files.clone();
+            let bytes = damaged.get_mut(name).unwrap();
+            let at = usize::try_from(numbers.below(bytes.len() as u64)).unwrap();
+            bytes[at] ^= 1 << numbers.below(8);
+            write_files(&broken, &damaged);
+            let Ok(store) = ReadOnlyStore::open(&broken) else { continue };
+            let found = Reader::new(&store).unwrap().snapshot(&key, Position(9));
+            passed_over += usize::from(found.as_ref().is_ok_and(|found| found.as_ref() != kept.last()));
+            if let Ok(Some(found)) = found {
+                assert!(
+                    kept.contains(&found),
+                    "{name}: byte {at} was changed and another snapshot is believed"
+                );
+            }
+        }
+    }
+    assert!(passed_over > 10, "passed over {passed_over}");
 }

@@ -3,6 +3,7 @@
 //! Each stage is walked with those before it, on one thread, and the difference is its own cost. Counted is the time
 //! that the thread was running, as the kernel says, so that a busy machine shows little of its other work.
 
+use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -62,8 +63,14 @@ pub(crate) fn rows(dir: &Path, sizes: &Sizes) -> Outcome<Vec<Row>> {
         let mut state = State::new(store.log_id());
         let raw = cost(|| raw::scan_to(&db, to).map(drop))?;
         let reading = walk(&mut |_, _| Ok(()))?;
-        let envelopes = walk(&mut |_, stored| Ok(drop(Envelope::decode(stored)?)))?;
-        let facts = walk(&mut |position, stored| Ok(drop(fact_of(position, stored)?)))?;
+        let envelopes = walk(&mut |_, stored| {
+            black_box(Envelope::decode(stored)?);
+            Ok(())
+        })?;
+        let facts = walk(&mut |position, stored| {
+            black_box(fact_of(position, stored)?);
+            Ok(())
+        })?;
         let folded = walk(&mut |position, stored| {
             if let Some(fact) = fact_of(position, stored)? {
                 state.apply(&fact)?;
@@ -92,7 +99,8 @@ pub(crate) fn rows(dir: &Path, sizes: &Sizes) -> Outcome<Vec<Row>> {
 pub(crate) fn snapshot(dir: &Path, sizes: &Sizes, live: u64) -> Outcome<Vec<Row>> {
     let store = ReadOnlyStore::open(dir)?;
     let reader = Reader::new(&store)?;
-    let (mut reads, mut decodes, mut encodes, mut size) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let (mut reads, mut decodes, mut encodes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut size, mut plain) = (0, 0);
     for _ in 0..sizes.turns {
         let mut found = None;
         reads.push(cost(|| {
@@ -104,14 +112,20 @@ pub(crate) fn snapshot(dir: &Path, sizes: &Sizes, live: u64) -> Outcome<Vec<Row>
         let (seconds, state) = timed(|| decode(&snapshot.bytes));
         let state = state?;
         decodes.push(seconds);
+        plain = state.to_bytes().len();
         encodes.push(cost(|| {
             let bytes = encode(&state);
-            if bytes == snapshot.bytes { Ok(()) } else { Err("a snapshot changes when it is read and written".into()) }
+            if bytes == snapshot.bytes {
+                Ok(())
+            } else {
+                Err("a snapshot changes when it is read and written".into())
+            }
         })?);
     }
     let what = format!(
-        "a snapshot with {live} live, {} kB: read {}, written {}, decoded",
+        "a snapshot with {live} live, {} kB instead of {} kB: read {}, written {}, decoded",
         size / 1_000,
+        plain / 1_000,
         span(median(&mut reads)),
         span(median(&mut encodes))
     );
