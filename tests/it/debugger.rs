@@ -13,14 +13,21 @@ struct Tmux {
 impl Tmux {
     fn start(socket: &Path, size: (u32, u32), command: &str) -> Option<Self> {
         let tmux = Self { socket: socket.to_owned() };
+        std::fs::write(tmux.settings(), "set -g status off\nset -g default-terminal xterm-256color\n")
+            .unwrap();
         let (columns, lines) = (size.0.to_string(), size.1.to_string());
         let words = ["new-session", "-d", "-s", "t", "-x", &columns, "-y", &lines, command];
         tmux.run(&words).map(|_| tmux)
     }
 
+    /// Settings that take nothing off the screen's height.
+    fn settings(&self) -> PathBuf {
+        self.socket.with_extension("conf")
+    }
+
     fn run(&self, words: &[&str]) -> Option<String> {
         let mut tmux = Command::new("tmux");
-        tmux.env("TERM", "xterm-256color").env_remove("TMUX").arg("-f").arg("/dev/null");
+        tmux.env("TERM", "xterm-256color").env_remove("TMUX").arg("-f").arg(self.settings());
         let output = tmux.arg("-S").arg(&self.socket).args(words).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }

@@ -115,12 +115,9 @@ impl Scene {
 
     /// Everything in it, as data.
     pub(super) fn document(&self, head: Position) -> Value {
-        let (changes, owed, digest, problem) = match &self.meaning {
-            Ok(meaning) => {
-                let digest = (self.position == self.batch.1).then(|| meaning.state.digest());
-                (Some(&meaning.changes), Some(&meaning.owed), digest, None)
-            }
-            Err(problem) => (None, None, None, Some(problem)),
+        let (changes, owed, problem) = match &self.meaning {
+            Ok(meaning) => (Some(&meaning.changes), Some(&meaning.owed), None),
+            Err(problem) => (None, None, Some(problem)),
         };
         serde_json::json!({
             "position": self.position,
@@ -129,7 +126,6 @@ impl Scene {
             "event": self.event,
             "changes": changes,
             "owed": owed,
-            "state": { "digest": digest },
             "problem": problem,
         })
     }
