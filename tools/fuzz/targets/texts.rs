@@ -1,7 +1,8 @@
 //! Everything that turns a stranger's text into words: exports, checkpoints, proofs, keys.
 //!
 //! No text may make it panic, or hold more than a few times its length. An auditor's document that is read has one
-//! spelling: it is written as it was. An export that is taken is exported to the same records again.
+//! spelling: it is written as it was. An export that is taken is exported to the same records again. The seeds under
+//! corpus/texts were made by the program itself, of the first records of a golden log, with a key that was thrown away.
 #![no_main]
 
 mod meter;
