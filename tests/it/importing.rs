@@ -344,7 +344,8 @@ fn a_crash_in_the_middle_of_an_import_costs_nothing() {
 
 #[test]
 fn the_migration_guide_shows_what_the_command_says() {
-    const COMMAND: &str = "$ prooflog import op-succinct --db-path ./op-proposer --same-keys --dry-run";
+    const COMMAND: &str =
+        "$ prooflog import op-succinct --db-path ./op-proposer --l1-head 800 --same-keys --dry-run";
     let dir = tempfile::tempdir().unwrap();
     let (data, db) = (observed(dir.path()), go_proposer(dir.path()));
     let said = import(&data, &db, &["--same-keys", "--dry-run"]);

@@ -1,5 +1,4 @@
-//! Writes one seed per event type and input: the shortest run of equal bytes that decodes as it; and one text of each kind
-//! that a stranger can hand us.
+//! Writes one seed per event type and input: the shortest run of equal bytes that decodes as it.
 //!
 //! Zeros are a value of nearly every type: numbers are 0, texts empty, choices the first one. Ones add texts, lists and
 //! optional fields. That is enough for the fuzzer to start inside every decoder instead of searching for it.
@@ -7,14 +6,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use prooflog_audit::{Extensions, SigningKey, checkpoint, consistency, keygen, prove};
 use prooflog_events::codec;
 use prooflog_events::envelope::{Actor, Causation, Cause, Content, Envelope};
 use prooflog_events::event::{Event, EventType};
 use prooflog_events::ids::{EventId, Hash32, LogId, Micros, Position, Revision};
 use prooflog_events::input::Input;
-use prooflog_log::export::export;
-use prooflog_log::{Append, By, Log, MemorySequence, NewRecord, Reader};
 use prooflog_projections::State;
 
 /// Longest seed that is tried: the largest type takes a few hundred bytes.
@@ -40,54 +36,7 @@ fn main() -> std::io::Result<()> {
         std::fs::write(folder.join(name), bytes)?;
     }
     println!("{} seeds in {}", written.len(), folder.display());
-    texts()
-}
-
-/// One text of each kind, of a log of two batches.
-fn texts() -> std::io::Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/texts");
-    std::fs::create_dir_all(&folder)?;
-    let failed = |error: String| std::io::Error::other(error);
-    let id = LogId([7; 16]);
-    let log = Log::open(MemorySequence::new(id)).map_err(|error| failed(error.to_string()))?;
-    for batch in 0..2_u64 {
-        let record = |at: u64| NewRecord::native(format!("chain-{at}"), "Resumed", 1, vec![0]);
-        let append = Append::new(By::Scheduler, Micros(batch), vec![record(1), record(2)]);
-        log.append(append).map_err(|error| failed(error.to_string()))?;
-    }
-    let reader = log.reader();
-    let mut exported = Vec::new();
-    export(&reader, id, &mut exported).map_err(|error| failed(error.to_string()))?;
-    std::fs::write(folder.join("export"), exported)?;
-    // The key that signs is thrown away, so these are written once.
-    if !folder.join("key").exists() {
-        for (name, text) in documents(&reader, id).map_err(|error| failed(error.to_string()))? {
-            std::fs::write(folder.join(name), text)?;
-        }
-    }
-    println!("texts in {}", folder.display());
     Ok(())
-}
-
-/// A key, a checkpoint and both proofs.
-fn documents(
-    reader: &Reader<'_, MemorySequence>,
-    id: LogId,
-) -> Result<[(&'static str, String); 4], prooflog_audit::AuditError> {
-    let path = std::env::temp_dir().join(format!("prooflog-fuzz-key-{}", std::process::id()));
-    let public = keygen(&path, id)?;
-    let key = SigningKey::read(&path);
-    let _ = std::fs::remove_file(&path);
-    let key = key?;
-    let signed = |size| checkpoint(reader, Position(size), (&key, Extensions::TimeAndHead), &[]);
-    let inclusion = prove(reader, id, Position(2), signed(4)?)?;
-    let link = consistency(reader, id, &signed(2)?, signed(4)?)?;
-    Ok([
-        ("key", public.to_string()),
-        ("checkpoint", signed(4)?.to_string()),
-        ("inclusion", inclusion.to_string()),
-        ("consistency", link.to_string()),
-    ])
 }
 
 /// The shortest run of each filling byte that `decodes`.

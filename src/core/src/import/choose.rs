@@ -88,7 +88,7 @@ pub(super) fn tile<T: Copy>(pieces: &[Piece<T>], whole: Range) -> Option<Vec<T>>
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
     use proptest::prelude::*;
 
