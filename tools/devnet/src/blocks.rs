@@ -12,7 +12,15 @@ impl Anvil {
     /// # Errors
     /// When the chain does not answer.
     pub async fn mine(&self, blocks: u64) -> Result<(), DevnetError> {
-        self.ask("anvil_mine", json!([format!("{blocks:#x}")])).await
+        /// Blocks of one call, which has a limit on its time: the longer the chain, the longer a block takes.
+        const AT_ONCE: u64 = 100;
+        let mut left = blocks;
+        while left > 0 {
+            let now = left.min(AT_ONCE);
+            self.ask("anvil_mine", json!([format!("{now:#x}")])).await?;
+            left -= now;
+        }
+        Ok(())
     }
 
     /// Makes no blocks by itself from now on.

@@ -129,8 +129,12 @@ pub async fn many(
     let [misconfigured, without_prover, healthy @ ..] = devnet.rollups.as_slice() else {
         return Err(DemoError::Wrong("too few rollups".to_owned()));
     };
-    let settings =
-        format!("poll-interval = \"{}s\"\nspan.blocks = {}", plan.poll, plan.interval.div_ceil(2).max(1));
+    // All send from one account, so its pending transactions are what so many rollups share.
+    let settings = format!(
+        "poll-interval = \"{}s\"\nspan.blocks = {}\ntxmgr.max-pending = 64",
+        plan.poll,
+        plan.interval.div_ceil(2).max(1)
+    );
     let text = with_settings(&demo::config(&devnet), &settings)
         .replace(&misconfigured.oracle.to_string(), NOBODY)
         .replace(&format!("\"{}\"", without_prover.prover), &format!("\"{NO_SERVER}\""));

@@ -1,4 +1,7 @@
 //! The program as a dashboard, a load balancer and the system see it: metrics, health, memory.
+//!
+//! Where it listens is read from what it printed, because the system chooses the port. Nothing is kept between two
+//! looks.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

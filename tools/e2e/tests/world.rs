@@ -5,7 +5,6 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use prooflog_devnet::{DevnetConfig, Proofs};
-use prooflog_devnet_node::Step;
 use prooflog_devnet_prover::{CallKind, Fault, FaultKind, Script};
 use prooflog_e2e::{World, quick};
 use serde_json::json;
@@ -79,54 +78,6 @@ async fn a_prover_that_is_out_of_order_is_probed_and_comes_back_by_itself() {
     let confirmed = world.count("SubmissionConfirmed");
     world.wait("SubmissionConfirmed", confirmed + 1);
     assert_eq!(world.count("Parked"), 0, "no unit paid for it with its budget");
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn requests_that_hang_ids_that_are_forgotten_and_proofs_without_bytes_are_got_over() {
-    let config = quick();
-    let span = |start, times, kind| fault(CallKind::Span, Some((start, start + 10)), times, kind);
-    let faults = vec![
-        span(2, Some(1), FaultKind::Hang),
-        span(12, Some(1), FaultKind::Forget),
-        span(22, Some(1), FaultKind::NoBytes),
-        span(32, Some(1), out_of_order()),
-        span(42, None, FaultKind::Unexecutable),
-    ];
-    let script = Script { faults, ..config.script.clone() };
-    let settings = "retry.lost-after = 2\nretry.lost-grace = \"2s\"";
-    let mut world = World::start(DevnetConfig { script, ..config }, settings).await;
-    world.wait("Split", 1);
-    let last = world.count("SubmissionConfirmed");
-    world.wait("SubmissionConfirmed", last + 1);
-    let counts = world.story().counts();
-    let count = |name: &str| counts.get(name).copied().unwrap_or(0);
-    // Who gives up a request that hangs first, the client or the engine, is a race of two clocks.
-    assert!(count("WitnessGenFailed") + count("TimedOut") >= 2, "{counts:?}");
-    assert!(count("ProofLost") >= 1, "{counts:?}");
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_finalized_head_that_stalls_and_jumps_is_planned_in_order_within_the_limits() {
-    let mut world = World::start(quick(), "stall-after = \"3s\"").await;
-    world.wait("SubmissionConfirmed", 1);
-    world.devnet.node.script(None, &Step::Stall).unwrap();
-    world.wait("FinalizedStalled", 1);
-    let (_, head) = world.devnet.node.heads();
-    world.devnet.node.followed(head + 25).await;
-    world.devnet.node.script(None, &Step::Follow).unwrap();
-    let confirmed = world.count("SubmissionConfirmed");
-    world.wait("SubmissionConfirmed", confirmed + 2);
-    let starts: Vec<u64> = world
-        .story()
-        .events()
-        .iter()
-        .filter(|event| event["type"] == "SpanCreated")
-        .map(|event| event["data"]["range"]["start"].as_u64().unwrap())
-        .collect();
-    assert!(starts.windows(2).all(|pair| pair[0] < pair[1]), "{starts:?}");
-    assert!(world.stats().witnesses_most <= 4, "the limit of witnesses in flight");
     world.end().await;
 }
 

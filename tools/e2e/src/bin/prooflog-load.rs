@@ -24,13 +24,13 @@ enum Load {
         #[arg(long, default_value_t = 100)]
         rollups: u64,
         /// Submissions of each that are measured.
-        #[arg(long, default_value_t = 3)]
+        #[arg(long, default_value_t = 2)]
         rounds: usize,
         /// Seconds between two looks.
         #[arg(long, default_value_t = 12)]
         poll: u64,
         /// Blocks of a submission, at a block per second.
-        #[arg(long, default_value_t = 60)]
+        #[arg(long, default_value_t = 150)]
         interval: u64,
     },
     /// A long backlog before a prover of fixed capacity, compared with the ideal schedule.
