@@ -144,7 +144,7 @@ async fn reads_what_a_filter_lets_through(client: &Client) {
             expect(&|event| stream_of(event).starts_with("span-") || stream_of(event).starts_with("agg-")),
         ),
         (
-            on_stream().regex("^span-[0-9]+-1$".into()),
+            on_stream().regex("^span-[0-9]+-1$"),
             expect(&|event| {
                 let name = stream_of(event);
                 name.starts_with("span-") && name.ends_with("-1") && name.matches('-').count() == 2
@@ -164,14 +164,12 @@ async fn reads_what_a_filter_lets_through(client: &Client) {
 async fn reads_links(client: &Client) {
     let some = filtered(client, SubscriptionFilter::on_stream_name().add_prefix("span-")).await;
     let kind = some[0].get_original_event().event_type.clone();
-    for (name, leads) in [
-        (
-            "$ce-span".to_owned(),
-            Box::new(|event: &ResolvedEvent| event.event.is_some()) as Box<dyn Fn(&_) -> bool>,
-        ),
+    let leads_to: [(String, Box<dyn Fn(&ResolvedEvent) -> bool>); 3] = [
+        ("$ce-span".to_owned(), Box::new(|event| event.event.is_some())),
         (format!("$et-{kind}"), Box::new(move |event| event.event.as_ref().unwrap().event_type == kind)),
         ("$streams".to_owned(), Box::new(|event| event.event.as_ref().unwrap().revision == 0)),
-    ] {
+    ];
+    for (name, leads) in leads_to {
         let options = ReadStreamOptions::default().resolve_link_tos().max_count(3);
         let mut links = client.read_stream(name.as_str(), &options).await.unwrap();
         let mut count = 0;
@@ -196,7 +194,7 @@ async fn follows(client: &Client, engine: usize) {
     // The client's own beginning is position (0, 0), and nothing may be missed by it.
     let options = SubscribeToAllOptions::default().position(StreamPosition::Position(Position::start()));
     let mut followed = client.subscribe_to_all(&options).await;
-    let (mut seen, mut live) = (Vec::new(), None);
+    let (mut seen, mut live) = (Vec::<ResolvedEvent>::new(), None::<usize>);
     while live.is_none_or(|live| seen.len() < live + 5) {
         match next(&mut followed).await {
             SubscriptionEvent::EventAppeared(event) => seen.push(event),
