@@ -133,6 +133,8 @@ pub struct Commit<'a> {
     pub blobs: &'a [Blob],
     /// Blobs stored before that the records name: from now on they are kept.
     pub named: &'a [Hash32],
+    /// Blobs whose bytes go with the commit. Those of `blobs` and `named` are not among them, unless they came again.
+    pub forgotten: &'a [Hash32],
 }
 
 /// Names the snapshots of one projection as one release writes them.

@@ -72,6 +72,7 @@ fn told(sequence: &MemorySequence) -> String {
 fn replays(sequence: &MemorySequence) {
     let reader = Reader::new(sequence).unwrap();
     let mut state = State::new(sequence.log_id());
+    state.count_proof_names();
     let mut outbox = Outbox::new(Pacing::default());
     let mut expected: Vec<(String, Event)> = Vec::new();
     reader
@@ -101,6 +102,7 @@ fn kept_is_computed(state: &mut State, outbox: &mut Outbox, now: Micros) {
     for chain in state.chains.values() {
         assert_eq!(chain.index, index_from_scratch(chain));
     }
+    assert!(state.proof_names_are_counted_right());
     // Whether a moment has come is part of what is owed, so the runner looks at every rollup then; so does this test.
     state.touch_chains();
     outbox.refresh(state, now);

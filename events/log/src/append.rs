@@ -157,6 +157,8 @@ pub struct Append {
     pub blobs: Vec<Blob>,
     /// Blobs stored before that the events name; each must be there.
     pub named: Vec<Hash32>,
+    /// Blobs whose bytes are given up with the append, unless it names them itself. The records that name them stay.
+    pub forget: Vec<Hash32>,
     /// The input that was decided on; stands in the first record.
     pub cause: Option<CauseInput>,
     /// Who makes the events.
@@ -169,7 +171,16 @@ impl Append {
     /// An append without expectations, blobs or cause.
     #[must_use]
     pub fn new(by: By, now: Micros, records: Vec<NewRecord>) -> Self {
-        Self { records, expectations: Vec::new(), blobs: Vec::new(), named: Vec::new(), cause: None, by, now }
+        Self {
+            records,
+            expectations: Vec::new(),
+            blobs: Vec::new(),
+            named: Vec::new(),
+            forget: Vec::new(),
+            cause: None,
+            by,
+            now,
+        }
     }
 
     /// The same, expecting `expected` of `stream`.

@@ -31,6 +31,10 @@ pub(crate) fn check(append: &Append) -> Result<(), AppendError> {
         name("input name", &cause.name, TYPE_NAME_BYTES_MAX)?;
         within("bytes of an input", cause.bytes.len(), INPUT_BYTES_MAX)?;
     }
+    within("blobs given up by one batch", append.forget.len(), BATCH_EVENTS_MAX)?;
+    if append.records.is_empty() && !append.forget.is_empty() {
+        return Err(AppendError::Invalid("blobs are given up, and no event says so".to_owned()));
+    }
     for blob in &append.blobs {
         within("bytes of a blob within a batch", blob.bytes.len(), BLOB_INLINE_BYTES_MAX)?;
         if blob_hash(&blob.bytes) != blob.hash {

@@ -162,7 +162,14 @@ pub fn import<S: Sequence>(header: Header, input: &mut dyn BufRead, target: &S) 
         batch.push(&stored);
         next = Head { position, hash };
         if position >= batch_end {
-            target.append(Commit { expected: head, head: next, records: &batch, blobs: &[], named: &[] })?;
+            target.append(Commit {
+                expected: head,
+                head: next,
+                records: &batch,
+                blobs: &[],
+                named: &[],
+                forgotten: &[],
+            })?;
             head = next;
             batch = RecordBatch::default();
         }

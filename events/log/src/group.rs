@@ -3,7 +3,10 @@
 //! A group is filled by the first stage and written by the second; its answers are given in the order of its appends,
 //! and only after the write.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use prooflog_events::ids::Hash32;
 use prooflog_events::port::{Blob, Commit, Head, RecordBatch};
@@ -28,6 +31,7 @@ pub(crate) struct Group {
     pub(crate) records: RecordBatch,
     pub(crate) blobs: Vec<Blob>,
     pub(crate) named: Vec<Hash32>,
+    pub(crate) forgotten: Vec<Hash32>,
     /// Who is told, in order, once the group is durable.
     pub(crate) replies: Vec<(Reply, Answer)>,
 }
@@ -40,6 +44,7 @@ impl Group {
             records: RecordBatch::default(),
             blobs: Vec::new(),
             named: Vec::new(),
+            forgotten: Vec::new(),
             replies: Vec::new(),
         }
     }
@@ -52,6 +57,16 @@ impl Group {
         }
     }
 
+    /// Has the bytes of these blobs go with the commit, those among them too that would have come with it.
+    pub(crate) fn forget(&mut self, forget: &[Hash32]) {
+        if forget.is_empty() {
+            return;
+        }
+        self.blobs.retain(|blob| !forget.contains(&blob.hash));
+        self.named.retain(|hash| !forget.contains(hash));
+        self.forgotten.extend_from_slice(forget);
+    }
+
     pub(crate) fn commit(&self) -> Commit<'_> {
         Commit {
             expected: self.expected,
@@ -59,6 +74,7 @@ impl Group {
             records: &self.records,
             blobs: &self.blobs,
             named: &self.named,
+            forgotten: &self.forgotten,
         }
     }
 }
@@ -71,7 +87,7 @@ enum Target {
     Call(Box<dyn FnOnce(Answer) + Send>),
 }
 
-/// Where one thread waits for one answer.
+/// Where a thread or a task waits for one answer.
 #[derive(Debug, Default)]
 struct Slot {
     state: Mutex<SlotState>,
@@ -83,6 +99,8 @@ struct SlotState {
     answer: Option<Answer>,
     /// A thread sleeps on this slot.
     waiting: bool,
+    /// A task waits on this slot.
+    task: Option<Waker>,
     /// Others who sleep for an answer of the same commit.
     others: Option<Arc<Sleepers>>,
 }
@@ -110,7 +128,8 @@ impl Sleepers {
     }
 }
 
-/// An append on its way. Dropping it does not take the append back.
+/// An append on its way: waited for by a thread ([`Ticket::wait`]) or by a task (it is a future). Dropping it does not
+/// take the append back.
 #[derive(Debug)]
 #[must_use = "an append is durable only once its ticket says so"]
 pub struct Ticket(Arc<Slot>);
@@ -141,6 +160,22 @@ impl Ticket {
     }
 }
 
+impl Future for Ticket {
+    type Output = Answer;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+        let mut state = lock(&self.0.state);
+        if let Some(answer) = state.answer.take() {
+            return Poll::Ready(answer);
+        }
+        match &mut state.task {
+            Some(task) => task.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
 impl Reply {
     pub(crate) fn ticket() -> (Self, Ticket) {
         let slot = Arc::new(Slot::default());
@@ -156,11 +191,13 @@ impl Reply {
 pub(crate) fn deliver(replies: Vec<(Reply, Answer)>) {
     let sleepers = Arc::new(Sleepers::default());
     let mut sleeping = Vec::new();
+    let mut tasks = Vec::new();
     for (mut reply, answer) in replies {
         match reply.0.take() {
             Some(Target::Slot(slot)) => {
                 let mut state = lock(&slot.state);
                 state.answer = Some(answer);
+                tasks.extend(state.task.take());
                 if state.waiting {
                     state.others = Some(Arc::clone(&sleepers));
                     sleeping.push(Arc::clone(&slot));
@@ -170,6 +207,7 @@ pub(crate) fn deliver(replies: Vec<(Reply, Answer)>) {
             None => {}
         }
     }
+    tasks.into_iter().for_each(Waker::wake);
     // The first to sleep is the first to be woken.
     sleeping.reverse();
     *lock(&sleepers.0) = sleeping;

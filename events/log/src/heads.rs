@@ -19,27 +19,23 @@ pub(crate) struct Heads {
 
 impl Heads {
     /// What is known of `stream`, and its shared name.
-    pub(crate) fn get(&mut self, stream: &str) -> Option<Option<Revision>> {
-        if let Some(head) = self.young.get(stream) {
-            return Some(*head);
+    pub(crate) fn get(&mut self, stream: &str) -> Option<(Arc<str>, Option<Revision>)> {
+        if let Some((name, head)) = self.young.get_key_value(stream) {
+            return Some((Arc::clone(name), *head));
         }
         let (name, head) = self.old.remove_entry(stream)?;
-        self.insert(name, head);
-        Some(head)
+        self.insert(Arc::clone(&name), head);
+        Some((name, head))
     }
 
-    /// Notes the head of `stream`.
-    pub(crate) fn set(&mut self, stream: &str, head: Option<Revision>) -> Arc<str> {
-        if let Some((name, _)) = self.young.get_key_value(stream) {
-            let name = Arc::clone(name);
-            if let Some(known) = self.young.get_mut(stream) {
-                *known = head;
-            }
-            return name;
+    /// Notes the head of the stream that [`Heads::get`] gave the name of, or of one that it did not know.
+    pub(crate) fn set(&mut self, stream: &Arc<str>, head: Option<Revision>) {
+        if let Some(known) = self.young.get_mut(stream) {
+            *known = head;
+            return;
         }
-        let name = self.old.remove_entry(stream).map_or_else(|| Arc::from(stream), |(name, _)| name);
-        self.insert(Arc::clone(&name), head);
-        name
+        self.old.remove(stream);
+        self.insert(Arc::clone(stream), head);
     }
 
     fn insert(&mut self, name: Arc<str>, head: Option<Revision>) {
@@ -57,15 +53,16 @@ mod tests {
     #[test]
     fn a_full_generation_of_others_is_needed_to_forget_a_stream() {
         let mut heads = Heads::default();
-        heads.set("kept", Some(Revision(4)));
+        let head_of = |heads: &mut Heads, stream: &str| heads.get(stream).map(|(_, head)| head);
+        heads.set(&"kept".into(), Some(Revision(4)));
         for n in 0..HEADS_REMEMBERED {
-            heads.set(&format!("other-{n}"), None);
+            heads.set(&format!("other-{n}").into(), None);
         }
-        assert_eq!(heads.get("kept"), Some(Some(Revision(4))));
+        assert_eq!(head_of(&mut heads, "kept"), Some(Some(Revision(4))));
         for n in 0..2 * HEADS_REMEMBERED {
-            heads.set(&format!("more-{n}"), None);
+            heads.set(&format!("more-{n}").into(), None);
         }
-        assert_eq!(heads.get("kept"), None);
-        assert_eq!(heads.get("more-131071"), Some(None));
+        assert_eq!(head_of(&mut heads, "kept"), None);
+        assert_eq!(head_of(&mut heads, "more-131071"), Some(None));
     }
 }

@@ -14,6 +14,7 @@ pub mod follow;
 mod group;
 mod heads;
 pub mod memory;
+mod pace;
 pub mod read;
 mod record;
 mod sequencer;

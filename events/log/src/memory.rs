@@ -38,8 +38,8 @@ pub struct MemorySequence {
 struct State {
     head: Head,
     records: Vec<Arc<[u8]>>,
-    /// The head before each commit, for taking the last ones back.
-    commits: Vec<Head>,
+    /// The head before each commit and the blobs that went with it, for taking the last ones back.
+    commits: Vec<(Head, Vec<Blob>)>,
     streams: BTreeMap<String, Vec<Position>>,
     blobs: HashMap<Hash32, Vec<u8>>,
     unnamed: BTreeSet<Hash32>,
@@ -88,8 +88,9 @@ impl MemorySequence {
             state.blobs.remove(&blob);
         }
         for _ in 0..commits {
-            if let Some(head) = state.commits.pop() {
+            if let Some((head, gone)) = state.commits.pop() {
                 state.head = head;
+                state.blobs.extend(gone.into_iter().map(|blob| (blob.hash, blob.bytes)));
             }
         }
         let kept = head_len(state.head);
@@ -139,6 +140,9 @@ impl State {
             self.streams.entry(peek.stream.to_owned()).or_default().push(position);
             self.records.push(Arc::from(stored));
         }
+        let forgotten = commit.forgotten.iter();
+        let gone = forgotten.filter_map(|hash| Some(Blob { hash: *hash, bytes: self.blobs.remove(hash)? }));
+        let gone = gone.collect();
         for blob in commit.blobs {
             self.blobs.insert(blob.hash, blob.bytes.clone());
             self.unnamed.remove(&blob.hash);
@@ -146,7 +150,7 @@ impl State {
         for hash in commit.named {
             self.unnamed.remove(hash);
         }
-        self.commits.push(self.head);
+        self.commits.push((self.head, gone));
         self.head = commit.head;
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use prooflog_events::envelope::{Actor, Causation, Cause, Envelope, native_event_id, record_hash};
-use prooflog_events::ids::{EventId, LogId, Micros, Position, Revision};
+use prooflog_events::ids::{EventId, Hash32, LogId, Micros, Position, Revision};
 use prooflog_events::limits::IDEMPOTENCE_WINDOW;
 use prooflog_events::port::{Direction, Head, SequenceError, SequenceRead, StreamScan};
 
@@ -28,14 +28,45 @@ pub(crate) struct Sequencer {
     recorded_at: Micros,
     heads: Heads,
     window: Window,
+    /// Blobs given up by records that may not be written yet: up to then the store still has them.
+    forgotten: Vec<(Hash32, Position)>,
 }
 
 /// One stream of an append.
-struct Plan<'a> {
-    name: &'a str,
+struct Plan {
+    name: Arc<str>,
     expected: Expected,
     current: Option<Revision>,
     records: Vec<usize>,
+}
+
+/// Names in the order in which they came, and the place of each. Most appends have a few, which are compared faster than
+/// they are hashed.
+#[derive(Default)]
+struct Slots<'a> {
+    names: Vec<&'a str>,
+    many: HashMap<&'a str, usize>,
+}
+
+impl<'a> Slots<'a> {
+    const FEW: usize = 8;
+
+    fn insert(&mut self, name: &'a str) {
+        let place = self.names.len();
+        self.names.push(name);
+        if place == Self::FEW {
+            self.many = self.names.iter().copied().zip(0..).collect();
+        } else if place > Self::FEW {
+            self.many.insert(name, place);
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<usize> {
+        if self.names.len() <= Self::FEW {
+            return self.names.iter().position(|known| *known == name);
+        }
+        self.many.get(name).copied()
+    }
 }
 
 /// What the ids of one stream's events say.
@@ -56,6 +87,7 @@ impl Sequencer {
             recorded_at: Micros(0),
             heads: Heads::default(),
             window: Window::default(),
+            forgotten: Vec::new(),
         };
         let first = head.position.0.saturating_sub(IDEMPOTENCE_WINDOW as u64) + 1;
         let mut failure = None;
@@ -75,7 +107,9 @@ impl Sequencer {
     }
 
     fn remember(&mut self, envelope: &Envelope<'_>) {
-        let stream = self.heads.set(envelope.stream, Some(envelope.revision));
+        let stream =
+            self.heads.get(envelope.stream).map_or_else(|| Arc::from(envelope.stream), |(name, _)| name);
+        self.heads.set(&stream, Some(envelope.revision));
         let content = self.window.digest(ContentOf {
             type_name: envelope.type_name,
             version: envelope.version,
@@ -103,72 +137,80 @@ impl Sequencer {
         check(&append)?;
         let blobs = std::mem::take(&mut append.blobs);
         let named = std::mem::take(&mut append.named);
+        let mut forget = std::mem::take(&mut append.forget);
         let mut plans = self.plans(sequence, &append)?;
         if let Some(answer) = self.settle(sequence, &append, &plans)? {
             return Ok(answer);
         }
+        let brought = |hash: &Hash32| blobs.iter().any(|blob| blob.hash == *hash);
         for hash in &named {
-            let beside = blobs.iter().chain(&group.blobs).any(|blob| blob.hash == *hash);
-            if !beside && sequence.blob_len(*hash).map_err(AppendError::Read)?.is_none() {
+            let beside = brought(hash) || group.blobs.iter().any(|blob| blob.hash == *hash);
+            if !beside && !self.is_kept(sequence, *hash)? {
                 return Err(AppendError::MissingBlob(*hash));
             }
         }
         let first = self.head.position.next();
         self.write(&append, &mut plans, group);
+        forget.retain(|hash| !named.contains(hash) && !brought(hash));
+        group.forget(&forget);
+        self.forgotten.retain(|(hash, _)| !brought(hash));
+        self.forgotten.extend(forget.into_iter().map(|hash| (hash, self.head.position)));
         group.blobs.extend(blobs);
         group.named.extend(named);
-        let revisions = plans.iter().map(|plan| (plan.name.to_owned(), plan.current)).collect();
+        let revisions = plans.iter().map(|plan| (plan.name.as_ref().to_owned(), plan.current)).collect();
         Ok(Appended { outcome: Outcome::Written, first, last: self.head.position, revisions })
     }
 
+    /// Whether a blob is stored, and will be when what is sequenced is written.
+    fn is_kept<S: SequenceRead + ?Sized>(&mut self, sequence: &S, hash: Hash32) -> Result<bool, AppendError> {
+        if !self.forgotten.is_empty() {
+            let written = sequence.head().map_err(AppendError::Read)?.position;
+            self.forgotten.retain(|(_, at)| *at > written);
+        }
+        let going = self.forgotten.iter().any(|(forgotten, _)| *forgotten == hash);
+        Ok(!going && sequence.blob_len(hash).map_err(AppendError::Read)?.is_some())
+    }
+
     /// The streams of an append, written ones and expected ones, with where they are.
-    fn plans<'a, S: SequenceRead + ?Sized>(
+    fn plans<S: SequenceRead + ?Sized>(
         &mut self,
         sequence: &S,
-        append: &'a Append,
-    ) -> Result<Vec<Plan<'a>>, AppendError> {
-        let mut index: HashMap<&str, usize> = HashMap::with_capacity(append.expectations.len() + 1);
-        let mut plans: Vec<Plan<'a>> = Vec::with_capacity(append.expectations.len() + 1);
+        append: &Append,
+    ) -> Result<Vec<Plan>, AppendError> {
+        let mut index = Slots::default();
+        let mut plans: Vec<Plan> = Vec::with_capacity(append.expectations.len().max(1));
         for expectation in &append.expectations {
-            index.insert(&expectation.stream, plans.len());
-            let current = self.current(sequence, &expectation.stream)?;
-            plans.push(Plan {
-                name: &expectation.stream,
-                expected: expectation.expected,
-                current,
-                records: vec![],
-            });
+            index.insert(&expectation.stream);
+            plans.push(self.plan(sequence, &expectation.stream, expectation.expected)?);
         }
         for (at, record) in append.records.iter().enumerate() {
-            let slot = index.get(record.stream.as_str()).copied();
+            let slot = index.get(&record.stream);
             match slot.and_then(|slot| plans.get_mut(slot)) {
                 Some(plan) => plan.records.push(at),
                 None => {
-                    index.insert(&record.stream, plans.len());
-                    let current = self.current(sequence, &record.stream)?;
-                    plans.push(Plan {
-                        name: &record.stream,
-                        expected: Expected::Any,
-                        current,
-                        records: vec![at],
-                    });
+                    index.insert(&record.stream);
+                    let plan = self.plan(sequence, &record.stream, Expected::Any)?;
+                    plans.push(Plan { records: vec![at], ..plan });
                 }
             }
         }
         Ok(plans)
     }
 
-    fn current<S: SequenceRead + ?Sized>(
+    /// Where a stream is, and what is expected of it.
+    fn plan<S: SequenceRead + ?Sized>(
         &mut self,
         sequence: &S,
         stream: &str,
-    ) -> Result<Option<Revision>, AppendError> {
-        if let Some(known) = self.heads.get(stream) {
-            return Ok(known);
+        expected: Expected,
+    ) -> Result<Plan, AppendError> {
+        if let Some((name, current)) = self.heads.get(stream) {
+            return Ok(Plan { name, expected, current, records: Vec::new() });
         }
-        let head = sequence.stream_head(stream).map_err(AppendError::Read)?.map(|head| head.revision);
-        self.heads.set(stream, head);
-        Ok(head)
+        let current = sequence.stream_head(stream).map_err(AppendError::Read)?.map(|head| head.revision);
+        let name: Arc<str> = Arc::from(stream);
+        self.heads.set(&name, current);
+        Ok(Plan { name, expected, current, records: Vec::new() })
     }
 
     /// Answers an append that writes nothing: a repeated or an empty one. `None` means that it is to be written.
@@ -176,7 +218,7 @@ impl Sequencer {
         &mut self,
         sequence: &S,
         append: &Append,
-        plans: &[Plan<'_>],
+        plans: &[Plan],
     ) -> Result<Option<Appended>, AppendError> {
         let mut before = None;
         let mut fresh = append.records.is_empty();
@@ -186,7 +228,7 @@ impl Sequencer {
             let holds = holds(plan.expected, plan.current);
             if plan.records.is_empty() {
                 unmet = unmet.or((!holds).then_some(plan));
-                revisions.push((plan.name.to_owned(), plan.current));
+                revisions.push((plan.name.as_ref().to_owned(), plan.current));
                 continue;
             }
             match self.seen(sequence, append, plan, holds)? {
@@ -195,7 +237,7 @@ impl Sequencer {
                     unmet = unmet.or((!holds).then_some(plan));
                     let (first, end) = before.unwrap_or((low, high));
                     before = Some((low.min(first), high.max(end)));
-                    revisions.push((plan.name.to_owned(), Some(last)));
+                    revisions.push((plan.name.as_ref().to_owned(), Some(last)));
                 }
             }
         }
@@ -224,7 +266,7 @@ impl Sequencer {
         &mut self,
         sequence: &S,
         append: &Append,
-        plan: &Plan<'_>,
+        plan: &Plan,
         holds: bool,
     ) -> Result<Seen, AppendError> {
         let next = match plan.expected {
@@ -244,7 +286,7 @@ impl Sequencer {
         for (revision, at) in (next..).zip(&plan.records) {
             let Some(record) = append.records.get(*at) else { continue };
             let revision = Revision(revision);
-            let id = record.event_id.unwrap_or_else(|| native_event_id(self.log, plan.name, revision));
+            let id = record.event_id.unwrap_or_else(|| native_event_id(self.log, &plan.name, revision));
             let Some(known) = self.find(sequence, plan, revision, id)? else {
                 return Err(conflict(plan));
             };
@@ -256,16 +298,15 @@ impl Sequencer {
 
     /// Without a definite revision the ids are looked for among the last ones: all known means repeated, a known one
     /// followed by an unknown one is a conflict.
-    fn seen_anywhere(&mut self, append: &Append, plan: &Plan<'_>, holds: bool) -> Result<Seen, AppendError> {
+    fn seen_anywhere(&mut self, append: &Append, plan: &Plan, holds: bool) -> Result<Seen, AppendError> {
         if !holds {
             return Err(conflict(plan));
         }
         self.refuse_reuse(append, plan)?;
-        let name = self.heads.set(plan.name, plan.current);
         let mut found: Option<(Revision, Position, Position)> = None;
         for (nth, at) in plan.records.iter().enumerate() {
             let id = append.records.get(*at).and_then(|record| record.event_id);
-            match (id.and_then(|id| self.window.get(id, &name)), found) {
+            match (id.and_then(|id| self.window.get(id, &plan.name)), found) {
                 (Some(known), None) => found = Some((known.revision, known.position, known.position)),
                 (Some(known), Some((last, low, high))) => {
                     found =
@@ -279,11 +320,10 @@ impl Sequencer {
     }
 
     /// An id of this append that stands in the stream with other content is never written a second time.
-    fn refuse_reuse(&mut self, append: &Append, plan: &Plan<'_>) -> Result<(), AppendError> {
-        let name = self.heads.set(plan.name, plan.current);
+    fn refuse_reuse(&mut self, append: &Append, plan: &Plan) -> Result<(), AppendError> {
         for record in plan.records.iter().filter_map(|at| append.records.get(*at)) {
             if let Some(id) = record.event_id
-                && let Some(known) = self.window.get(id, &name)
+                && let Some(known) = self.window.get(id, &plan.name)
             {
                 self.same_content(record, id, known)?;
             }
@@ -302,19 +342,18 @@ impl Sequencer {
     fn find<S: SequenceRead + ?Sized>(
         &mut self,
         sequence: &S,
-        plan: &Plan<'_>,
+        plan: &Plan,
         revision: Revision,
         id: EventId,
     ) -> Result<Option<Known>, AppendError> {
-        let name = self.heads.set(plan.name, plan.current);
-        if let Some(known) = self.window.get(id, &name)
+        if let Some(known) = self.window.get(id, &plan.name)
             && known.revision == revision
         {
             return Ok(Some(known));
         }
         let bound = sequence.head().map_err(AppendError::Read)?.position;
         let mut found = Ok(None);
-        let scan = StreamScan { stream: plan.name, from: revision, direction: Direction::Forward, bound };
+        let scan = StreamScan { stream: &plan.name, from: revision, direction: Direction::Forward, bound };
         let digests = &self.window;
         sequence
             .scan_stream(scan, &mut |position, stored| {
@@ -337,7 +376,7 @@ impl Sequencer {
     }
 
     /// Adds the records; nothing can fail any more.
-    fn write(&mut self, append: &Append, plans: &mut [Plan<'_>], group: &mut Group) {
+    fn write(&mut self, append: &Append, plans: &mut [Plan], group: &mut Group) {
         let batch_first = self.head.position.next();
         let batch_len = u32::try_from(append.records.len()).unwrap_or(u32::MAX);
         self.recorded_at = self.recorded_at.max(append.now);
@@ -386,9 +425,15 @@ impl Sequencer {
             };
             let stored = group.records.push_with(|bytes| envelope.encode_into(bytes));
             self.head = Head { position, hash: record_hash(stored) };
-            let stream: Arc<str> = self.heads.set(&record.stream, Some(revision));
             let digest = self.window.digest(content(record));
-            self.window.insert(event_id, stream, Known { revision, position, content: digest });
+            self.window.insert(
+                event_id,
+                Arc::clone(&plan.name),
+                Known { revision, position, content: digest },
+            );
+        }
+        for plan in plans.iter().filter(|plan| !plan.records.is_empty()) {
+            self.heads.set(&plan.name, plan.current);
         }
         group.head = self.head;
     }
@@ -423,6 +468,10 @@ fn holds(expected: Expected, current: Option<Revision>) -> bool {
     }
 }
 
-fn conflict(plan: &Plan<'_>) -> AppendError {
-    AppendError::Conflict { stream: plan.name.to_owned(), expected: plan.expected, current: plan.current }
+fn conflict(plan: &Plan) -> AppendError {
+    AppendError::Conflict {
+        stream: plan.name.as_ref().to_owned(),
+        expected: plan.expected,
+        current: plan.current,
+    }
 }

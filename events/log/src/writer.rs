@@ -2,7 +2,8 @@
 //!
 //! Two stages, each on a thread of its own: the first sequences ahead while a write is in progress, the second
 //! sequences the rest and writes all of it as one synced commit. So everything that arrives during a write shares the
-//! next one. When nothing waits, a blocking append does both stages on its own thread.
+//! next one; those who were just answered get a moment to be in it too (`pace`). When nothing waits, a blocking append
+//! does both stages on its own thread.
 //!
 //! Answers are given in the order of the appends, and only after the commit is durable. After a failed write the log
 //! refuses everything until it is opened again. What a crash means: what was answered is there; what was not may be.
@@ -11,6 +12,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use prooflog_events::envelope::blob_hash;
 use prooflog_events::ids::{Hash32, LogId, Position};
@@ -22,6 +24,7 @@ use prooflog_events::port::{Blob, Head, Sequence, SequenceError, Snapshot, Snaps
 use crate::append::{Append, AppendError};
 use crate::follow::Follower;
 use crate::group::{Answer, Group, Reply, Ticket, deliver, lock};
+use crate::pace::Pace;
 use crate::read::{Filter, Reader};
 use crate::sequencer::Sequencer;
 use crate::tail::Tail;
@@ -58,8 +61,8 @@ struct Queue {
     /// With the size that each counts for.
     waiting: VecDeque<(Append, Reply, usize)>,
     bytes: usize,
-    /// The second stage sleeps; the next append wakes it.
-    idle: bool,
+    /// How many must be on their way for an append to wake the second stage; 0 while it is awake.
+    wanted: usize,
     /// What is sequenced ahead is as much as one commit takes.
     full: bool,
     closing: bool,
@@ -266,13 +269,14 @@ impl<S: Sequence> Shared<S> {
         if queue.waiting.len() >= QUEUE_APPENDS_MAX || queue.bytes.saturating_add(size) > QUEUE_BYTES_MAX {
             return Err(AppendError::Busy);
         }
-        self.outstanding.fetch_add(1, Ordering::AcqRel);
+        let on_their_way = self.outstanding.fetch_add(1, Ordering::AcqRel).saturating_add(1);
         queue.bytes = queue.bytes.saturating_add(size);
         queue.waiting.push_back((append, reply, size));
-        let wake = match (std::mem::take(&mut queue.idle), queue.waiting.len()) {
-            (true, _) => Some(&self.filled),
-            (false, AHEAD_MIN) if !queue.full => Some(&self.ahead),
-            _ => None,
+        let wake = if (1..=on_their_way).contains(&queue.wanted) {
+            queue.wanted = 0;
+            Some(&self.filled)
+        } else {
+            (queue.waiting.len() == AHEAD_MIN && !queue.full).then_some(&self.ahead)
         };
         drop(queue);
         if let Some(sleeper) = wake {
@@ -351,8 +355,9 @@ impl<S: Sequence> Shared<S> {
             let mut sequencer = lock(&self.sequencer);
             self.sequence_waiting(&mut sequencer);
             drop(sequencer);
-            let idle = std::mem::take(&mut lock(&self.queue).idle);
-            if idle {
+            let mut queue = lock(&self.queue);
+            if queue.wanted == 1 {
+                queue.wanted = 0;
                 self.filled.notify_one();
             }
         }
@@ -361,11 +366,14 @@ impl<S: Sequence> Shared<S> {
     /// Second stage: until the log is closed and nothing waits.
     fn commit_loop(&self) {
         let _guard = PoisonOnPanic(self);
-        while let Some(mut group) = self.next_group() {
+        let mut pace = Pace::default();
+        while let Some(mut group) = self.next_group(&mut pace) {
+            let begun = Instant::now();
             let result = self.write(&mut group.0);
             drop(group.1);
             let replies = std::mem::take(&mut group.0.replies);
-            self.outstanding.fetch_sub(replies.len(), Ordering::AcqRel);
+            let level = self.outstanding.fetch_sub(replies.len(), Ordering::AcqRel);
+            pace.wrote(level, begun.elapsed());
             match result {
                 Ok(()) => deliver(replies),
                 Err(error) => {
@@ -376,9 +384,13 @@ impl<S: Sequence> Shared<S> {
     }
 
     /// Waits for something to write and takes all of it, with the right to write; `None` when the log is closed.
-    fn next_group(&self) -> Option<(Group, MutexGuard<'_, ()>)> {
+    fn next_group(&self, pace: &mut Pace) -> Option<(Group, MutexGuard<'_, ()>)> {
         loop {
+            // Held while waiting too: whoever comes back first would else write alone, past the queue.
             let committer = lock(&self.committer);
+            if let Some((level, limit)) = pace.awaited() {
+                pace.waited(self.gather(level, limit));
+            }
             let mut sequencer = lock(&self.sequencer);
             while self.sequence_waiting(&mut sequencer) {}
             let mut pending = lock(&self.pending);
@@ -407,12 +419,31 @@ impl<S: Sequence> Shared<S> {
             if queue.closing {
                 return None;
             }
-            queue.idle = true;
-            while queue.idle && !queue.closing {
+            queue.wanted = 1;
+            while queue.wanted > 0 && !queue.closing {
                 queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
-            queue.idle = false;
+            queue.wanted = 0;
         }
+    }
+
+    /// Waits until `level` appends are on their way, for `limit` at most; whether they are.
+    fn gather(&self, level: usize, limit: Duration) -> bool {
+        let begun = Instant::now();
+        let mut queue = lock(&self.queue);
+        let came = loop {
+            if self.outstanding.load(Ordering::Acquire) >= level || queue.closing {
+                break true;
+            }
+            let left = limit.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                break false;
+            }
+            queue.wanted = level;
+            queue = self.filled.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        };
+        queue.wanted = 0;
+        came
     }
 
     /// Makes a group durable and visible. The caller holds the committer. An error is the answer to all of the group:

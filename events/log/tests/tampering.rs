@@ -38,7 +38,9 @@ fn holding(records: &[Vec<u8>]) -> MemorySequence {
         let mut batch = RecordBatch::default();
         batch.push(stored);
         let head = Head { position: expected.position.next(), hash: record_hash(stored) };
-        sequence.append(Commit { expected, head, records: &batch, blobs: &[], named: &[] }).unwrap();
+        sequence
+            .append(Commit { expected, head, records: &batch, blobs: &[], named: &[], forgotten: &[] })
+            .unwrap();
         expected = head;
     }
     sequence

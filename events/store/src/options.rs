@@ -108,6 +108,12 @@ fn records(cache: &Cache) -> Options {
     // compression: each record is written twice in its life (log and file). lz4 keeps the scan at memory speed, and
     // most of a record is hashes, which nothing compresses.
     o.set_compression_type(DBCompressionType::Lz4);
+    // Outside writers may bring events of up to a megabyte: in files of their own they are moved by no compaction, and
+    // blocks hold small records as if the large ones were not there.
+    o.set_enable_blob_files(true);
+    o.set_min_blob_size(32 << 10);
+    o.set_blob_file_size(64 << 20);
+    o.set_blob_compression_type(DBCompressionType::Lz4);
     o.set_write_buffer_size(32 << 20);
     // One being filled, one being flushed; a third would only delay noticing that the disk is too slow.
     o.set_max_write_buffer_number(2);

@@ -113,6 +113,9 @@ impl RocksStore {
             batch.put_cf(records, keys::record(position), stored);
             batch.put_cf(streams, keys::stream(peek.stream, peek.revision), position.0.to_be_bytes());
         }
+        for hash in commit.forgotten {
+            self.delete_pieces(*hash, &mut batch)?;
+        }
         for blob in commit.blobs {
             for (index, piece) in (0..).zip(blob.bytes.chunks(BLOB_PIECE_BYTES)) {
                 batch.put_cf(blobs, keys::piece(blob.hash, index), piece);
@@ -135,8 +138,14 @@ impl RocksStore {
     }
 
     fn remove_blob(&self, hash: Hash32) -> Result<(), SequenceError> {
-        let family = self.tables.family(keys::BLOBS)?;
         let mut batch = WriteBatch::default();
+        self.delete_pieces(hash, &mut batch)?;
+        self.write(batch, "removing a blob")
+    }
+
+    /// Adds the removal of all that is stored of a blob.
+    fn delete_pieces(&self, hash: Hash32, batch: &mut WriteBatch) -> Result<(), SequenceError> {
+        let family = self.tables.family(keys::BLOBS)?;
         batch.delete_cf(family, keys::blob(hash));
         // Pieces without a header belong to a put that did not finish: how many there are only the keys say.
         let mut iterator = self.tables.db.raw_iterator_cf(family);
@@ -150,7 +159,7 @@ impl RocksStore {
         iterator.status().map_err(|error| reading(None, &error))?;
         // The mark goes last, so that an interrupted removal is taken up again.
         batch.delete_cf(family, keys::unnamed(hash));
-        self.write(batch, "removing a blob")
+        Ok(())
     }
 }
 

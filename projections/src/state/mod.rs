@@ -6,6 +6,7 @@
 
 pub mod chain;
 pub mod index;
+mod names;
 pub mod phase;
 pub mod slot;
 pub mod unit;
@@ -23,6 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::{Fact, Map, Set};
 use chain::Chain;
 use index::{Index, Keys};
+use names::ProofNames;
 use phase::{Shape, SlotPhase, next_phase, next_slot_phase};
 use slot::{Signer, Slot};
 use unit::{Unit, UnitState};
@@ -93,6 +95,7 @@ pub struct State {
     pub signers: Map<SignerId, Signer>,
     /// What changed since the runner last looked. Not part of the state's content.
     touched: Touched,
+    names: ProofNames,
 }
 
 /// Subjects whose owed effects may have changed.
@@ -118,6 +121,7 @@ impl State {
             chains: Map::default(),
             signers: Map::default(),
             touched: Touched::default(),
+            names: ProofNames::default(),
         }
     }
 
@@ -129,7 +133,7 @@ impl State {
         let done = match fact.stream {
             StreamId::Node => self.apply_node(fact),
             StreamId::Chain(chain) => self.apply_chain(chain, fact),
-            StreamId::Unit(unit) => self.apply_unit(unit, fact),
+            StreamId::Unit(unit) => self.counting(unit, |state| state.apply_unit(unit, fact)),
             StreamId::Tx(slot) => self.apply_slot(slot, fact),
             StreamId::Signer(signer) => self.apply_signer(signer, fact),
         };
@@ -339,6 +343,7 @@ impl<C> Decode<C> for State {
             chains: Decode::decode(decoder)?,
             signers: Decode::decode(decoder)?,
             touched: Touched::default(),
+            names: ProofNames::default(),
         })
     }
 }

@@ -115,6 +115,7 @@ impl Outbox {
     /// Fills the list from the state alone: at start.
     pub fn fill(&mut self, state: &mut State, now: Micros) {
         self.timer_from = now;
+        state.count_proof_names();
         drop(state.take_touched());
         let chains: Vec<ChainId> = state.chains.keys().copied().collect();
         for chain in chains {

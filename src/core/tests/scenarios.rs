@@ -306,6 +306,81 @@ fn a_clock_far_behind_the_log_stops_new_work_and_time_never_runs_backwards() {
 }
 
 #[test]
+fn five_seconds_behind_are_borne_and_six_are_not() {
+    let mut given = Given::chain(1_000, |_| {});
+    let log_time = given.state.time;
+    given.now = Micros(log_time.0 - 5_000_000);
+    assert_eq!(names(&given.finalize(1_050)), ["FinalizedMoved", "SpanCreated", "WitnessGenStarted"]);
+    given.now = Micros(log_time.0 - 6_000_000);
+    let entered = given.finalize(1_100);
+    assert_eq!(names(&entered), ["DegradedModeEntered", "FinalizedMoved", "SpanCreated"]);
+    assert!(matches!(
+        &entered[0],
+        Event::DegradedModeEntered(e) if e.reason == DegradedReason::Clock && e.detail.contains("6 s behind")
+    ));
+    // As long as it is behind, nothing ends that.
+    assert!(names(&given.contract()).is_empty());
+    given.now = log_time;
+    assert_eq!(names(&given.contract()), ["DegradedModeLeft", "WitnessGenStarted"]);
+}
+
+#[test]
+fn a_clock_an_hour_ahead_of_the_last_block_stops_new_work_until_the_two_agree() {
+    let mut given = Given::chain(1_000, |_| {});
+    let read_at = |given: &mut Given, behind: u64| {
+        given.l1 += 1;
+        let mut read = given.read();
+        read.at.time = Micros(given.now.0 - behind * 1_000_000);
+        given.when(read)
+    };
+    assert!(read_at(&mut given, 3_600).is_empty());
+    let entered = read_at(&mut given, 3_601);
+    assert!(matches!(
+        entered.as_slice(),
+        [Event::DegradedModeEntered(e)] if e.reason == DegradedReason::Clock && e.detail.contains("3601 s ahead")
+    ));
+    assert_eq!(names(&given.finalize(1_050)), ["FinalizedMoved", "SpanCreated"], "planned, and not bought");
+    assert_eq!(names(&read_at(&mut given, 12)), ["DegradedModeLeft", "WitnessGenStarted"]);
+}
+
+#[test]
+fn the_bytes_of_a_proof_are_given_up_with_the_last_unit_that_names_them() {
+    for counted in [false, true] {
+        let mut given =
+            Given::chain(1_100, |policy| (policy.submission_blocks, policy.keep_proofs_secs) = (500, 7_200));
+        if counted {
+            given.state.count_proof_names();
+        }
+        let proof = BlobRef { sha256: h("the same bytes"), length: 9 };
+        for span in [1, 2] {
+            given.requested(span);
+            let delivery =
+                Delivery { proof, selector: None, l1_head: None, cycles: None, prover_gas: None, cost: None };
+            let answer = StatusAnswer::Status {
+                fulfillment: 3,
+                execution: 2,
+                delivery: Some(delivery),
+                text: String::new(),
+            };
+            let attempt = given.attempt(span);
+            given.when(StatusAnswered { unit: UnitId::span(CHAIN, span), attempt, answer });
+        }
+        // One is settled and pruned, the other is still to be used.
+        let settle = |given: &mut Given, index: u64, block: u64| {
+            given.latest = Some(Anchor { index, root: root(block), block: L2Block(block) });
+            given.contract();
+            given.now = given.now.plus_secs(7_200);
+            let decision = decide(&mut given.state, given.now, &TimerDue {}.into()).unwrap();
+            let pruned = decision.events.iter().filter(|new| matches!(new.event, Event::ProofPruned(_)));
+            (pruned.count(), decision.forget)
+        };
+        assert_eq!(settle(&mut given, 5, 1_050), (1, vec![]), "counted: {counted}");
+        assert_eq!(settle(&mut given, 6, 1_100), (1, vec![proof]), "counted: {counted}");
+        assert!(given.state.proof_names_are_counted_right());
+    }
+}
+
+#[test]
 fn who_only_observes_plans_and_buys_nothing() {
     let mut given = Given::chain(1_100, |policy| policy.observe = true);
     let events = given.later(4_000);

@@ -56,8 +56,6 @@ pub struct Fed {
     pub events: Vec<NewEvent>,
     /// Answers when the batch is durable; `None` without events.
     pub ticket: Option<Ticket>,
-    /// Bytes to remove from the blob store once the batch is durable.
-    pub forget: Vec<Hash32>,
     /// More is left to do than fitted: feed `TimerDue` at once.
     pub more: bool,
 }
@@ -124,17 +122,18 @@ impl<S: Sequence> Ring<S> {
             DecideError::Bug(illegal) => RingError::Bug(illegal),
         })?;
         let more = decision.more;
-        let forget = decision.forget.iter().map(|blob| blob.sha256).collect();
         let ticket = if decision.events.is_empty() {
             None
         } else {
             self.batches += 1;
-            Some(self.log.submit(self.append(input, &decision.events, origin))?)
+            let mut append = self.append(input, &decision.events, origin);
+            append.forget = decision.forget.iter().map(|blob| blob.sha256).collect();
+            Some(self.log.submit(append)?)
         };
         self.outbox.written(self.batches);
         let now = now.max(self.state.time);
         self.outbox.refresh(&mut self.state, now);
-        Ok(Fed { batch: self.batches, events: decision.events, ticket, forget, more })
+        Ok(Fed { batch: self.batches, events: decision.events, ticket, more })
     }
 
     fn append(&self, input: &Input, events: &[NewEvent], origin: Origin) -> Append {

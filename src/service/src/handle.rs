@@ -3,7 +3,7 @@
 //! Every question goes through the inbox, so what is answered is the state after everything decided before. A command
 //! is answered when its events are durable: an operator who reads "done" can pull the plug.
 
-use prooflog_core::{Effect, Refused};
+use prooflog_core::Refused;
 use prooflog_events::ids::Position;
 use prooflog_events::input::{Input, OperatorCommanded};
 use prooflog_projections::State;
@@ -31,15 +31,14 @@ pub struct Answered {
     pub position: Position,
 }
 
-/// What the engine has in mind.
+/// What the engine has in mind. What it owes follows from the state ([`prooflog_core::plan`]), so whoever asks works
+/// that out, not the loop.
 #[derive(Debug, Clone)]
 pub struct View {
     /// The state, with everything decided so far.
     pub state: State,
     /// Position that the state has seen.
     pub position: Position,
-    /// What is owed to the outside, under way or not.
-    pub owed: Vec<Effect>,
 }
 
 /// Asks the running engine.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use prooflog_core::{Effect, EffectKey, Outcome, Pacing};
 use prooflog_engine::{Fed, Origin, Ring, RingError};
 use prooflog_events::event::EngineStarted;
-use prooflog_events::ids::{Hash32, Micros, Position};
+use prooflog_events::ids::{Micros, Position};
 use prooflog_events::input::{EngineClosing, EngineOpened, Input, TimerDue};
 use prooflog_events::port::Sequence;
 use prooflog_log::{AppendError, By, CausedBy, Log};
@@ -150,7 +150,6 @@ struct Unheard {
     batch: u64,
     position: Position,
     decided: Instant,
-    forget: Vec<Hash32>,
     answer: Option<(Answered, oneshot::Sender<Result<Answered, CommandError>>)>,
 }
 
@@ -238,8 +237,7 @@ impl<S: Sequence, O: Outside, W: Watcher> Loop<S, O, W> {
                 self.feed(&Input::OperatorCommanded(*command), origin, Waiting::Someone(answer))?;
             }
             Message::Look(answer) => {
-                let owed = self.ring.owed().cloned().collect();
-                let view = View { state: self.ring.state().clone(), position: self.position, owed };
+                let view = View { state: self.ring.state().clone(), position: self.position };
                 // Who asked may have gone.
                 let _ = answer.send(view);
             }
@@ -322,7 +320,6 @@ impl<S: Sequence, O: Outside, W: Watcher> Loop<S, O, W> {
                     batch: fed.batch,
                     position: self.position,
                     decided: begun,
-                    forget: fed.forget,
                     answer,
                 });
                 self.snapshots.offer(self.ring.state(), self.position);
@@ -343,11 +340,6 @@ impl<S: Sequence, O: Outside, W: Watcher> Loop<S, O, W> {
         while self.unheard.front().is_some_and(|first| first.batch <= batch) {
             let Some(durable) = self.unheard.pop_front() else { break };
             self.watcher.durable(durable.position, durable.decided.elapsed());
-            for blob in durable.forget {
-                if let Err(error) = self.ring.log().prune_blob(blob) {
-                    tracing::warn!(%error, "a pruned proof could not be removed yet");
-                }
-            }
             if let Some((answered, answer)) = durable.answer {
                 // Who asked may have gone.
                 let _ = answer.send(Ok(answered));

@@ -133,6 +133,17 @@ pub fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
     (start.elapsed().as_secs_f64(), result)
 }
 
+/// Seconds of its own processor time that `work` takes, with what it gives: what it costs, whoever else is at work.
+pub fn worked<T>(work: impl FnOnce() -> T) -> (f64, T) {
+    let spent = || {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    };
+    let start = spent();
+    let result = work();
+    (spent() - start, result)
+}
+
 /// A time for people.
 #[must_use]
 pub fn span(seconds: f64) -> String {

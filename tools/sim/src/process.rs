@@ -6,7 +6,7 @@
 use prooflog_core::{DecideError, Decision, Effect, EffectKey, NewEvent, Outbox, Outcome, Pacing, decide};
 use prooflog_engine::{Origin, Ring, RingError};
 use prooflog_events::event::EngineStarted;
-use prooflog_events::ids::{Hash32, Micros, Position, Revision, StreamId};
+use prooflog_events::ids::{Micros, Position, Revision, StreamId};
 use prooflog_events::input::{EngineOpened, Input};
 use prooflog_events::port::Sequence;
 use prooflog_log::{Append, CauseInput, Expected, Log, NewRecord};
@@ -23,8 +23,6 @@ pub struct Fed {
     pub events: Vec<NewEvent>,
     /// Where the batch ends in the log; `None` without events.
     pub last: Option<Position>,
-    /// Bytes to remove once the batch is durable.
-    pub forget: Vec<Hash32>,
     /// Feed `TimerDue` at once.
     pub more: bool,
 }
@@ -225,17 +223,17 @@ fn settle<S: Sequence>(ring: &Ring<S>, fed: prooflog_engine::Fed) -> Result<Fed,
         None => None,
     };
     let _ = ring;
-    Ok(Fed { batch: fed.batch, events: fed.events, last, forget: fed.forget, more: fed.more })
+    Ok(Fed { batch: fed.batch, events: fed.events, last, more: fed.more })
 }
 
 impl<S: Sequence> CopiedRing<S> {
     fn feed(&mut self, now: Micros, input: &Input, origin: Origin) -> Result<Fed, FeedError> {
         let decision = self.decide(now, input)?;
-        let forget = decision.forget.iter().map(|blob| blob.sha256).collect();
         let mut last = None;
         if !decision.events.is_empty() {
             self.batches += 1;
-            let append = self.append(input, &decision.events, origin);
+            let mut append = self.append(input, &decision.events, origin);
+            append.forget = decision.forget.iter().map(|blob| blob.sha256).collect();
             last = Some(self.log.append(append).map_err(|error| FeedError::Append(error.to_string()))?.last);
         }
         self.outbox.written(self.batches);
@@ -244,7 +242,7 @@ impl<S: Sequence> CopiedRing<S> {
         }
         let now = now.max(self.state.time);
         self.outbox.refresh(&mut self.state, now);
-        Ok(Fed { batch: self.batches, events: decision.events, last, forget, more: decision.more })
+        Ok(Fed { batch: self.batches, events: decision.events, last, more: decision.more })
     }
 
     fn decide(&mut self, now: Micros, input: &Input) -> Result<Decision, FeedError> {

@@ -4,9 +4,12 @@
 //! knows which implementation it runs on.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a check panics")]
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier, Mutex};
-use std::thread;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 
 use prooflog_events::envelope::record_hash;
 use prooflog_events::ids::{Hash32, Micros, Position};
@@ -18,6 +21,7 @@ use prooflog_events::port::{Blob, Head, Sequence, SequenceError, SequenceRead};
 use super::{Factory, LOG, at, batch, event, everything, verified};
 use crate::append::{Append, AppendError, By, CauseInput, Expected, NewRecord, Outcome};
 use crate::conformance::storage::Wrapped;
+use crate::group::Ticket;
 use crate::writer::Log;
 
 /// Events of several streams in one append get consecutive positions, revisions of their own, and one cause.
@@ -214,6 +218,49 @@ pub fn answers_come_in_the_order_of_the_appends<F: Factory>(factory: &F) {
     assert_eq!(positions, (102..=151).collect::<Vec<_>>());
 }
 
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// A ticket is a future: its task is woken once the append is durable, also when another thread took the task over.
+pub fn a_task_waits_for_its_append<F: Factory>(factory: &F) {
+    let log = Log::open(Wrapped::new(factory.fresh())).unwrap();
+    let hold = log.sequence().hold();
+    let mut ticket = log.submit(batch(vec![event("s", "")])).unwrap();
+    let poll = |ticket: &mut Ticket, thread| {
+        let waker = Waker::from(Arc::new(Unpark(thread)));
+        Pin::new(ticket).poll(&mut Context::from_waker(&waker))
+    };
+    assert_eq!(poll(&mut ticket, thread::current()), Poll::Pending);
+    let (begins, begun) = channel();
+    let answer = thread::scope(|scope| {
+        let task = scope.spawn(move || {
+            let mut seen = poll(&mut ticket, thread::current());
+            assert_eq!(seen, Poll::Pending);
+            begins.send(()).unwrap();
+            loop {
+                match seen {
+                    Poll::Ready(answer) => return answer,
+                    Poll::Pending => thread::park(),
+                }
+                seen = poll(&mut ticket, thread::current());
+            }
+        });
+        begun.recv().unwrap();
+        drop(hold);
+        task.join().unwrap()
+    });
+    assert_eq!(answer.unwrap().last, Position(1));
+    // Answered before it is asked.
+    let mut ticket = log.submit(batch(vec![event("s", "")])).unwrap();
+    log.append(batch(vec![event("s", "behind it")])).unwrap();
+    assert!(matches!(poll(&mut ticket, thread::current()), Poll::Ready(Ok(_))));
+}
+
 /// While a write hangs the queue fills, says busy, and loses nothing that it accepted.
 pub fn a_full_queue_says_busy<F: Factory>(factory: &F) {
     let log = Log::open(Wrapped::new(factory.fresh())).unwrap();
@@ -252,6 +299,7 @@ pub fn another_writer_is_fenced_off<F: Factory>(factory: &F) {
         records: &records,
         blobs: &[],
         named: &[],
+        forgotten: &[],
     };
     let refused = log.sequence().append(stale).unwrap_err();
     assert_eq!(refused, SequenceError::Fenced { expected: Position(0), found: Position(1) });

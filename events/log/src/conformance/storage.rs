@@ -18,7 +18,7 @@ use prooflog_events::port::{
 
 use super::appends::reopen;
 use super::{Factory, Numbers, batch, event, everything, verified};
-use crate::append::AppendError;
+use crate::append::{Append, AppendError};
 use crate::group::lock;
 use crate::writer::Log;
 
@@ -160,6 +160,54 @@ pub fn blobs_are_kept_by_name<F: Factory>(factory: &F) {
     verified(log.sequence());
     let too_large = log.put_blob(vec![0; BLOB_BYTES_MAX + 1]);
     assert!(matches!(too_large, Err(AppendError::TooLarge { .. })));
+}
+
+/// Its bytes go in the commit of the event that says so: with it or not at all, and who names it meanwhile is told.
+pub fn a_blob_goes_with_the_event_that_gives_it_up<F: Factory>(factory: &F) {
+    let bytes = vec![9; BLOB_PIECE_BYTES + 3];
+    let log = Log::open(Wrapped::new(factory.fresh())).unwrap();
+    let hash = log.put_blob(bytes.clone()).unwrap();
+    let append = |text: &str, named: &[Hash32], forget: &[Hash32]| {
+        let append = batch(vec![event("s", text)]);
+        Append { named: named.to_vec(), forget: forget.to_vec(), ..append }
+    };
+    log.append(append("names it", &[hash], &[])).unwrap();
+    log.append(append("names it and gives it up: it stays", &[hash], &[hash])).unwrap();
+    let nothing = Append { forget: vec![hash], ..batch(vec![]) };
+    assert!(matches!(log.append(nothing), Err(AppendError::Invalid(_))));
+    log.sequence().fail_next();
+    log.append(append("not written", &[], &[hash])).unwrap_err();
+    let sequence = factory.reopened(log.into_sequence().unwrap().into_inner());
+
+    let log = Log::open(Wrapped::new(sequence)).unwrap();
+    assert!(
+        log.reader().blob(hash).unwrap().as_ref() == Some(&bytes),
+        "what was not written took nothing away"
+    );
+    let held = log.sequence().hold();
+    let given_up = log.submit(append("gives it up", &[], &[hash])).unwrap();
+    let named = log.submit(append("too late", &[hash], &[])).unwrap();
+    drop(held);
+    given_up.wait().unwrap();
+    assert_eq!(named.wait(), Err(AppendError::MissingBlob(hash)));
+    assert_eq!((log.reader().blob_len(hash).unwrap(), log.head().position), (None, Position(3)));
+    assert_eq!(log.append(append("too late as well", &[hash], &[])), Err(AppendError::MissingBlob(hash)));
+    let small = Blob { hash: blob_hash(b"small"), bytes: b"small".to_vec() };
+    // What comes again in the same write stays.
+    let held = log.sequence().hold();
+    let mut first = append("brings one", &[], &[]);
+    first.blobs.push(small.clone());
+    let mut last = append("brings it again", &[], &[]);
+    last.blobs.push(small.clone());
+    let tickets =
+        [first, append("gives it up", &[], &[small.hash]), last, append("names it", &[small.hash], &[])]
+            .map(|append| log.submit(append).unwrap());
+    drop(held);
+    tickets.into_iter().for_each(|ticket| drop(ticket.wait().unwrap()));
+    let log = Log::open(factory.reopened(log.into_sequence().unwrap().into_inner())).unwrap();
+    assert_eq!(log.reader().blob_len(hash).unwrap(), None);
+    assert_eq!(log.reader().blob_len(small.hash).unwrap(), Some(5));
+    verified(log.sequence());
 }
 
 /// Its owner crashed before saying what it is for. A named one stays, and so does one that is stored a second time.

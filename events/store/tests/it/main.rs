@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod backup;
+mod blobs;
 mod common;
 mod conformance;
 mod crash;

@@ -360,13 +360,7 @@ fn prune(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
             return Ok(());
         }
         batch.unit(unit_id, ProofPruned { proof: proof.blob, kept_secs })?;
-        let still_named = batch.state.chains.values().any(|chain| {
-            chain
-                .units()
-                .chain(chain.retired.values())
-                .any(|unit| unit.proof.as_ref().is_some_and(|p| p.blob == proof.blob))
-        });
-        if !still_named && !proof.blob.is_empty() {
+        if !proof.blob.is_empty() && !batch.state.names_proof(proof.blob.sha256) {
             batch.forget(proof.blob);
         }
     }

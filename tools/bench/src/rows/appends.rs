@@ -1,7 +1,8 @@
 //! Durable appends.
 //!
 //! The yardstick is RocksDB with the same records and index keys, one synced write per event and 64 per synced batch:
-//! what the disk allows when nothing is checked.
+//! what the disk allows when nothing is checked. Many writers are measured as tasks that await their tickets, which is
+//! how the engine and the server append, and as threads that sleep, whose waking is most of what they cost.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use prooflog_events::ids::{LogId, Micros};
-use prooflog_log::{Append, By, Log, NewRecord};
+use prooflog_log::{Append, AppendError, By, Log, NewRecord};
 use prooflog_store::{OpenOptions, RocksStore, open};
 
 use super::Sizes;
@@ -31,7 +32,8 @@ pub(crate) fn rows(dir: &Path, sizes: &Sizes) -> Outcome<Vec<Row>> {
     Ok(vec![
         syncs(dir, sizes.appends)?,
         one_writer(&log, &mut raw, sizes)?,
-        many_writers(&log, &mut raw, sizes)?,
+        many_writers(&log, &mut raw, sizes, Waiting::Tasks)?,
+        many_writers(&log, &mut raw, sizes, Waiting::Threads)?,
     ])
 }
 
@@ -80,10 +82,21 @@ fn one_writer(log: &Log<RocksStore>, raw: &mut Raw, sizes: &Sizes) -> Outcome<Ro
         .judged("≥ 0.85", (ratio >= 0.85).into()))
 }
 
-fn many_writers(log: &Arc<Log<RocksStore>>, raw: &mut Raw, sizes: &Sizes) -> Outcome<Row> {
+/// How the concurrent writers wait for their answers.
+#[derive(Debug, Clone, Copy)]
+enum Waiting {
+    /// Each is a task that awaits its ticket: a server, an engine.
+    Tasks,
+    /// Each is a thread that sleeps until it is answered.
+    Threads,
+}
+
+/// Many writers, each of which appends one event, waits until it is durable, and appends the next.
+fn many_writers(log: &Arc<Log<RocksStore>>, raw: &mut Raw, sizes: &Sizes, waiting: Waiting) -> Outcome<Row> {
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     let each = sizes.appends / 4;
     let payload = [7; EVENT_BYTES];
+    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
     for _ in 0..sizes.turns {
         let (seconds, done) =
             timed(|| (0..each).try_for_each(|_| raw.append("bench-many", &payload, WRITERS)));
@@ -95,33 +108,55 @@ fn many_writers(log: &Arc<Log<RocksStore>>, raw: &mut Raw, sizes: &Sizes) -> Out
                 (0..each).map(|_| event(&format!("bench-{writer}"), &mut rng)).collect()
             })
             .collect();
-        let (seconds, failed) = timed(|| {
-            std::thread::scope(|scope| {
-                let writers: Vec<_> = prepared
-                    .into_iter()
-                    .map(|appends| {
-                        scope.spawn(move || {
-                            appends.into_iter().try_for_each(|append| log.append(append).map(drop))
-                        })
-                    })
-                    .collect();
-                writers
-                    .into_iter()
-                    .filter(|_| true)
-                    .map(|writer| writer.join())
-                    .any(|end| !matches!(end, Ok(Ok(()))))
-            })
-        });
-        if failed {
-            return Err("a writer failed".into());
-        }
+        let (seconds, done) = match waiting {
+            Waiting::Tasks => timed(|| runtime.block_on(by_tasks(log, prepared))),
+            Waiting::Threads => timed(|| by_threads(log, prepared)),
+        };
+        done?;
         let rate = (each * WRITERS) as f64 / seconds;
         ours.push(rate);
         theirs.push(raw_rate);
         ratios.push(rate / raw_rate);
     }
     let ratio = median(&mut ratios);
-    Ok(Row::told("durable appends, 64 writers", rate(median(&mut ours)))
-        .beside(format!("{} raw, 64 per synced batch", rate(median(&mut theirs))), ratio)
-        .judged("≥ 0.45", (ratio >= 0.45).into()))
+    let (what, target) = match waiting {
+        Waiting::Tasks => ("durable appends, 64 writers, each a task", Some(0.45)),
+        Waiting::Threads => ("the same, each a sleeping thread", None),
+    };
+    let row = Row::told(what, rate(median(&mut ours)))
+        .beside(format!("{} raw, 64 per synced batch", rate(median(&mut theirs))), ratio);
+    Ok(match target {
+        Some(least) => row.judged(format!("≥ {least}"), (ratio >= least).into()),
+        None => row,
+    })
+}
+
+async fn by_tasks(log: &Arc<Log<RocksStore>>, prepared: Vec<Vec<Append>>) -> Outcome<()> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for appends in prepared {
+        let log = Arc::clone(log);
+        tasks.spawn(async move {
+            for append in appends {
+                log.submit(append)?.await?;
+            }
+            Ok::<(), AppendError>(())
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+fn by_threads(log: &Arc<Log<RocksStore>>, prepared: Vec<Vec<Append>>) -> Outcome<()> {
+    std::thread::scope(|scope| {
+        let append_all = |appends: Vec<Append>| {
+            scope.spawn(move || appends.into_iter().try_for_each(|append| log.append(append).map(drop)))
+        };
+        let writers: Vec<_> = prepared.into_iter().map(append_all).collect();
+        for writer in writers {
+            writer.join().map_err(|_| "a writer panicked")??;
+        }
+        Ok(())
+    })
 }

@@ -41,7 +41,7 @@ enum What {
     /// A fault or an act begins.
     Incident(Incident),
     /// The process hears that a batch is durable.
-    Heard { epoch: u64, batch: u64, last: Position, forget: Vec<Hash32> },
+    Heard { epoch: u64, batch: u64, last: Position },
     /// A call is answered.
     Answer { epoch: u64, key: EffectKey, answer: Answer },
     /// A witness is done.
@@ -211,9 +211,7 @@ impl<M: Medium> Sim<'_, M> {
                 self.after_block();
             }
             What::Incident(incident) => self.incident(incident),
-            What::Heard { epoch, batch, last, forget } if epoch == self.epoch => {
-                self.hear(batch, last, &forget)
-            }
+            What::Heard { epoch, batch, last } if epoch == self.epoch => self.hear(batch, last),
             What::Answer { epoch, key, answer } if epoch == self.epoch => self.answered(&key, answer),
             What::Witness { epoch, key, chain, witness, breaks } => {
                 let answer = self.world.finish_witness(chain, witness, breaks);
@@ -394,7 +392,7 @@ impl<M: Medium> Sim<'_, M> {
                 .collect();
             self.note(|| format!("{} {input:?} => up to {last}{}", input.name(), events.concat()));
         }
-        let (batch, forget) = (fed.batch, fed.forget);
+        let batch = fed.batch;
         match point {
             CrashPoint::Unheard => {
                 // Whether the tail that nobody heard of reached the disk is for the disk to say.
@@ -403,7 +401,7 @@ impl<M: Medium> Sim<'_, M> {
                 return;
             }
             CrashPoint::Heard => {
-                self.hear(batch, last, &forget);
+                self.hear(batch, last);
                 self.crash(0);
                 return;
             }
@@ -411,28 +409,23 @@ impl<M: Medium> Sim<'_, M> {
         }
         let delay = self.rng.below(self.plan.append_ms.saturating_mul(1_000) + 1);
         if delay == 0 && self.unheard.is_empty() {
-            self.hear(batch, last, &forget);
+            self.hear(batch, last);
         } else {
             self.unheard.push_back(batch);
             let epoch = self.epoch;
             // Answers come in the order of the appends.
             let at = Micros(self.now.0 + self.plan.append_ms * 1_000);
-            self.at(at, What::Heard { epoch, batch, last, forget });
+            self.at(at, What::Heard { epoch, batch, last });
         }
     }
 
     /// The process hears of a batch: what follows from it may leave, and the rules look at it.
-    fn hear(&mut self, batch: u64, last: Position, forget: &[Hash32]) {
+    fn hear(&mut self, batch: u64, last: Position) {
         let Some(process) = &mut self.process else { return };
         process.durable(batch);
         self.unheard.retain(|waiting| *waiting > batch);
         let log = process.log();
         self.checker.follow(log, last, &self.world, &mut self.watch);
-        for hash in forget {
-            if let Err(error) = log.prune_blob(*hash) {
-                self.checker.violate("log", self.now, error.to_string());
-            }
-        }
         if self.unheard.is_empty() {
             self.compare_states(last);
         }

@@ -254,7 +254,7 @@ impl<'w, M: Medium> Sim<'w, M> {
                 self.note(|| "START".to_owned());
                 if let Some(last) = fed.last {
                     self.figures.appends += 1;
-                    self.hear(fed.batch, last, &[]);
+                    self.hear(fed.batch, last);
                 }
                 if fed.more {
                     self.feed(&prooflog_events::input::TimerDue {}.into(), Origin::default());
@@ -284,6 +284,10 @@ impl<'w, M: Medium> Sim<'w, M> {
         let state = process.state();
         if state.digest() != self.checker.shadow().digest() {
             let text = "the running state is not the fold of the log".to_owned();
+            self.checker.violate("fold", self.now, text);
+        }
+        if !state.proof_names_are_counted_right() {
+            let text = "the count of who names a proof is not what the units say".to_owned();
             self.checker.violate("fold", self.now, text);
         }
         if self.rng.chance(200) {
