@@ -1,5 +1,5 @@
 //! What is wrong with a configuration is told before anything costs, and operators are obeyed and named.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::io::Write;
 use std::process::Stdio;
