@@ -165,7 +165,9 @@ enum Command {
         to: Option<PathBuf>,
     },
     /// Make a log of an export; everything is checked as it is read. Or take over what another proposer paid for.
-    #[command(after_help = "Examples:\n  prooflog import prooflog-2026-11-23.jsonl --data-dir /var/lib/prooflog\n  prooflog import op-succinct --dry-run")]
+    #[command(
+        after_help = "Examples:\n  prooflog import prooflog-2026-11-23.jsonl --data-dir /var/lib/prooflog\n  prooflog import op-succinct --dry-run"
+    )]
     Import(import::Import),
     /// Copy the log while it is being written; the copy is opened and compared.
     #[command(after_help = "Example: prooflog backup --to /mnt/other-disk/prooflog-2026-11-23")]

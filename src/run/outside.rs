@@ -224,9 +224,7 @@ impl Adapters {
         let requested = match side.prover.request(&request, members, super::now()).await {
             Ok(requested) => requested,
             // A member's proof cannot be read: nothing was bought, and waiting for the limit would only hide why.
-            Err(error) => {
-                Requested::Failed { class: FailureClass::WitnessError, text: error.to_string() }
-            }
+            Err(error) => Requested::Failed { class: FailureClass::WitnessError, text: error.to_string() },
         };
         // The answer is worth money by now: where the L1's head is needed, it waits for it as long as it takes.
         let mut l1_head = requested.l1_head();

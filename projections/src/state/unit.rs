@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 use prooflog_events::event::{
-    AggQueued, CheckpointLostReason, Event, InvalidReason, LateAnswer, LateAnswerRecorded, ProofFulfilled, SpanCreated, SpanOrigin,
-    Stage,
+    AggQueued, CheckpointLostReason, Event, InvalidReason, LateAnswer, LateAnswerRecorded, ProofFulfilled,
+    SpanCreated, SpanOrigin, Stage,
 };
 use prooflog_events::ids::{
     Attempt, Hash32, L1Number, L1Ref, Micros, ProofId, Range, Revision, SlotId, UnitId, UnitKind,

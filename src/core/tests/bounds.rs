@@ -52,13 +52,7 @@ impl Given {
 
     fn head_of(&mut self, chain: ChainId, block: u64) -> Vec<prooflog_core::NewEvent> {
         let (current_l1, finalized_time) = (l1(self.l1), self.now);
-        self.decided(NodeRead {
-            chain,
-            finalized: L2Block(block),
-            hash: h("l2"),
-            current_l1,
-            finalized_time,
-        })
+        self.decided(NodeRead { chain, finalized: L2Block(block), hash: h("l2"), current_l1, finalized_time })
     }
 
     fn restarted(&mut self) -> Vec<Event> {

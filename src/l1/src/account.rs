@@ -189,8 +189,9 @@ async fn reason(
             None => return Ok(unknown(&format!("reverted; the replay failed: {fault}"))),
         }
     }
-    let refusal =
-        found.unwrap_or_else(|| unknown("reverted in its block, and neither before it nor after it when replayed"));
+    let refusal = found.unwrap_or_else(|| {
+        unknown("reverted in its block, and neither before it nor after it when replayed")
+    });
     // All gas used, and no words of the contract's own: it ran out.
     let ran_out = gas_used >= gas && refusal.class == RefusalClass::Other;
     let refusal = if ran_out {

@@ -14,7 +14,9 @@ use clap::{Args, Parser, Subcommand};
 use crate::Outcome;
 use crate::filling::make;
 use crate::generator::Shape;
-use crate::rows::{Sizes, appends, backlog, beside, blobs, deciding, folding, inspect, opening, stages, travel};
+use crate::rows::{
+    Sizes, appends, backlog, beside, blobs, deciding, folding, inspect, opening, stages, travel,
+};
 use crate::serving::{self, hostile};
 use crate::table::{Row, markdown, rate};
 

@@ -177,7 +177,10 @@ impl Shared {
             "eth_getLogs" => cut_logs(&mut params, visible),
             _ => {
                 let place = match method.as_str() {
-                    "eth_call" | "eth_estimateGas" | "eth_getBalance" | "eth_getCode"
+                    "eth_call"
+                    | "eth_estimateGas"
+                    | "eth_getBalance"
+                    | "eth_getCode"
                     | "eth_getTransactionCount" => Some(1),
                     "eth_getStorageAt" => Some(2),
                     _ => None,

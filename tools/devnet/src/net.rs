@@ -358,7 +358,9 @@ async fn factory(
         Generation::V1 => {
             sender.call(parts.owner, oracle, &Oracle::addProposerCall { proposer: Address::ZERO }).await?
         }
-        Generation::V2 => sender.call(parts.owner, oracle, &Oracle::addProposerCall { proposer: factory }).await?,
+        Generation::V2 => {
+            sender.call(parts.owner, oracle, &Oracle::addProposerCall { proposer: factory }).await?
+        }
     }
     Ok(factory)
 }

@@ -28,10 +28,7 @@ impl Devnet {
     /// When the L1 does not tell, or has too few.
     pub async fn stranger(&self) -> Result<Address, DevnetError> {
         let accounts = self.sender().accounts().await?;
-        accounts
-            .last()
-            .copied()
-            .ok_or_else(|| DevnetError::Chain("the L1 has no accounts".to_owned()))
+        accounts.last().copied().ok_or_else(|| DevnetError::Chain("the L1 has no accounts".to_owned()))
     }
 
     /// Has another proposer approved, and an L1 block checkpointed by it: the block's number.
@@ -64,9 +61,8 @@ impl Devnet {
         let latest = outputs.last().ok_or_else(|| DevnetError::Chain("there is no output".to_owned()))?;
         let (root, number) = (self.root(rollup, block).await?, U256::from(block));
         let keys = Commitments::default();
-        let values =
-            (l1_head, latest.outputRoot, root, number, keys.rollup_config, keys.range_vkey, rival)
-                .abi_encode_params();
+        let values = (l1_head, latest.outputRoot, root, number, keys.rollup_config, keys.range_vkey, rival)
+            .abi_encode_params();
         let digest = keccak256([keys.aggregation_vkey.as_slice(), &values].concat());
         let proof = [SELECTOR.as_slice(), digest.as_slice()].concat().into();
         let call =

@@ -72,7 +72,8 @@ fn start_fairly(batch: &mut Batch<'_>, is_meant: impl Fn(&str) -> bool) -> Resul
 /// The account whose limit a rollup shares with others.
 fn account_of(chain: &Chain) -> Option<&str> {
     let policy = chain.policy.as_ref()?;
-    (!policy.prover_account.is_empty() && policy.account_in_flight > 0).then_some(policy.prover_account.as_str())
+    (!policy.prover_account.is_empty() && policy.account_in_flight > 0)
+        .then_some(policy.prover_account.as_str())
 }
 
 fn advance_chain(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {

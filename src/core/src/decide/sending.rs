@@ -5,7 +5,8 @@
 
 use prooflog_events::event::{
     CheckpointLost, CheckpointLostReason, CheckpointStarted, NonceDrifted, ParkReason, Parked, ReplaceReason,
-    SignerBalanceLow, SignerBalanceRestored, SubmissionRefused, SubmissionStarted, TxBroadcast, TxPrepared, TxReplaced, TxReserved,
+    SignerBalanceLow, SignerBalanceRestored, SubmissionRefused, SubmissionStarted, TxBroadcast, TxPrepared,
+    TxReplaced, TxReserved,
 };
 use prooflog_events::ids::{Hash32, L1Number, Micros, Nonce, SignerId, SlotId, UnitId, Wei};
 use prooflog_events::input::{QuoteOutcome, TxQuoted, TxSent, TxSigned};

@@ -5,9 +5,9 @@
 
 use prooflog_events::event::{
     AbandonReason, AggSettled, CheckpointLost, CheckpointLostReason, CheckpointStarted, NonceDrifted,
-    ParkReason, Parked, ReplaceReason, Retried, SignerBalanceLow, SignerBalanceRestored, SubmissionAbandoned, SubmissionConfirmed,
-    SubmissionReorged, SubmissionReverted, Submitted, TxAbandoned, TxConfirmed, TxDropped, TxIncluded,
-    TxReorged, TxReserved, TxReverted,
+    ParkReason, Parked, ReplaceReason, Retried, SignerBalanceLow, SignerBalanceRestored, SubmissionAbandoned,
+    SubmissionConfirmed, SubmissionReorged, SubmissionReverted, Submitted, TxAbandoned, TxConfirmed,
+    TxDropped, TxIncluded, TxReorged, TxReserved, TxReverted,
 };
 use prooflog_events::ids::{Hash32, SignerId, SlotId, UnitId, Wei};
 use prooflog_events::input::{SignerRead, TxSeen, TxState};
@@ -224,7 +224,12 @@ fn reverted_for(
 
 /// Each revert was paid for although the simulation before it passed: after as many as the budget allows, somebody must
 /// look. The proof is kept.
-fn park_after_reverts(batch: &mut Batch<'_>, agg: UnitId, policy: &Policy, text: &str) -> Result<(), Illegal> {
+fn park_after_reverts(
+    batch: &mut Batch<'_>,
+    agg: UnitId,
+    policy: &Policy,
+    text: &str,
+) -> Result<(), Illegal> {
     let Some(unit) = batch.state.unit(agg) else {
         return Ok(());
     };

@@ -152,7 +152,8 @@ async fn an_implementation_changed_behind_the_proxy_is_found_and_served_with_wha
         range_: keys.range_vkey,
     };
     // The server is upgraded as well, so it agrees with the contract on both sides.
-    let agrees = json!({ "rollup_config_hash_valid": true, "agg_vkey_valid": true, "range_vkey_valid": true });
+    let agrees =
+        json!({ "rollup_config_hash_valid": true, "agg_vkey_valid": true, "range_vkey_valid": true });
     let body = FaultKind::Body { body: agrees.to_string() };
     world.faults(vec![Fault { call: Some(CallKind::Validate), range: None, times: None, kind: body }]);
     world.devnet.l1.hold().await.unwrap();

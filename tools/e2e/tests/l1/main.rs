@@ -48,9 +48,8 @@ fn prepared_for(event: &Value, purpose: &str) -> bool {
 
 /// Waits until a transaction for a purpose was handed to the L1, from a place in the story on: its record as prepared.
 fn sent(world: &mut World, from: usize, purpose: &str) -> Value {
-    let prepared = world.wait_for(from, &format!("TxPrepared for a {purpose}"), |event| {
-        prepared_for(event, purpose)
-    });
+    let prepared =
+        world.wait_for(from, &format!("TxPrepared for a {purpose}"), |event| prepared_for(event, purpose));
     world.wait_for(from, &format!("TxBroadcast for a {purpose}"), |event| {
         is(event, "TxBroadcast")
             && event["stream"] == prepared["stream"]

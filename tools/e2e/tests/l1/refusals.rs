@@ -36,9 +36,11 @@ async fn a_submission_that_the_simulation_refuses_is_never_signed_and_its_proof_
 async fn proofs_under_other_commitments_that_the_server_vouches_for_are_refused_before_anything_is_signed() {
     let other = B256::repeat_byte(0x77);
     let mut config = ready();
-    let agrees = json!({ "rollup_config_hash_valid": true, "agg_vkey_valid": true, "range_vkey_valid": true });
+    let agrees =
+        json!({ "rollup_config_hash_valid": true, "agg_vkey_valid": true, "range_vkey_valid": true });
     let body = FaultKind::Body { body: agrees.to_string() };
-    config.script.faults = vec![Fault { call: Some(CallKind::Validate), range: None, times: None, kind: body }];
+    config.script.faults =
+        vec![Fault { call: Some(CallKind::Validate), range: None, times: None, kind: body }];
     let proves = Commitments { aggregation_vkey: other, ..Commitments::default() };
     let mut world = World::start(DevnetConfig { proves, ..config }, "").await;
     let refused = world.wait("SubmissionRefused", 1);
@@ -80,9 +82,11 @@ async fn a_revert_that_another_transaction_of_the_block_brings_about_is_decoded_
     sender.call(owner, oracle, &off).await.unwrap();
     confirm(&mut world);
     let agg = &ours["data"]["purpose"]["submission"]["agg"];
-    let again = world.story().events().iter().filter(|event| {
-        is(event, "TxPrepared") && &event["data"]["purpose"]["submission"]["agg"] == agg
-    });
+    let again = world
+        .story()
+        .events()
+        .iter()
+        .filter(|event| is(event, "TxPrepared") && &event["data"]["purpose"]["submission"]["agg"] == agg);
     assert!(again.count() >= 2, "the same proof goes there again");
     assert_eq!(world.stats().paid_twice(), []);
     world.end().await;

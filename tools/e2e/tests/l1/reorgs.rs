@@ -36,7 +36,10 @@ async fn a_submission_that_a_reorg_takes_back_after_inclusion_or_before_it_is_co
     assert_eq!(reorged["data"]["block"], submitted["data"]["block"], "{reorged}");
 
     let again = world.wait("Submitted", 2);
-    assert_eq!((&again["stream"], &again["data"]["root"]), (&submitted["stream"], &submitted["data"]["root"]));
+    assert_eq!(
+        (&again["stream"], &again["data"]["root"]),
+        (&submitted["stream"], &submitted["data"]["root"])
+    );
     // Confirmation begins, and ends four blocks short.
     world.devnet.l1.mine(4).await.unwrap();
     pass(&mut world, 2);

@@ -42,8 +42,7 @@ async fn another_proposer_that_settles_first_costs_the_aggregate_and_the_rest_go
     let name = format!("agg-{}-{}", agg["chain"], agg["number"]);
     let queued = world.wait_for(0, "AggQueued", |e| is(e, "AggQueued") && e["stream"] == json!(name));
     let end = queued["data"]["range"]["end"].as_u64().unwrap();
-    let Proposal { from: rival, to, data } =
-        world.devnet.claim(&rollup, rival, (end, point)).await.unwrap();
+    let Proposal { from: rival, to, data } = world.devnet.claim(&rollup, rival, (end, point)).await.unwrap();
     let from = world.mark();
     world.devnet.sender().submit(rival, Some(to), data, dear()).await.unwrap();
     world.devnet.l1.mine(1).await.unwrap();
@@ -58,7 +57,8 @@ async fn another_proposer_that_settles_first_costs_the_aggregate_and_the_rest_go
     confirm(&mut world);
     let superseded = world.story().events().iter().filter(|event| {
         let agg = &event["data"]["purpose"]["submission"]["agg"]["number"];
-        prepared_for(event, "submission") && requested["stream"] == json!(format!("agg-{}-{agg}", rollup.chain))
+        prepared_for(event, "submission")
+            && requested["stream"] == json!(format!("agg-{}-{agg}", rollup.chain))
     });
     assert_eq!(superseded.count(), 0, "what was superseded is never sent");
     world.end().await;

@@ -9,7 +9,8 @@ use crate::{GWEI, confirm, is, pass, ready, sent, set_balance, since, submission
 const ETHER: u128 = 1_000_000_000 * GWEI;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_stuck_under_a_spike_is_replaced_by_the_rules_up_to_the_ceiling_and_goes_in_when_it_is_over() {
+async fn what_is_stuck_under_a_spike_is_replaced_by_the_rules_up_to_the_ceiling_and_goes_in_when_it_is_over()
+{
     let settings = "txmgr.resubmission-timeout = \"2s\"\ntxmgr.max-fee = \"6 gwei\"";
     let mut world = World::start(ready(), settings).await;
     let first = submission_held(&mut world).await;
@@ -48,7 +49,8 @@ async fn a_dropped_transaction_is_sent_again_and_a_key_used_by_hand_costs_a_nonc
     let drop = json!([ours["data"]["hash"]]);
     let _: Value = world.devnet.l1.rpc().call("anvil_dropTransaction", drop).await.unwrap();
     world.wait_for(from, "TxDropped", |event| is(event, "TxDropped") && event["stream"] == ours["stream"]);
-    world.wait_for(from, "TxBroadcast", |event| is(event, "TxBroadcast") && event["stream"] == ours["stream"]);
+    world
+        .wait_for(from, "TxBroadcast", |event| is(event, "TxBroadcast") && event["stream"] == ours["stream"]);
     assert_eq!(since(&world, from, "TxPrepared"), [Value::Null; 0], "the same bytes, and no others");
 
     // Somebody uses the key by hand, under the same nonce and with more money.
