@@ -102,25 +102,19 @@ pub(crate) fn snapshot(dir: &Path, sizes: &Sizes, live: u64) -> Outcome<Vec<Row>
     let (mut reads, mut decodes, mut encodes) = (Vec::new(), Vec::new(), Vec::new());
     let (mut size, mut plain) = (0, 0);
     for _ in 0..sizes.turns {
-        let mut found = None;
-        reads.push(cost(|| {
-            found = reader.snapshot(&key(), reader.head().position)?;
-            Ok(())
-        })?);
-        let Some(snapshot) = found else { return Ok(Vec::new()) };
+        let (seconds, found) = timed(|| reader.snapshot(&key(), reader.head().position));
+        let Some(snapshot) = found? else { return Ok(Vec::new()) };
+        reads.push(seconds);
         size = snapshot.bytes.len();
         let (seconds, state) = timed(|| decode(&snapshot.bytes));
         let state = state?;
         decodes.push(seconds);
+        let (seconds, bytes) = timed(|| encode(&state));
+        if bytes != snapshot.bytes {
+            return Err("a snapshot changes when it is read and written".into());
+        }
+        encodes.push(seconds);
         plain = state.to_bytes().len();
-        encodes.push(cost(|| {
-            let bytes = encode(&state);
-            if bytes == snapshot.bytes {
-                Ok(())
-            } else {
-                Err("a snapshot changes when it is read and written".into())
-            }
-        })?);
     }
     let what = format!(
         "a snapshot with {live} live, {} kB instead of {} kB: read {}, written {}, decoded",
