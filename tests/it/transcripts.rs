@@ -60,7 +60,6 @@ const TRANSCRIPTS: &[(&str, &str, &str)] = &[
     ("debug", "retry-until-parked.jsonl", "prooflog debug --at 272 --keys ''"),
     ("debug-wide", "retry-until-parked.jsonl", "prooflog debug --at 272 --keys '' --size 120x40"),
     ("debug-state", "operator-intervention.jsonl", "prooflog debug --keys 'g/Paused<enter><tab><tab><tab>'"),
-    ("debug-inside-a-batch", "split.jsonl", "prooflog debug --at 27 --keys 'z<tab><tab><tab>' --size 100x30"),
     (
         "debug-event",
         "reorg-after-submission.jsonl",
@@ -74,7 +73,6 @@ const TRANSCRIPTS: &[(&str, &str, &str)] = &[
     ("debug-stopped", "retry-until-parked.jsonl", "prooflog debug --break 'parked > 0' --keys 'C'"),
     ("debug-nothing", "split.jsonl", "prooflog debug --at 0 --keys '/Parked<enter>'"),
     ("debug-help", "split.jsonl", "prooflog debug --keys '?' --size 100x44"),
-    ("debug-prompt", "split.jsonl", "prooflog debug --at 40 --keys ':2025-06-15T'"),
     ("debug-json", "retry-until-parked.jsonl", "prooflog debug --at 272 --json"),
     ("debug-no-terminal", "split.jsonl", "prooflog debug"),
     ("debug-nonsense", "split.jsonl", "prooflog debug --break 'sparked > 0' --keys ''"),
