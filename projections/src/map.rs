@@ -663,8 +663,7 @@ mod tests {
             entries in prop::collection::vec((0_u64..100, any::<u64>()), 0..120),
             steps in prop::collection::vec(step(), 0..40),
         ) {
-            let mut entries = entries;
-            let sorted = sorted.min(entries.len());
+            let (mut entries, sorted) = (entries.clone(), sorted.min(entries.len()));
             entries[..sorted].sort_unstable();
             let entries = || entries.iter().map(|(key, value)| (*key, wide(*value)));
             let (mut map, mut model): (Map<u64, Wide>, BTreeMap<u64, Wide>) = (entries().collect(), entries().collect());
