@@ -21,18 +21,19 @@ fn says(log: &Path, arguments: &[&str], code: i32) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A log as another rule would have written it: one more failure is left after every retry. Where the first one is.
+/// A log as another rule would have written it: what the prover gave up is told in other words. Where the first one is.
 fn other_rule(to: &Path) -> usize {
     let mut export = Export::read(&golden("retry-until-parked.jsonl"));
-    let retried = |record: &Vec<u8>| Envelope::decode(record).unwrap().type_name == EventType::Retried.name();
+    let kind = EventType::Unfulfillable.name();
+    let given_up = |record: &Vec<u8>| Envelope::decode(record).unwrap().type_name == kind;
     let all: Vec<usize> =
-        (1..).zip(&export.records).filter(|(_, record)| retried(record)).map(|(at, _)| at).collect();
+        (1..).zip(&export.records).filter(|(_, record)| given_up(record)).map(|(at, _)| at).collect();
     for at in &all {
         export.rewrite(*at, |envelope| {
             let event = Event::decode(envelope.type_name, envelope.version, envelope.payload).unwrap();
-            let Event::Retried(mut retried) = event else { panic!("{event:?}") };
-            retried.budget_left += 1;
-            let payload = Event::from(retried).encode();
+            let Event::Unfulfillable(mut given_up) = event else { panic!("{event:?}") };
+            given_up.text.push_str(", in other words");
+            let payload = Event::from(given_up).encode();
             Envelope { payload: &payload, ..envelope }.encode()
         });
     }
@@ -47,7 +48,7 @@ fn a_changed_rule_is_shown_side_by_side_and_passes_once_it_is_declared() {
     let first = other_rule(&log);
     let text = says(&log, &["--check"], 5);
     assert!(text.contains(&format!("position {first}: today's rules decide something else")), "{text}");
-    for word in ["recorded", "today", "budget_left", "Retried", "input", "behaviour 1"] {
+    for word in ["recorded", "today", "in other words", "Unfulfillable", "input", "behaviour 1"] {
         assert!(text.contains(word), "{word}: {text}");
     }
     let document: Value = serde_json::from_str(&says(&log, &["--json"], 5)).unwrap();
@@ -55,13 +56,13 @@ fn a_changed_rule_is_shown_side_by_side_and_passes_once_it_is_declared() {
 
     let declared = dir.path().join("declared.toml");
     let since = |since: &str| {
-        let change = "[[change]]\nabout = \"one more failure is allowed\"\nevents = [\"Retried\"]\n";
+        let change = "[[change]]\nabout = \"other words\"\nevents = [\"Unfulfillable\"]\n";
         std::fs::write(&declared, format!("{change}since = {{ {since} }}\n")).unwrap();
     };
     let declared = declared.to_str().unwrap();
     since("behaviour = 2");
     let text = says(&log, &["--declared", declared], 0);
-    assert!(text.contains("one more failure is allowed (since behaviour 2)"), "{text}");
+    assert!(text.contains("other words (since behaviour 2)"), "{text}");
     // What was decided by the new rules is no exception.
     since("behaviour = 1");
     says(&log, &["--declared", declared], 5);

@@ -109,13 +109,15 @@ fn changed<R: SequenceRead + ?Sized>(
     // Of each record its hash, and the hash that it names.
     let mut seen = Vec::new();
     let to = Position(at.0.saturating_add(2)).min(head.position);
-    let read = sequence.scan(at, to, Direction::Forward, &mut |_, stored| match Envelope::decode(stored) {
-        Ok(envelope) => {
-            seen.push((record_hash(stored), envelope.prev));
-            ControlFlow::Continue(())
-        }
-        Err(_) => ControlFlow::Break(()),
-    });
+    let read =
+        sequence.scan(at, to, Direction::Forward, &mut |place, stored| match Envelope::decode(stored) {
+            // One that stands where it does not belong is wrong itself, whatever stands behind it.
+            Ok(envelope) if place != at || envelope.position == at => {
+                seen.push((record_hash(stored), envelope.prev));
+                ControlFlow::Continue(())
+            }
+            _ => ControlFlow::Break(()),
+        });
     if read.is_err() {
         // What comes behind cannot be read: what was found first stands.
         return Ok(first);

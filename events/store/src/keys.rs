@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_is_behind_a_beginning_is_behind_all_its_keys_and_before_the_next() {
-        let behind = |len: usize, text: &str| super::behind(len, text.as_bytes()).unwrap();
+        let behind = |len: usize, text: &str| behind(len, text.as_bytes()).unwrap();
         for name in ["span-10-7", "span-99-9"] {
             assert!(stream(name, Revision(u64::MAX)) < behind(name.len(), "span-"));
         }

@@ -1,4 +1,6 @@
 //! Names and times as short as a column allows, and the meaning that a colour has.
+//!
+//! A value in, a word out: nothing here knows the log or the screen.
 
 use prooflog_events::ids::Micros;
 

@@ -1,4 +1,6 @@
 //! What stands in each pane, line by line, for a width.
+//!
+//! It makes lines with their colours and draws none: where they go is the screen's business.
 
 use prooflog_events::ids::StreamId;
 use prooflog_projections::State;

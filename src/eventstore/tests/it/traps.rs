@@ -1,30 +1,30 @@
 //! What is known to break released clients, and the test that keeps each away.
-//!
-//! | What breaks them | Test |
-//! |---|---|
-//! | a subscription that ends well: one client spins for ever | `subscriptions::a_subscription_never_ends_well` |
-//! | "stream not found" on a subscription: a panic | `subscriptions::an_empty_log_and_a_missing_stream_are_followed_without_a_word_about_it` |
-//! | features without a version, or refused: the client is dead for ever | `discovery::features_are_answered_to_anyone_in_lower_case_with_a_version`, `limits::too_many_calls_and_subscriptions_are_told_so_and_discovery_still_answers` |
-//! | a default filter with look-ahead | `reads::filters_by_prefix_and_expression_also_those_with_look_ahead` |
-//! | an event at position 0: never seen | `reads::positions_begin_at_one_and_are_in_every_event`, `subscriptions::a_start_at_position_zero_misses_nothing_and_the_end_shows_only_what_comes` |
-//! | ids in another form than asked for: no events, silently | `reads::ids_come_in_the_form_that_was_asked_for` |
-//! | an event without position: an assertion | `reads::positions_begin_at_one_and_are_in_every_event`, `every_answer_has_a_position_links_and_what_they_lead_nowhere_to_as_well` |
-//! | old metadata before new: the oldest are taken | `appends::metadata_are_the_last_event_only_and_say_what_is_shown` |
-//! | a refused item without details, stream or correlation: a crash | `batches::a_refusal_is_an_item_with_all_that_clients_look_for` |
-//! | an error that comes after the headers: seen too late | `appends::a_tombstoned_stream_is_gone_for_ever_and_says_so_at_the_call`, `what_is_refused_at_once_is_the_answer_to_the_call_itself` |
-//! | credentials that do not come without TLS | `appends::nobody_writes_without_credentials_or_the_role_or_to_the_engine`, `batches::without_credentials_every_append_is_refused_by_itself` |
-//! | deadlines in thousands of years | `batches::deadlines_of_thousands_of_years_are_cut` |
-//! | counts for "everything", and zero that is not nothing | `every_number_that_means_everything_means_everything`, `sessions::several_streams_are_appended_together_or_not_at_all` |
-//! | details in another order or with other words than the status | `sessions::details`, in every test there |
-//! | features in mixed case | `discovery::features_are_answered_to_anyone_in_lower_case_with_a_version` |
-//! | other texts and trailers: untyped errors | `the_words_that_clients_read_are_these` |
-//! | gossip without a live leader at an address that can be reached | `discovery::gossip_names_one_live_leader_where_the_client_came_from` |
-//! | the caller's mistake told as the server's: the client reconnects | `what_a_caller_does_wrong_is_never_the_servers_fault` |
-//! | one connection for everything: a stalled call holds up the others | `subscriptions::a_reader_who_stops_reading_holds_up_nobody_on_the_same_connection`, `two_thousand_subscriptions_share_one_connection` |
-//! | names beyond ASCII in trailers, names that are no text | `appends::names_that_are_not_ascii_are_escaped_in_trailers`, `reads::what_is_no_request_is_an_invalid_argument` |
-//! | appends that are repeated | `appends::an_append_says_where_its_last_event_stands_and_repeated_says_the_same` |
-//! | batches that are never closed | `batches::a_call_that_never_ends_by_itself_is_ended_by_a_stop` |
-//! | acknowledgements that are delayed: 44 ms for each append | `a_request_in_two_pieces_is_as_quick_as_one_in_one` |
+
+// | What breaks them | Test |
+// |---|---|
+// | a subscription that ends well: one client spins for ever | `subscriptions::a_subscription_never_ends_well` |
+// | "stream not found" on a subscription: a panic | `subscriptions::an_empty_log_and_a_missing_stream_are_followed_without_a_word_about_it` |
+// | features without a version, or refused: the client is dead for ever | `discovery::features_are_answered_to_anyone_in_lower_case_with_a_version`, `limits::too_many_calls_and_subscriptions_are_told_so_and_discovery_still_answers` |
+// | a default filter with look-ahead | `reads::filters_by_prefix_and_expression_also_those_with_look_ahead` |
+// | an event at position 0: never seen | `reads::positions_begin_at_one_and_are_in_every_event`, `subscriptions::a_start_at_position_zero_misses_nothing_and_the_end_shows_only_what_comes` |
+// | ids in another form than asked for: no events, silently | `reads::ids_come_in_the_form_that_was_asked_for` |
+// | an event without position: an assertion | `reads::positions_begin_at_one_and_are_in_every_event`, `every_answer_has_a_position_links_and_what_they_lead_nowhere_to_as_well` |
+// | old metadata before new: the oldest are taken | `appends::metadata_are_the_last_event_only_and_say_what_is_shown` |
+// | a refused item without details, stream or correlation: a crash | `batches::a_refusal_is_an_item_with_all_that_clients_look_for` |
+// | an error that comes after the headers: seen too late | `appends::a_tombstoned_stream_is_gone_for_ever_and_says_so_at_the_call`, `what_is_refused_at_once_is_the_answer_to_the_call_itself` |
+// | credentials that do not come without TLS | `appends::nobody_writes_without_credentials_or_the_role_or_to_the_engine`, `batches::without_credentials_every_append_is_refused_by_itself` |
+// | deadlines in thousands of years | `batches::deadlines_of_thousands_of_years_are_cut` |
+// | counts for "everything", and zero that is not nothing | `every_number_that_means_everything_means_everything`, `sessions::several_streams_are_appended_together_or_not_at_all` |
+// | details in another order or with other words than the status | `sessions::details`, in every test there |
+// | features in mixed case | `discovery::features_are_answered_to_anyone_in_lower_case_with_a_version` |
+// | other texts and trailers: untyped errors | `the_words_that_clients_read_are_these` |
+// | gossip without a live leader at an address that can be reached | `discovery::gossip_names_one_live_leader_where_the_client_came_from` |
+// | the caller's mistake told as the server's: the client reconnects | `what_a_caller_does_wrong_is_never_the_servers_fault` |
+// | one connection for everything: a stalled call holds up the others | `subscriptions::a_reader_who_stops_reading_holds_up_nobody_on_the_same_connection`, `two_thousand_subscriptions_share_one_connection` |
+// | names beyond ASCII in trailers, names that are no text | `appends::names_that_are_not_ascii_are_escaped_in_trailers`, `reads::what_is_no_request_is_an_invalid_argument` |
+// | appends that are repeated | `appends::an_append_says_where_its_last_event_stands_and_repeated_says_the_same` |
+// | batches that are never closed | `batches::a_call_that_never_ends_by_itself_is_ended_by_a_stop` |
+// | acknowledgements that are delayed: 44 ms for each append | `a_request_in_two_pieces_is_as_quick_as_one_in_one` |
 
 use std::time::{Duration, Instant};
 

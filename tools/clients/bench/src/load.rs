@@ -1,4 +1,6 @@
 //! The load: the same for each server, through the client that its makers publish.
+//!
+//! Appends of one event each by several writers, and a full read; every figure is taken at the client.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

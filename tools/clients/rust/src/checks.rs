@@ -1,4 +1,6 @@
 //! The checks, compiled once for each client: what differs between them is what is above.
+//!
+//! Each is a habit of programs that follow or write streams; the first that fails ends the run with its name.
 
 use std::time::Duration;
 

@@ -40,11 +40,13 @@ async fn a_submission_that_a_reorg_takes_back_after_inclusion_or_before_it_is_co
         (&again["stream"], &again["data"]["root"]),
         (&submitted["stream"], &submitted["data"]["root"])
     );
-    // Confirmation begins, and ends four blocks short.
-    world.devnet.l1.mine(4).await.unwrap();
+    // Confirmation begins, and ends short of its depth: no block comes by itself meanwhile.
+    world.devnet.l1.hold().await.unwrap();
+    world.devnet.l1.mine(3).await.unwrap();
     pass(&mut world, 2);
     assert_eq!(world.count("SubmissionConfirmed"), 0);
     world.devnet.l1.reorg(7).await.unwrap();
+    world.devnet.l1.go_on(1).await.unwrap();
     world.wait("SubmissionReorged", 2);
     let rolled = world.wait_for(0, "ContractRolledBack", |event| is(event, "ContractRolledBack"));
     assert_eq!(rolled["data"]["cause"], "reorg");

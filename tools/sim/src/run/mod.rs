@@ -336,7 +336,7 @@ impl<M: Medium> Sim<'_, M> {
                     if fed.more && self.spins < SPIN_LIMIT {
                         next = Some((TimerDue {}.into(), Origin::default()));
                     }
-                    self.fed(&input, fed, point);
+                    self.fed(&input, &fed, point);
                 }
                 Err(FeedError::Refused) => self.note(|| format!("refused {input:?}")),
                 Err(FeedError::Bug(text)) => {
@@ -380,7 +380,7 @@ impl<M: Medium> Sim<'_, M> {
         point
     }
 
-    fn fed(&mut self, input: &Input, fed: Fed, point: CrashPoint) {
+    fn fed(&mut self, input: &Input, fed: &Fed, point: CrashPoint) {
         let Some(last) = fed.last else { return };
         self.figures.batches += 1;
         self.figures.appends += 1;
