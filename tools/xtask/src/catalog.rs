@@ -26,7 +26,7 @@ impl Run {
 }
 
 const PAGE: &str = "events/CATALOG.md";
-const SUBJECTS: [(&str, &str); 9] = [
+const SUBJECTS: [(&str, &str); 10] = [
     ("The process, stream `node-engine`", "events/src/event/node.rs"),
     ("A rollup, stream `chain-<chain>`", "events/src/event/chain.rs"),
     ("Spans and aggregates, streams `span-<chain>-<n>` and `agg-<chain>-<n>`", "events/src/event/unit.rs"),
@@ -37,6 +37,7 @@ const SUBJECTS: [(&str, &str); 9] = [
     ("Inputs: what is seen", "events/src/input/reads.rs"),
     ("Inputs: what is answered", "events/src/input/answers.rs"),
     ("Inputs: what operators say", "events/src/input/operator.rs"),
+    ("Inputs: what other proposers left behind", "events/src/input/imports.rs"),
     ("Shared values", "events/src/values.rs"),
     ("Policy", "events/src/policy.rs"),
 ];
