@@ -227,9 +227,8 @@ fn command() -> clap::Command {
         let settings = settings.clone();
         command.mut_subcommand(name, |sub| sub.args(settings))
     });
-    let of_import = settings.clone();
     let command = command
-        .mut_subcommand("import", |import| import.mut_subcommand("op-succinct", |sub| sub.args(of_import)));
+        .mut_subcommand("import", |import| import.mut_subcommand("op-succinct", |sub| sub.args(settings)));
     let of_process = not_own(prooflog_config::process_args());
     command.mut_subcommand("serve", |sub| sub.args(of_process))
 }

@@ -46,6 +46,7 @@ struct Failed {
 
 impl Failed {
     /// Of an adapter, whose error tells what kind it is.
+    #[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
     fn of(error: impl Kind + std::fmt::Display) -> Self {
         Self { kind: error.kind(), text: error.to_string() }
     }

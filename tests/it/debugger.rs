@@ -56,6 +56,7 @@ impl Drop for Tmux {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "who reads the output of a test learns what was left out")]
 #[test]
 fn in_a_real_terminal_it_draws_answers_and_leaves_everything_as_it_was() {
     let dir = tempfile::tempdir().unwrap();

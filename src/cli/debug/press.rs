@@ -62,7 +62,7 @@ impl Debugger {
             Key::Char('R') => self.same_stream(Direction::Backward)?,
             Key::Char('t') => self.same_type(Direction::Forward),
             Key::Char('T') => self.same_type(Direction::Backward),
-            Key::Char('u') => self.to_cause(),
+            Key::Char('u') => self.go_to_cause(),
             Key::Char('\'') | Key::Backspace => self.back(),
             Key::Char('F') => self.look_again(),
             other => self.arranging(other),
@@ -231,7 +231,7 @@ impl Debugger {
         }
     }
 
-    fn to_cause(&mut self) {
+    fn go_to_cause(&mut self) {
         let cause = self.event().and_then(|event| event.cause.as_ref());
         match cause.and_then(|cause| cause.position) {
             Some(at) => self.jump(at),

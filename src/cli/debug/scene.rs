@@ -102,7 +102,7 @@ impl Scene {
         let before = Position(batch.0.0.saturating_sub(1));
         let meaning = match history.state(before, budget) {
             Ok(None) => return Ok(None),
-            Ok(Some(state)) => Meaning::of(history, state, batch, position),
+            Ok(Some(state)) => Meaning::of(history, &state, batch, position),
             Err(error) => Err(error),
         };
         let meaning = match meaning {
@@ -135,7 +135,7 @@ impl Meaning {
     /// Folds a batch on the state before it, and looks at one of its positions on the way.
     fn of(
         history: &mut History,
-        before: State,
+        before: &State,
         (first, last): (Position, Position),
         at: Position,
     ) -> Result<Self, CliError> {
@@ -163,7 +163,7 @@ impl Meaning {
         let start = Position(first.0.saturating_sub(1));
         history.keep(start, last, &state);
         let (seen, changes) = looked_at;
-        let owed = Owed::of(&mut history.plans, (start, &before), (last, &state));
+        let owed = Owed::of(&mut history.plans, (start, before), (last, &state));
         Ok(Self { changes, state: seen, owed })
     }
 }

@@ -211,6 +211,7 @@ fn put(out: &mut BytesMut, tag: u32, bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::indexing_slicing, reason = "tests")]
     use proptest::prelude::*;
     use prost::Message as _;
 

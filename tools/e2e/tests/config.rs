@@ -28,10 +28,13 @@ fn refused(text: &str, env: &[(&str, &str)]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
+/// A configuration, variables of the environment, and what must be said of them.
+type Case<'a> = (String, &'a [(&'a str, &'a str)], &'a str);
+
 #[test]
 fn what_cannot_be_right_for_the_whole_process_stops_the_start_and_names_the_key() {
     let both = chain(10) + &chain(11);
-    let cases: [(String, &[(&str, &str)], &str); 13] = [
+    let cases: [Case<'_>; 13] = [
         (format!("colour = 1\n{}", chain(10)), &[], "colour (prooflog.toml:1): is not a known key"),
         (chain(10), &[("PROOFLOG_L1_RPCS", "http://l1")], "did you mean PROOFLOG_L1_RPC?"),
         (format!("metrics.port = 70000\n{}", chain(10)), &[], "metrics.port (prooflog.toml:1)"),

@@ -1,5 +1,5 @@
 //! The program under load, in small: the same code that `prooflog-load` runs at full size.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "tests")]
 
 use prooflog_e2e::load::{Backlog, Many, backlog, many};
 

@@ -1,7 +1,7 @@
 //! The program beside a prover and a rollup node that misbehave, and how it is seen from outside meanwhile.
 //!
 //! Each test has a devnet of its own and waits for what the engine records, never for time.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
