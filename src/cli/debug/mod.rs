@@ -43,7 +43,7 @@ pub(crate) struct Debug {
     /// Stop here when running: a type, a stream or a condition (docs/conditions.md). May be given several times.
     #[arg(long = "break", value_name = "WHERE")]
     breaks: Vec<String>,
-    /// Press these keys, print the screen and end: `/Parked<enter>n`, with <enter> <esc> <tab> <up> <down> <pgdn> ...
+    /// Press these keys, print the screen and end: `/Parked<enter>n`, with `<enter> <esc> <tab> <up> <down> <pgdn> ...`
     #[arg(long)]
     keys: Option<Keys>,
     /// Columns and lines of the screen that is printed.
