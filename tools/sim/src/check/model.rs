@@ -462,6 +462,8 @@ fn submitted(unit: &mut ModelUnit, event: &Event) {
         }
         Event::Checkpointed(e) => {
             (unit.checkpoint, unit.stage) = (Some((e.block.number, Some(e.block.hash))), Stage::Waiting);
+            // A success between two failures: they are not in a row.
+            unit.streak = 0;
         }
         Event::CheckpointLost(_) => {
             (unit.checkpoint, unit.proof) = (None, None);
