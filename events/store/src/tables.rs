@@ -24,8 +24,12 @@ pub const FORMAT: u32 = 1;
 /// Records after which a scan reads ahead and leaves the cache to others.
 const LONG_SCAN: u64 = 512;
 
-/// Bytes that a long scan reads ahead.
+/// Bytes that a long scan reads ahead at most.
 const READ_AHEAD_BYTES: usize = 2 << 20;
+
+/// Bytes that a record takes on disk, compressed, generously: a look at the past reads ahead what it will fold, and not
+/// ten times as much.
+const RECORD_BYTES_ON_DISK: u64 = 160;
 
 /// An open database.
 pub(crate) struct Tables {
@@ -136,7 +140,8 @@ impl Tables {
         options.set_iterate_lower_bound(keys::record(low));
         options.set_iterate_upper_bound(keys::record(high.next()));
         if high.0 - low.0 > LONG_SCAN {
-            options.set_readahead_size(READ_AHEAD_BYTES);
+            let wanted = usize::try_from((high.0 - low.0).saturating_mul(RECORD_BYTES_ON_DISK));
+            options.set_readahead_size(wanted.unwrap_or(READ_AHEAD_BYTES).min(READ_AHEAD_BYTES));
             options.fill_cache(false);
         }
         let mut iterator = self.iterator(keys::RECORDS, options)?;
