@@ -29,11 +29,12 @@ pub(crate) fn would(view: View) -> Vec<Would> {
             policy.observe = false;
         }
     }
-    state.touch_chains();
+    state.touch_chains(&[]);
     let now = state.time;
     // A rule that fails on a hypothetical state is no bug of the log: nothing would be done.
-    let events =
-        decide(&mut state, now, &TimerDue {}.into()).map(|decision| decision.events).unwrap_or_default();
+    let events = decide(&mut state, now, &TimerDue::of_all().into())
+        .map(|decision| decision.events)
+        .unwrap_or_default();
     let line = |event: &prooflog_core::NewEvent| Would {
         stream: event.stream.to_string(),
         event: event.event.event_type().name().to_owned(),

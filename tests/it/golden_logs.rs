@@ -104,7 +104,7 @@ fn kept_is_computed(state: &mut State, outbox: &mut Outbox, now: Micros) {
     }
     assert!(state.proof_names_are_counted_right());
     // Whether a moment has come is part of what is owed, so the runner looks at every rollup then; so does this test.
-    state.touch_chains();
+    state.touch_chains(&[]);
     outbox.refresh(state, now);
     let mut kept: Vec<Effect> = outbox.owed().cloned().collect();
     let mut computed = plan(state, now);

@@ -8,6 +8,7 @@ mod answers;
 mod imports;
 mod operator;
 mod reads;
+mod upcast;
 
 pub use answers::*;
 pub use imports::*;
@@ -80,7 +81,7 @@ macro_rules! inputs {
                     $((stringify!($name), $version) => codec::decode(bytes)
                         .map(Self::$name)
                         .map_err(|source| InputError::Payload { name: stringify!($name), source }),)*
-                    _ => Err(InputError::Unknown { name: name.chars().take(256).collect(), version }),
+                    _ => upcast::read(name, version, bytes),
                 }
             }
         }
@@ -97,7 +98,7 @@ inputs! {
     EngineOpened = 1,
     EngineClosing = 1,
     ChainConfigured = 1,
-    TimerDue = 1,
+    TimerDue = 2,
     NodeRead = 1,
     BlocksRead = 1,
     OutputRead = 1,

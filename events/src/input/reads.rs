@@ -39,8 +39,19 @@ pub struct ChainConfigured {
 }
 
 /// A moment came for which something is due, or more is left to do than fitted into the last batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-pub struct TimerDue {}
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct TimerDue {
+    /// The rollups for which it came, in order; none means all: more was left to do.
+    pub chains: Vec<ChainId>,
+}
+
+impl TimerDue {
+    /// All rollups are looked through.
+    #[must_use]
+    pub const fn of_all() -> Self {
+        Self { chains: Vec::new() }
+    }
+}
 
 /// The rollup node was asked for its heads.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]

@@ -289,9 +289,13 @@ impl State {
         newest.map_or(Revision(0), |revision| Revision(revision.0.saturating_add(1)))
     }
 
-    /// Counts all rollups as changed, because a moment came that matters.
-    pub fn touch_chains(&mut self) {
-        self.touched.chains.extend(self.chains.keys());
+    /// Counts rollups as changed, because a moment came that matters; none means all.
+    pub fn touch_chains(&mut self, chains: &[ChainId]) {
+        if chains.is_empty() {
+            self.touched.chains.extend(self.chains.keys());
+        } else {
+            self.touched.chains.extend(chains);
+        }
     }
 
     /// What changed since this was last called.

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prooflog_events::ids::{ChainId, Micros, SignerId, UnitId};
+use prooflog_events::input::TimerDue;
 use prooflog_projections::State;
 use prooflog_projections::state::chain::{Chain, backoff};
 
@@ -59,6 +60,8 @@ pub struct Outbox {
     timer_from: Micros,
     /// The next moment that matters to `decide`, by rollup; computed again when the rollup is touched or a timer fired.
     timers: BTreeMap<ChainId, Micros>,
+    /// The same, by moment.
+    moments: BTreeSet<(Micros, ChainId)>,
     /// Batches handed to the log, and those of them that are durable.
     written: u64,
     durable: u64,
@@ -143,7 +146,7 @@ impl Outbox {
         if !touched.signers.is_empty() {
             let served = state.chains.values().filter(|chain| {
                 chain.signer().is_some_and(|signer| touched.signers.contains(&signer))
-                    && !chain.aggs.is_empty()
+                    && (!chain.aggs.is_empty() || chain.is_optimistic())
             });
             touched.chains.extend(served.map(|chain| chain.id));
         }
@@ -158,11 +161,22 @@ impl Outbox {
     }
 
     fn refresh_chain(&mut self, state: &State, id: ChainId, now: Micros) {
-        match state.chains.get(&id).and_then(|chain| next_timer(chain, self.timer_from)) {
-            Some(at) => drop(self.timers.insert(id, at)),
-            None => drop(self.timers.remove(&id)),
-        }
+        self.set_timer(state, id);
         self.replace(Subject::Chain(id), chain_effects(state, id, now));
+    }
+
+    fn set_timer(&mut self, state: &State, id: ChainId) {
+        let next = state.chains.get(&id).and_then(|chain| next_timer(chain, self.timer_from));
+        let before = match next {
+            Some(at) => self.timers.insert(id, at),
+            None => self.timers.remove(&id),
+        };
+        if let Some(at) = before {
+            self.moments.remove(&(at, id));
+        }
+        if let Some(at) = next {
+            self.moments.insert((at, id));
+        }
     }
 
     fn refresh_unit(&mut self, state: &State, id: UnitId) {
@@ -270,22 +284,26 @@ impl Outbox {
     }
 
     /// When the runner must look again, if nothing happens before: an owed effect, or a moment that matters to `decide`
-    /// (then it sends `TimerDue`).
+    /// (see [`Outbox::timer_due`]).
     #[must_use]
     pub fn next_wake(&self) -> Option<Micros> {
         let owed = self.wakes.first().map(|(at, _)| *at);
-        owed.into_iter().chain(self.timers.values().copied()).min()
+        let timer = self.moments.first().map(|(at, _)| *at);
+        owed.into_iter().chain(timer).min()
     }
 
-    /// Whether a moment has come that matters to `decide`; the runner then feeds `TimerDue`, once.
-    pub fn timer_due(&mut self, state: &State, now: Micros) -> bool {
-        let due = self.timers.values().any(|at| *at <= now);
-        if due {
-            self.timer_from = now;
-            self.timers =
-                state.chains.values().filter_map(|chain| Some((chain.id, next_timer(chain, now)?))).collect();
+    /// What the runner must feed, once, because moments have come that matter to `decide`.
+    pub fn timer_due(&mut self, state: &State, now: Micros) -> Option<TimerDue> {
+        let mut chains: Vec<ChainId> =
+            self.moments.iter().take_while(|(at, _)| *at <= now).map(|(_, chain)| *chain).collect();
+        if chains.is_empty() {
+            return None;
         }
-        due
+        chains.sort_unstable();
+        // The others' moments lie after this one, whichever moment they were looked for from.
+        self.timer_from = now;
+        chains.iter().for_each(|chain| self.set_timer(state, *chain));
+        Some(TimerDue { chains })
     }
 
     /// Effects owed now, under way or not.

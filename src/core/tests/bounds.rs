@@ -114,7 +114,7 @@ fn a_timer_gives_capacity_of_a_shared_account_to_the_oldest_as_well() {
     given.head_of(CHAIN, 1_050);
     given.now = given.now.plus_secs(1_300);
     // The call of the first times out; the pause before its next attempt is over long before the second one's.
-    let decided = given.decided(TimerDue {});
+    let decided = given.decided(TimerDue::of_all());
     assert_eq!(begun(&decided), [SPAN], "though the other has the lower number");
 }
 

@@ -370,7 +370,7 @@ fn the_bytes_of_a_proof_are_given_up_with_the_last_unit_that_names_them() {
             given.latest = Some(Anchor { index, root: root(block), block: L2Block(block) });
             given.contract();
             given.now = given.now.plus_secs(7_200);
-            let decision = decide(&mut given.state, given.now, &TimerDue {}.into()).unwrap();
+            let decision = decide(&mut given.state, given.now, &TimerDue::of_all().into()).unwrap();
             let pruned = decision.events.iter().filter(|new| matches!(new.event, Event::ProofPruned(_)));
             (pruned.count(), decision.forget)
         };
@@ -390,7 +390,7 @@ fn who_only_observes_plans_and_buys_nothing() {
     if let Some(policy) = spending.chains.get_mut(&CHAIN).and_then(|chain| chain.policy.as_mut()) {
         policy.observe = false;
     }
-    let would = decide(&mut spending, given.now, &TimerDue {}.into()).unwrap();
+    let would = decide(&mut spending, given.now, &TimerDue::of_all().into()).unwrap();
     assert!(
         would.events.iter().any(|event| matches!(event.event, Event::WitnessGenStarted(_))),
         "it would have"

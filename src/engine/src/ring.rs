@@ -10,7 +10,7 @@ use prooflog_core::{DecideError, Effect, EffectKey, NewEvent, Outbox, Outcome, P
 use prooflog_events::envelope::native_event_id;
 use prooflog_events::event::EngineStarted;
 use prooflog_events::ids::{EventId, Hash32, Micros, Revision, StreamId};
-use prooflog_events::input::{EngineOpened, Input};
+use prooflog_events::input::{EngineOpened, Input, TimerDue};
 use prooflog_events::port::{Blob, Sequence};
 use prooflog_events::values::Purpose;
 use prooflog_log::{Append, AppendError, By, CauseInput, CausedBy, Expected, Log, NewRecord, Ticket};
@@ -215,8 +215,8 @@ impl<S: Sequence> Ring<S> {
         Some(CausedBy { event_id, stream, revision })
     }
 
-    /// Whether a moment has come for which `TimerDue` must be fed.
-    pub fn timer_due(&mut self, now: Micros) -> bool {
+    /// What must be fed because moments have come that matter.
+    pub fn timer_due(&mut self, now: Micros) -> Option<TimerDue> {
         self.outbox.timer_due(&self.state, now)
     }
 

@@ -252,7 +252,7 @@ fn a_clock_that_ran_behind_is_no_difference() {
     let entered = |new: &prooflog_core::NewEvent| matches!(&new.event, Event::DegradedModeEntered(e) if e.reason == DegradedReason::Clock);
     assert!(behind.iter().any(entered), "{behind:?}");
     feed(now.plus_secs(38), &head(1_002, now));
-    feed(now.plus_secs(200), &TimerDue {}.into());
+    feed(now.plus_secs(200), &TimerDue::of_all().into());
     let log = ring.into_log().unwrap();
     let checked = check_all(&log.into_sequence().unwrap(), &[]);
     assert_eq!(checked.difference, None);

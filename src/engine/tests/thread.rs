@@ -306,8 +306,8 @@ fn a_chain_is_planned_proven_submitted_and_confirmed() {
         }
         world.mine();
         world.now = ring.next_wake().unwrap().max(world.now);
-        if ring.timer_due(world.now) {
-            let fed = ring.feed(world.now, &TimerDue {}.into(), Origin::default()).unwrap();
+        if let Some(timer) = ring.timer_due(world.now) {
+            let fed = ring.feed(world.now, &timer.into(), Origin::default()).unwrap();
             settle(&mut ring, fed, &mut seen);
         }
         let done = seen.iter().any(|event| matches!(event, Event::AggSettled(_)));

@@ -207,8 +207,8 @@ impl<S: Sequence, O: Outside, W: Watcher> Loop<S, O, W> {
     fn pump(&mut self) -> Result<(), ServiceError> {
         loop {
             let now = (self.clock)();
-            if self.ring.timer_due(now) {
-                self.feed(&TimerDue {}.into(), Origin::default(), Waiting::Nobody)?;
+            if let Some(timer) = self.ring.timer_due(now) {
+                self.feed(&timer.into(), Origin::default(), Waiting::Nobody)?;
                 continue;
             }
             let effects = self.ring.effects(now);
@@ -278,7 +278,7 @@ impl<S: Sequence, O: Outside, W: Watcher> Loop<S, O, W> {
                 let mut news = !fed.events.is_empty();
                 let mut more = fed.more;
                 self.account(input, fed, waiting, begun);
-                let go_on = Input::from(TimerDue {});
+                let go_on = Input::from(TimerDue::of_all());
                 while more {
                     let begun = Instant::now();
                     let fed = self.ring.feed((self.clock)(), &go_on, Origin::default())?;

@@ -7,7 +7,7 @@ use prooflog_core::{DecideError, Decision, Effect, EffectKey, NewEvent, Outbox, 
 use prooflog_engine::{Origin, Ring, RingError};
 use prooflog_events::event::EngineStarted;
 use prooflog_events::ids::{Micros, Position, Revision, StreamId};
-use prooflog_events::input::{EngineOpened, Input};
+use prooflog_events::input::{EngineOpened, Input, TimerDue};
 use prooflog_events::port::Sequence;
 use prooflog_log::{Append, CauseInput, Expected, Log, NewRecord};
 use prooflog_projections::{Fact, State};
@@ -166,8 +166,8 @@ impl<S: Sequence> Process<S> {
         }
     }
 
-    /// Whether `TimerDue` must be fed.
-    pub fn timer_due(&mut self, now: Micros) -> bool {
+    /// What must be fed because moments have come.
+    pub fn timer_due(&mut self, now: Micros) -> Option<TimerDue> {
         match self {
             Self::Real(ring) => ring.timer_due(now),
             Self::Copy(ring) => ring.outbox.timer_due(&ring.state, now),

@@ -21,17 +21,25 @@ use crate::rules::witness_deadline;
 /// Does everything that the state allows now for the rollups that the input may have changed.
 pub(super) fn advance(batch: &mut Batch<'_>, input: &Input) -> Result<(), Illegal> {
     node::end_open_calls(batch)?;
-    match chain_of(input) {
-        Some(chain) => {
-            advance_chain(batch, chain)?;
-            let account = batch.state.chains.get(&chain).and_then(account_of).map(str::to_owned);
-            account.map_or(Ok(()), |account| start_fairly(batch, |other| other == account))
-        }
-        None => {
-            let chains: Vec<ChainId> = batch.state.chains.keys().copied().collect();
-            chains.into_iter().try_for_each(|chain| advance_chain(batch, chain))?;
-            start_fairly(batch, |_| true)
-        }
+    let Some(chains) = chains_of(input) else {
+        let chains: Vec<ChainId> = batch.state.chains.keys().copied().collect();
+        chains.into_iter().try_for_each(|chain| advance_chain(batch, chain))?;
+        return start_fairly(batch, |_| true);
+    };
+    chains.iter().try_for_each(|chain| advance_chain(batch, *chain))?;
+    let account = |chain| batch.state.chains.get(chain).and_then(account_of).map(str::to_owned);
+    let accounts: Vec<String> = chains.iter().filter_map(account).collect();
+    if accounts.is_empty() {
+        return Ok(());
+    }
+    start_fairly(batch, |account| accounts.iter().any(|touched| touched == account))
+}
+
+/// The rollups that an input concerns; `None` when it may concern all.
+fn chains_of(input: &Input) -> Option<Vec<ChainId>> {
+    match input {
+        Input::TimerDue(timer) => (!timer.chains.is_empty()).then(|| timer.chains.clone()),
+        input => chain_of(input).map(|chain| vec![chain]),
     }
 }
 

@@ -100,8 +100,8 @@ pub fn decide(state: &mut State, now: Micros, input: &Input) -> Result<Decision,
         Input::EngineOpened(input) => node::opened(&mut batch, input)?,
         Input::EngineClosing(input) => node::closing(&mut batch, input)?,
         Input::ChainConfigured(input) => node::configured(&mut batch, input)?,
-        // What is owed may depend on the moment: everything is looked at again.
-        Input::TimerDue(_) => batch.state.touch_chains(),
+        // What is owed may depend on the moment: it is looked at again.
+        Input::TimerDue(input) => batch.state.touch_chains(&input.chains),
         Input::DiskRead(input) => node::disk(&mut batch, input)?,
         Input::NodeRead(input) => planning::heads(&mut batch, input)?,
         Input::BlocksRead(input) => planning::blocks(&mut batch, input)?,

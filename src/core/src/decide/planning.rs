@@ -86,7 +86,10 @@ fn is_inner(chain: &Chain, gap: Range) -> bool {
 /// Whether a short span may be cut at the tip because only it is missing for a submission for long.
 fn tip_may_be_cut(chain: &Chain, gap: Range, now: Micros) -> bool {
     match tip_waits(chain, gap) {
-        TipWaits::ForAge(age) => now >= tip_since(chain).plus_secs(age),
+        // The first is seen at once, the second looks at every span.
+        TipWaits::ForAge(age) => {
+            now >= chain.contract.advanced.plus_secs(age) && now >= tip_since(chain).plus_secs(age)
+        }
         TipWaits::No => false,
     }
 }

@@ -123,7 +123,7 @@ impl Given {
 
     pub(crate) fn later(&mut self, secs: u64) -> Vec<Event> {
         self.now = self.now.plus_secs(secs);
-        self.when(TimerDue {})
+        self.when(TimerDue::of_all())
     }
 
     pub(crate) fn attempt(&self, span: u64) -> Attempt {

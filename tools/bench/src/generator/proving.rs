@@ -40,7 +40,7 @@ impl Generator {
 
     /// The next step of a span.
     pub(super) fn prove(&mut self, id: UnitId) -> Result<Input, Illegal> {
-        let nothing = Input::TimerDue(TimerDue {});
+        let nothing = Input::TimerDue(TimerDue::of_all());
         let Some(unit) = self.state.unit(id).cloned() else { return Ok(nothing) };
         match unit.phase {
             Phase::Ready => self.start(id).map(|()| nothing),
@@ -68,7 +68,7 @@ impl Generator {
                 let (stage, reason) = (Stage::Witness, TimeoutReason::Deadline);
                 self.emit_unit(unit.id, TimedOut { attempt, stage, reason, after_secs, maybe_paid: true })?;
                 self.after_failure(unit)?;
-                return Ok(Input::TimerDue(TimerDue {}));
+                return Ok(Input::TimerDue(TimerDue::of_all()));
             }
             _ => {
                 let proof_id = ProofId(self.rng.bytes::<32>().to_vec());
@@ -127,7 +127,7 @@ impl Generator {
                 let after_secs = self.now.secs_since(unit.started);
                 self.emit_unit(unit.id, TimedOut { attempt, stage, reason, after_secs, maybe_paid: true })?;
                 self.after_failure(unit)?;
-                Ok(Input::TimerDue(TimerDue {}))
+                Ok(Input::TimerDue(TimerDue::of_all()))
             }
             _ => self.fulfil(unit),
         }

@@ -30,7 +30,7 @@ const GAS: u64 = 480_000;
 impl Generator {
     /// The next step of an aggregate.
     pub(super) fn advance_agg(&mut self, id: UnitId) -> Result<Input, Illegal> {
-        let nothing = Input::TimerDue(TimerDue {});
+        let nothing = Input::TimerDue(TimerDue::of_all());
         let Some(unit) = self.state.unit(id).cloned() else { return Ok(nothing) };
         let Some(agg) = unit.agg_body() else { return Ok(nothing) };
         match unit.phase {
@@ -129,9 +129,9 @@ impl Generator {
     }
 
     fn carry_submission(&mut self, unit: &Unit, agg: &AggBody) -> Result<Input, Illegal> {
-        let Some(submission) = agg.submission else { return Ok(Input::TimerDue(TimerDue {})) };
+        let Some(submission) = agg.submission else { return Ok(Input::TimerDue(TimerDue::of_all())) };
         let Some(slot) = self.state.slot(submission.slot).cloned() else {
-            return Ok(Input::TimerDue(TimerDue {}));
+            return Ok(Input::TimerDue(TimerDue::of_all()));
         };
         self.after(8, Work::Unit(unit.id));
         if slot.phase == SlotPhase::Broadcast && self.rng.chance(5) {
@@ -254,13 +254,13 @@ impl Generator {
         });
         match agg {
             Some((slot, agg)) if slot.phase.is_mined() => self.carry(&slot, agg),
-            _ => Ok(Input::TimerDue(TimerDue {})),
+            _ => Ok(Input::TimerDue(TimerDue::of_all())),
         }
     }
 
     /// The contract follows an included submission: at its head, at depth, and then the aggregate is over.
     fn settle(&mut self, unit: &Unit, agg: &AggBody) -> Result<Input, Illegal> {
-        let nothing = Input::TimerDue(TimerDue {});
+        let nothing = Input::TimerDue(TimerDue::of_all());
         let Some(chain) = self.state.chains.get(&unit.id.chain) else { return Ok(nothing) };
         let (Some(latest), Some(submission)) = (chain.contract.latest, agg.submission) else {
             return Ok(nothing);

@@ -128,7 +128,7 @@ impl Generator {
     pub(super) fn plan(&mut self, id: ChainId) -> Result<Input, Illegal> {
         self.modes(id)?;
         let Some(chain) = self.state.chains.get(&id) else {
-            return Ok(Input::TimerDue(TimerDue {}));
+            return Ok(Input::TimerDue(TimerDue::of_all()));
         };
         let missing = missing(chain, self.shape.quota());
         let too_many = chain.retired.len().saturating_sub(to_usize(self.shape.quota()));
@@ -152,12 +152,12 @@ impl Generator {
                 self.emit_unit(unit, ProofPruned { proof, kept_secs: 1_209_600 })?;
             }
         }
-        Ok(Input::TimerDue(TimerDue {}))
+        Ok(Input::TimerDue(TimerDue::of_all()))
     }
 
     fn create_spans(&mut self, id: ChainId, number: usize) -> Result<Input, Illegal> {
         let Some(chain) = self.state.chains.get(&id) else {
-            return Ok(Input::TimerDue(TimerDue {}));
+            return Ok(Input::TimerDue(TimerDue::of_all()));
         };
         let latest = chain.contract.latest.map_or(L2Block(0), |latest| latest.block);
         let start = chain.coverage().iter().last().map_or(latest, |covered| covered.end.max(latest));

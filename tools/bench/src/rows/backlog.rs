@@ -127,7 +127,7 @@ impl World {
         let mut decision = decide(&mut self.state, self.now, input)?;
         self.batch += 1;
         while decision.more {
-            decision = decide(&mut self.state, self.now, &Input::TimerDue(TimerDue {}))?;
+            decision = decide(&mut self.state, self.now, &Input::TimerDue(TimerDue::of_all()))?;
         }
         self.inputs += 1;
         self.outbox.written(self.batch);
@@ -154,8 +154,8 @@ impl World {
                     self.called.get(usize::try_from(call)?).cloned().ok_or("an answer to nothing")?;
                 self.answer(&effect)?;
             }
-            if self.outbox.timer_due(&self.state, self.now) {
-                self.feed(&Input::TimerDue(TimerDue {}))?;
+            if let Some(timer) = self.outbox.timer_due(&self.state, self.now) {
+                self.feed(&timer.into())?;
             }
         }
         Ok(())

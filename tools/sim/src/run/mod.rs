@@ -237,8 +237,8 @@ impl<M: Medium> Sim<'_, M> {
             if !self.checker.violations.is_empty() || self.spins > SPIN_LIMIT {
                 return;
             }
-            if process.timer_due(now) {
-                self.feed(&TimerDue {}.into(), Origin::default());
+            if let Some(timer) = process.timer_due(now) {
+                self.feed(&timer.into(), Origin::default());
                 continue;
             }
             let effects = process.effects(now);
@@ -334,7 +334,7 @@ impl<M: Medium> Sim<'_, M> {
                 Ok(fed) => {
                     news |= !fed.events.is_empty();
                     if fed.more && self.spins < SPIN_LIMIT {
-                        next = Some((TimerDue {}.into(), Origin::default()));
+                        next = Some((TimerDue::of_all().into(), Origin::default()));
                     }
                     self.fed(&input, &fed, point);
                 }

@@ -257,7 +257,7 @@ impl<'w, M: Medium> Sim<'w, M> {
                     self.hear(fed.batch, last);
                 }
                 if fed.more {
-                    self.feed(&prooflog_events::input::TimerDue {}.into(), Origin::default());
+                    self.feed(&prooflog_events::input::TimerDue::of_all().into(), Origin::default());
                 }
             }
             Err(FeedError::Append(text) | FeedError::Bug(text)) => {
