@@ -4,12 +4,13 @@
 //! nothing.
 
 use prooflog_core::{Outbox, Pacing, decide};
-use prooflog_events::ids::{Micros, ProofId, UnitId};
+use prooflog_events::ids::{Hash32, L1Number, L1Ref, L2Block, Micros, ProofId, UnitId};
 use prooflog_events::input::{
-    Delivery, Input, StatusAnswer, StatusAnswered, TimerDue, WitnessAnswer, WitnessAnswered,
+    Delivery, Input, NodeRead, StatusAnswer, StatusAnswered, TimerDue, WitnessAnswer, WitnessAnswered,
 };
 use prooflog_events::values::BlobRef;
 use prooflog_projections::State;
+use prooflog_projections::state::chain::Chain;
 use prooflog_projections::state::phase::Phase;
 
 use super::Sizes;
@@ -17,6 +18,9 @@ use crate::Outcome;
 use crate::generator::{Generator, Shape};
 use crate::rng::Rng;
 use crate::table::{Row, quantile, span, timed, worked};
+
+/// Between two observations: five in a second, as of a hundred rollups.
+const STEP_MICROS: u64 = 200_000;
 
 struct Bench {
     state: State,
@@ -32,6 +36,7 @@ struct Times {
     most: f64,
     clock: f64,
     live: usize,
+    timers: usize,
 }
 
 pub(crate) fn rows(sizes: &Sizes) -> Outcome<Vec<Row>> {
@@ -44,7 +49,11 @@ pub(crate) fn rows(sizes: &Sizes) -> Outcome<Vec<Row>> {
     let alone = measure(one, short, sizes.decisions)?;
     let row = |what: String, times: &Times| {
         let (median, high, most) = (span(times.median), span(times.high), span(times.most));
-        let shown = format!("{median}, p99 {high}, most {most}; by the clock p99 {}", span(times.clock));
+        let shown = format!(
+            "{median}, p99 {high}, most {most}; by the clock p99 {}; {} timers",
+            span(times.clock),
+            times.timers
+        );
         Row::told(what, shown)
             .judged("median < 50 µs, p99 < 1 ms", (times.median < 50e-6 && times.high < 1e-3).into())
     };
@@ -74,9 +83,11 @@ fn measure(shape: Shape, events: u64, decisions: usize) -> Outcome<Times> {
     bench.settle()?;
     let live = bench.state.chains.values().map(|chain| chain.spans.len() + chain.aggs.len()).sum();
     let (mut times, mut clocks) = (Vec::with_capacity(decisions), Vec::with_capacity(decisions));
+    let mut timers = 0;
     for _ in 0..decisions {
-        let input = bench.observation();
-        bench.now = Micros(bench.now.0 + 1_000);
+        bench.now = Micros(bench.now.0 + STEP_MICROS);
+        let input = bench.next().ok_or("there is no rollup to observe")?;
+        timers += usize::from(matches!(input, Input::TimerDue(_)));
         let (clock, (seconds, done)) = timed(|| worked(|| bench.feed(&input)));
         done?;
         times.push(seconds);
@@ -88,6 +99,7 @@ fn measure(shape: Shape, events: u64, decisions: usize) -> Outcome<Times> {
         most: quantile(&mut times, 1_000),
         clock: quantile(&mut clocks, 990),
         live,
+        timers,
     })
 }
 
@@ -96,7 +108,7 @@ impl Bench {
     fn settle(&mut self) -> Outcome<()> {
         self.outbox.fill(&mut self.state, self.now);
         for _ in 0..10_000 {
-            let decision = decide(&mut self.state, self.now, &Input::TimerDue(TimerDue {}))?;
+            let decision = decide(&mut self.state, self.now, &Input::TimerDue(TimerDue::of_all()))?;
             if decision.events.is_empty() && !decision.more {
                 break;
             }
@@ -111,20 +123,39 @@ impl Bench {
         Ok(decision.events.len())
     }
 
-    /// News about a random unit that is with the prover.
-    fn observation(&mut self) -> Input {
-        for _ in 0..10_000 {
-            let Some(unit) = self.random_unit() else { continue };
-            if let Some(input) = self.news(unit) {
-                return input;
-            }
+    /// A timer that is due, or news about a random unit that is with the prover, or of a rollup's head.
+    fn next(&mut self) -> Option<Input> {
+        if let Some(timer) = self.outbox.timer_due(&self.state, self.now) {
+            return Some(timer.into());
         }
-        Input::TimerDue(TimerDue {})
+        let unit = (0..1_000).find_map(|_| {
+            let unit = self.random_unit()?;
+            self.news(unit)
+        });
+        unit.or_else(|| self.head())
+    }
+
+    /// A random rollup's head moved on by what one span takes.
+    fn head(&mut self) -> Option<Input> {
+        let chain = self.random_chain()?;
+        let (id, head, policy) = (chain.id, chain.finalized?, chain.policy.clone()?);
+        Some(Input::NodeRead(NodeRead {
+            chain: id,
+            finalized: L2Block(head.block.0 + policy.span_blocks),
+            hash: Hash32(self.rng.bytes()),
+            current_l1: L1Ref { number: L1Number(self.now.0 / 12_000_000), hash: Hash32(self.rng.bytes()) },
+            finalized_time: self.now,
+        }))
+    }
+
+    fn random_chain(&mut self) -> Option<&Chain> {
+        let nth = usize::try_from(self.rng.bits()).unwrap_or(usize::MAX) % self.state.chains.len().max(1);
+        self.state.chains.values().nth(nth)
     }
 
     fn random_unit(&mut self) -> Option<UnitId> {
-        let nth = usize::try_from(self.rng.bits()).unwrap_or(usize::MAX) % self.state.chains.len().max(1);
-        let chain = self.state.chains.values().nth(nth)?;
+        let chain = self.random_chain()?.id;
+        let chain = self.state.chains.get(&chain)?;
         let (first, _) = chain.spans.get_min()?;
         let (last, _) = chain.spans.get_max()?;
         let number = self.rng.between(*first, *last);
@@ -141,13 +172,13 @@ impl Bench {
         match phase {
             Phase::WitnessGen => {
                 let proof_id = ProofId(self.rng.bytes::<32>().to_vec());
-                let l1_seen = prooflog_events::ids::L1Number(self.now.0 / 12_000_000);
+                let l1_seen = L1Number(self.now.0 / 12_000_000);
                 let answer = WitnessAnswer::Requested { proof_id, l1_head: None, l1_seen };
                 Some(Input::WitnessAnswered(WitnessAnswered { unit: id, attempt, answer }))
             }
             Phase::Requested => Some(status(2, None)),
             Phase::Assigned => {
-                let sha256 = prooflog_events::ids::Hash32(self.rng.bytes());
+                let sha256 = Hash32(self.rng.bytes());
                 let delivery = Delivery {
                     proof: BlobRef { sha256, length: 1_400_000 },
                     selector: None,
