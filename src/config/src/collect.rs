@@ -15,9 +15,20 @@ use crate::sources::{CONFIG, ENV_FILE, SourceFile, Sources};
 use crate::table::{Older, PREFIX, Row, Scope, in_capitals, row, rows, variable};
 use crate::toml_file::{self, Entry};
 
-/// Variables of ours that configure nothing: they belong to building and testing.
-const OTHER_VARIABLES: [&str; 4] =
-    ["PROOFLOG_CACHE", "PROOFLOG_TEST_DIR", "PROOFLOG_UPDATE_DOCS", "PROOFLOG_UPDATE_GOLDEN"];
+/// Variables of ours that configure nothing: what our commands and scripts read for themselves. A shell may have them
+/// set, so the program starts beside them; any other name with our prefix is a slip.
+const OTHER_VARIABLES: [&str; 8] = [
+    // Of commands to a running engine.
+    "PROOFLOG_PASSWORD",
+    "PROOFLOG_USER",
+    // Of building, testing and the devnet.
+    "PROOFLOG_ANVIL",
+    "PROOFLOG_CACHE",
+    "PROOFLOG_JUMP",
+    "PROOFLOG_TEST_DIR",
+    "PROOFLOG_UPDATE_DOCS",
+    "PROOFLOG_UPDATE_GOLDEN",
+];
 
 /// Who wins: the higher one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -30,7 +30,8 @@ default. `prooflog config` prints the value in force of every key and where it c
 - Durations are written `12s`, `5m`, `1h30m`; a bare number is seconds, and a note says so. Amounts have a unit:
   `100 gwei`, `0.1 ether`. Sizes are `512 MiB`, `2 GiB`. Lists have commas, or are lists in the file. An address in
   mixed case must have the right checksum.
-- An unknown key or `PROOFLOG_` variable is an error. All problems are reported at once and stop the start with exit
+- An unknown key or `PROOFLOG_` variable is an error; those that the project's own scripts read, such as
+  `PROOFLOG_CACHE`, are let pass. All problems are reported at once and stop the start with exit
   code 2. A problem of one chain among several leaves that chain out, and the others run.
 
 ```toml

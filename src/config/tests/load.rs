@@ -1,7 +1,8 @@
 //! Whole configurations: what a start gets, what it is told, and what it is refused.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use prooflog_config::{
     ChainConfig, ConfigErrors, Loaded, NoteKind, Origin, SignerConfig, SourceFile, Sources, load,
@@ -53,6 +54,28 @@ const LEAST: [(&str, &str); 6] = [
     ("PROOFLOG_PRIVATE_KEY", KEY),
 ];
 
+/// Every variable with our prefix that a script or a program of this project names, with a file that does.
+fn variables_in_use(root: &Path, found: &mut BTreeMap<String, PathBuf>) {
+    for entry in std::fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("target") {
+            variables_in_use(&path, found);
+        }
+        // What is no text names no variables.
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        let rust = path.extension().is_some_and(|ending| ending == "rs");
+        for (at, _) in text.match_indices("PROOFLOG_") {
+            let (before, name) = text.split_at(at);
+            let name: String = name.chars().take_while(|c| c.is_ascii_uppercase() || *c == '_').collect();
+            // Rust reads its environment with `var`, `var_os`, a helper `variable`, and clap's `env`.
+            let reads = ["var(\"", "var_os(\"", "variable(\"", "env = \""];
+            if !name.ends_with('_') && (!rust || reads.iter().any(|call| before.ends_with(call))) {
+                found.entry(name).or_insert_with(|| path.clone());
+            }
+        }
+    }
+}
+
 fn only(loaded: &Loaded) -> &ChainConfig {
     assert_eq!(loaded.chains.len(), 1);
     loaded.chains.first().unwrap().as_ref().unwrap()
@@ -90,6 +113,26 @@ fn without_a_file_variables_are_enough_and_the_defaults_are_those_of_the_policy(
     let default = Policy::with_signer(address(9));
     assert_eq!(policy, Policy { config_name: policy.config_name, ..default });
     assert!(loaded.report.is_empty(), "{:?}", loaded.report);
+}
+
+#[test]
+fn variables_that_our_own_scripts_and_commands_read_do_not_stop_the_program() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut used = BTreeMap::new();
+    for room in [".ci", "packaging", "src", "tests", "tools"] {
+        variables_in_use(&root.join(room), &mut used);
+    }
+    for name in ["PROOFLOG_ANVIL", "PROOFLOG_CACHE", "PROOFLOG_USER", "PROOFLOG_UPDATE_GOLDEN"] {
+        assert!(used.contains_key(name), "{name} is not found: this test sees nothing");
+    }
+    for (name, path) in used {
+        let mut pairs = LEAST.to_vec();
+        pairs.push((&name, ""));
+        assert!(of_env(&pairs).is_ok(), "{name}, which {} reads, stops the start", path.display());
+    }
+    let mut slip = LEAST.to_vec();
+    slip.push(("PROOFLOG_ANVILS", "x"));
+    assert!(words(of_env(&slip)).contains("PROOFLOG_ANVILS"), "what nobody reads is a slip");
 }
 
 #[test]
