@@ -67,6 +67,11 @@ pub const CHANGES: &[RuleChange] = &[
             EventType::ProofPruned,
         ],
     },
+    RuleChange {
+        behaviour: 3,
+        about: "where an account has too few slots for all that wait, what has waited longest gets the next one",
+        events: &[EventType::CheckpointStarted, EventType::SubmissionStarted, EventType::TxReserved],
+    },
 ];
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use prooflog_events::values::{Fees, Mode};
 use prooflog_projections::state::chain::backoff;
 
 /// Version of the rules in this crate; it grows when the same state and input may lead to other events.
-pub const BEHAVIOUR: u32 = 2;
+pub const BEHAVIOUR: u32 = 3;
 
 /// The oracle sees the last 256 block hashes; a checkpoint is signed with at least 56 blocks left for inclusion.
 const CHECKPOINT_WINDOW: u64 = 200;

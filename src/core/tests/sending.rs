@@ -12,6 +12,7 @@ use prooflog_core::{Effect, plan};
 use prooflog_events::event::{AbandonReason, Event, ParkReason, ReplaceReason};
 use prooflog_events::ids::*;
 use prooflog_events::input::*;
+use prooflog_events::policy::Policy;
 use prooflog_events::values::*;
 use prooflog_projections::state::phase::{Phase, SlotPhase};
 
@@ -194,6 +195,51 @@ fn a_checkpoint_is_reserved_signed_on_disk_and_only_then_sent() {
     assert!(plan(&given.state, given.now).iter().any(|effect| matches!(effect, Effect::BroadcastTx { .. })));
     assert_eq!(names(&given.send(5, 1, BroadcastOutcome::Accepted)), ["TxBroadcast"]);
     assert_eq!(given.slot_phase(5), SlotPhase::Broadcast);
+}
+
+/// Aggregates of two rollups that one account sends for, with as many slots as that. That of the second rollup waits for
+/// half a minute longer. Their quotes, in the order in which endpoints answer: that of the first rollup first.
+fn two_that_wait(max_pending: u32) -> (Given, [TxQuoted; 2]) {
+    let few = |policy: &mut Policy| policy.fees.max_pending = max_pending;
+    let mut given = Given::chain(1_100, few);
+    given.beside(ChainId(11), 1_100, few);
+    for chain in [ChainId(11), CHAIN] {
+        given.chain = chain;
+        given.proven(1);
+        given.proven(2);
+        given.output(1_100);
+        assert_eq!(given.phase_of(UnitId::agg(chain, 1)), Phase::Queued);
+        given.later(30);
+    }
+    let quotes = [CHAIN, ChainId(11)].map(|chain| {
+        let purpose = Purpose::Checkpoint { agg: UnitId::agg(chain, 1), block: L1Number(given.l1 - 1) };
+        given.quote(purpose, 5)
+    });
+    (given, quotes)
+}
+
+#[test]
+fn the_last_free_slot_of_an_account_goes_to_what_has_waited_longest() {
+    let (mut given, [first, longest]) = two_that_wait(1);
+    assert!(given.names(first).is_empty(), "who is answered first is not who comes first");
+    assert_eq!(given.names(longest), ["CheckpointStarted", "TxReserved"]);
+}
+
+#[test]
+fn where_there_is_a_slot_for_each_nobody_waits_for_his_turn() {
+    let (mut given, [first, _]) = two_that_wait(2);
+    assert_eq!(given.names(first), ["CheckpointStarted", "TxReserved"]);
+}
+
+#[test]
+fn a_rollup_whose_endpoints_are_dead_holds_the_slots_of_an_account_up_for_a_minute_only() {
+    let (mut given, [first, _]) = two_that_wait(1);
+    given.later(29);
+    let again = TxQuoted { at: given.head(), ..first.clone() };
+    assert!(given.names(again).is_empty(), "the other one may still come");
+    given.later(2);
+    let again = TxQuoted { at: given.head(), ..first };
+    assert_eq!(given.names(again), ["CheckpointStarted", "TxReserved"]);
 }
 
 #[test]

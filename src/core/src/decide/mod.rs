@@ -14,6 +14,7 @@ mod planning;
 mod proving;
 mod sending;
 mod slots;
+mod turns;
 
 pub(crate) use aggregates::checkpoint_bound;
 pub(crate) use contract::optimistic_block;

@@ -22,6 +22,7 @@ use prooflog_projections::state::{Illegal, State};
 
 use super::aggregates;
 use super::contract::optimistic_block;
+use super::turns::is_kept_for_others;
 use super::slots::least_balance;
 use crate::batch::Batch;
 use crate::rules::{checkpoint_block, clip, gas_limit, initial_fees, replacement_fees, retry_pause};
@@ -54,9 +55,14 @@ pub(crate) fn is_held(state: &State, slot: &Slot) -> bool {
     paused && is_last
 }
 
+/// Slots that the account may still open.
+fn free_slots(signer: &Signer, max_pending: u32) -> u64 {
+    u64::from(max_pending).saturating_sub(signer.slots.len() as u64)
+}
+
 /// Whether the account can take another purpose: everything before it is out, and few are pending.
 pub(crate) fn has_free_slot(signer: &Signer, max_pending: u32) -> bool {
-    (signer.slots.len() as u64) < u64::from(max_pending)
+    free_slots(signer, max_pending) > 0
         && signer.slots.values().all(|slot| !matches!(slot.phase, SlotPhase::Unsigned | SlotPhase::Prepared))
 }
 
@@ -203,6 +209,10 @@ fn accepted(
     };
     let is_free = has_free_slot(signer, policy.fees.max_pending) && !is_carried(signer, &input.purpose);
     if !is_free || !checkpoint_is_right(batch, input) {
+        return Ok(());
+    }
+    let (free, at) = (free_slots(signer, policy.fees.max_pending), (input.at.block.number, batch.now));
+    if is_kept_for_others(batch.state, signer, &input.purpose, free, at) {
         return Ok(());
     }
     let Some(fees) = initial_fees(&policy.fees, input.at.base_fee, input.at.tip) else {

@@ -28,6 +28,8 @@ pub(crate) fn l1(number: u64) -> L1Ref {
 
 pub(crate) struct Given {
     pub(crate) state: State,
+    /// The rollup that is spoken of.
+    pub(crate) chain: ChainId,
     pub(crate) now: Micros,
     pub(crate) l1: u64,
     pub(crate) values: ContractValues,
@@ -41,6 +43,7 @@ impl Given {
         change(&mut policy);
         let mut given = Self {
             state: State::new(LogId([1; 16])),
+            chain: CHAIN,
             now: Micros(1_700_000_000_000_000),
             l1: 500,
             values: ContractValues {
@@ -61,17 +64,31 @@ impl Given {
         };
         let started = EngineStarted { release: "test".into(), behaviour: 1, format: 0, policy: Hash32::ZERO };
         given.when(EngineOpened { started });
-        given.when(ChainConfigured { chain: CHAIN, registration: registration(), policy });
-        given.contract();
-        given.output(1_000);
-        given.when(ServerValidated {
-            chain: CHAIN,
+        given.register(registration(), policy, finalized);
+        given
+    }
+
+    /// Another rollup beside those that are there, whose transactions the same account sends. It is spoken of from
+    /// here on.
+    pub(crate) fn beside(&mut self, chain: ChainId, finalized: u64, change: impl FnOnce(&mut Policy)) {
+        let mut policy = Policy { span_blocks: 50, confirmations: 3, ..Policy::with_signer(SIGNER) };
+        change(&mut policy);
+        self.chain = chain;
+        let registration = ChainRegistered { l2_genesis: h("another"), ..registration() };
+        self.register(registration, policy, finalized);
+    }
+
+    fn register(&mut self, registration: ChainRegistered, policy: Policy, finalized: u64) {
+        self.when(ChainConfigured { chain: self.chain, registration, policy });
+        self.contract();
+        self.output(1_000);
+        self.when(ServerValidated {
+            chain: self.chain,
             rollup_config_ok: true,
             agg_vkey_ok: true,
             range_vkey_ok: true,
         });
-        given.finalize(finalized);
-        given
+        self.finalize(finalized);
     }
 
     pub(crate) fn when(&mut self, input: impl Into<Input>) -> Vec<Event> {
@@ -85,7 +102,7 @@ impl Given {
 
     pub(crate) fn finalize(&mut self, block: u64) -> Vec<Event> {
         self.when(NodeRead {
-            chain: CHAIN,
+            chain: self.chain,
             finalized: L2Block(block),
             hash: h("l2"),
             current_l1: l1(self.l1),
@@ -95,7 +112,7 @@ impl Given {
 
     pub(crate) fn read(&self) -> ContractRead {
         ContractRead {
-            chain: CHAIN,
+            chain: self.chain,
             oracle: registration().oracle,
             at: L1Head { block: l1(self.l1), time: self.now, base_fee: Wei(7), tip: Wei(1) },
             values: self.values.clone(),
@@ -118,7 +135,7 @@ impl Given {
 
     pub(crate) fn output(&mut self, block: u64) -> Vec<Event> {
         let nodes = vec![NodeAnswer { node: "a".into(), root: Some(root(block)) }];
-        self.when(OutputRead { chain: CHAIN, block: L2Block(block), current_l1: l1(self.l1), nodes })
+        self.when(OutputRead { chain: self.chain, block: L2Block(block), current_l1: l1(self.l1), nodes })
     }
 
     pub(crate) fn later(&mut self, secs: u64) -> Vec<Event> {
@@ -127,15 +144,15 @@ impl Given {
     }
 
     pub(crate) fn attempt(&self, span: u64) -> Attempt {
-        self.state.unit(UnitId::span(CHAIN, span)).unwrap().attempt
+        self.state.unit(UnitId::span(self.chain, span)).unwrap().attempt
     }
 
     pub(crate) fn phase(&self, span: u64) -> Phase {
-        self.state.unit(UnitId::span(CHAIN, span)).unwrap().phase
+        self.state.unit(UnitId::span(self.chain, span)).unwrap().phase
     }
 
     pub(crate) fn answer(&mut self, span: u64, attempt: Attempt, answer: WitnessAnswer) -> Vec<Event> {
-        self.when(WitnessAnswered { unit: UnitId::span(CHAIN, span), attempt, answer })
+        self.when(WitnessAnswered { unit: UnitId::span(self.chain, span), attempt, answer })
     }
 
     pub(crate) fn requested(&mut self, span: u64) -> Vec<Event> {
@@ -165,7 +182,7 @@ impl Given {
             Delivery { proof, selector: None, l1_head: None, cycles: None, prover_gas: None, cost: None };
         let delivery = (fulfillment == 3).then_some(delivery);
         let answer = StatusAnswer::Status { fulfillment, execution, delivery, text: String::new() };
-        self.when(StatusAnswered { unit: UnitId::span(CHAIN, span), attempt, answer })
+        self.when(StatusAnswered { unit: UnitId::span(self.chain, span), attempt, answer })
     }
 
     pub(crate) fn proven(&mut self, span: u64) -> Vec<Event> {
