@@ -37,14 +37,18 @@ pub const BLOB_PIECE_BYTES: usize = 256 << 10;
 /// Event ids that are remembered for idempotence: a client repeats within seconds, and this is minutes at full speed.
 pub const IDEMPOTENCE_WINDOW: usize = 65_536;
 
-/// Appends that may wait for the writer before the next one is refused as busy.
+/// Appends that may wait for the writer, of the engine or from outside, before the next one is refused as busy.
 pub const QUEUE_APPENDS_MAX: usize = 8_192;
 
-/// Bytes that may wait for the writer before the next append is refused as busy.
+/// Bytes that may wait for the writer, of the engine or from outside, before the next append is refused as busy.
 pub const QUEUE_BYTES_MAX: usize = 64 << 20;
 
 /// Bytes of records that are sequenced ahead of the write in progress; they become the next commit together.
 pub const GROUP_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes of appends from outside that one commit takes; the last of them may exceed it. An append of the engine waits
+/// for the commit under way and its own, so this bounds what outsiders add to a decision.
+pub const GROUP_OUTSIDE_BYTES_MAX: usize = 256 << 10;
 
 /// Records that are sequenced ahead of the write in progress.
 pub const GROUP_RECORDS_MAX: usize = 8_192;

@@ -32,6 +32,8 @@ pub(crate) struct Group {
     pub(crate) blobs: Vec<Blob>,
     pub(crate) named: Vec<Hash32>,
     pub(crate) forgotten: Vec<Hash32>,
+    /// Bytes of appends from outside among them, refused ones too.
+    pub(crate) outside: usize,
     /// Who is told, in order, once the group is durable.
     pub(crate) replies: Vec<(Reply, Answer)>,
 }
@@ -45,6 +47,7 @@ impl Group {
             blobs: Vec::new(),
             named: Vec::new(),
             forgotten: Vec::new(),
+            outside: 0,
             replies: Vec::new(),
         }
     }

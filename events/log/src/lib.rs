@@ -15,6 +15,7 @@ mod group;
 mod heads;
 pub mod memory;
 mod pace;
+mod queue;
 pub mod read;
 mod record;
 mod sequencer;

@@ -5,10 +5,11 @@
 //! next one; those who were just answered get a moment to be in it too (`pace`). When nothing waits, a blocking append
 //! does both stages on its own thread.
 //!
-//! Answers are given in the order of the appends, and only after the commit is durable. After a failed write the log
+//! Appends from outside stand in a lane of their own (`queue`): the engine's overtake them, and a commit takes only so
+//! much of theirs, so that nobody outside delays a decision. Within a lane order is kept. Answers are given in the
+//! order of what is sequenced, and only after the commit is durable. After a failed write the log
 //! refuses everything until it is opened again. What a crash means: what was answered is there; what was not may be.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -16,15 +17,14 @@ use std::time::{Duration, Instant};
 
 use prooflog_events::envelope::blob_hash;
 use prooflog_events::ids::{Hash32, LogId, Position};
-use prooflog_events::limits::{
-    BLOB_BYTES_MAX, GROUP_BYTES_MAX, GROUP_RECORDS_MAX, QUEUE_APPENDS_MAX, QUEUE_BYTES_MAX,
-};
+use prooflog_events::limits::{BLOB_BYTES_MAX, GROUP_BYTES_MAX, GROUP_OUTSIDE_BYTES_MAX, GROUP_RECORDS_MAX};
 use prooflog_events::port::{Blob, Head, Sequence, SequenceError, Snapshot, SnapshotKey};
 
 use crate::append::{Append, AppendError};
 use crate::follow::Follower;
 use crate::group::{Answer, Group, Reply, Ticket, deliver, lock};
 use crate::pace::Pace;
+use crate::queue::{Lane, Queue};
 use crate::read::{Filter, Reader};
 use crate::sequencer::Sequencer;
 use crate::tail::Tail;
@@ -54,18 +54,6 @@ pub(crate) struct Shared<S> {
     /// Appends accepted and not yet answered. Only at zero may an append go past the queue.
     outstanding: AtomicUsize,
     poison: OnceLock<SequenceError>,
-}
-
-#[derive(Default)]
-struct Queue {
-    /// With the size that each counts for.
-    waiting: VecDeque<(Append, Reply, usize)>,
-    bytes: usize,
-    /// How many must be on their way for an append to wake the second stage; 0 while it is awake.
-    wanted: usize,
-    /// What is sequenced ahead is as much as one commit takes.
-    full: bool,
-    closing: bool,
 }
 
 /// Appends that make it worth waking the first stage while the second writes.
@@ -144,7 +132,8 @@ impl<S: Sequence> Log<S> {
         }
     }
 
-    /// Hands over an append without waiting. Appends are decided in the order in which they were handed over.
+    /// Hands over an append without waiting. Appends are decided in the order in which they were handed over, the
+    /// engine's before those of [`By::Client`](crate::By::Client).
     ///
     /// # Errors
     /// [`AppendError::Busy`], [`AppendError::Poisoned`] or [`AppendError::Closed`]: it was not accepted.
@@ -261,22 +250,17 @@ impl<S: Sequence> Shared<S> {
 
     fn enqueue(&self, append: Append, reply: Reply) -> Result<(), AppendError> {
         self.refuse_poisoned()?;
-        let size = append.size();
         let mut queue = lock(&self.queue);
-        if queue.closing {
-            return Err(AppendError::Closed);
-        }
-        if queue.waiting.len() >= QUEUE_APPENDS_MAX || queue.bytes.saturating_add(size) > QUEUE_BYTES_MAX {
-            return Err(AppendError::Busy);
-        }
+        let lane = Lane::of(&append);
+        // The reply must outlive the lock: who is refused is told when it is dropped.
+        let size = queue.admit(&append)?;
+        queue.push(append, reply, size);
         let on_their_way = self.outstanding.fetch_add(1, Ordering::AcqRel).saturating_add(1);
-        queue.bytes = queue.bytes.saturating_add(size);
-        queue.waiting.push_back((append, reply, size));
-        let wake = if (1..=on_their_way).contains(&queue.wanted) {
+        let wake = if queue.wants(lane, on_their_way) {
             queue.wanted = 0;
             Some(&self.filled)
         } else {
-            (queue.waiting.len() == AHEAD_MIN && !queue.full).then_some(&self.ahead)
+            (queue.len() == AHEAD_MIN && !queue.full).then_some(&self.ahead)
         };
         drop(queue);
         if let Some(sleeper) = wake {
@@ -314,19 +298,15 @@ impl<S: Sequence> Shared<S> {
         Ok(answer)
     }
 
-    /// Sequences what waits, at most [`DRAIN_MAX`] appends; whether there was anything and there is room for more.
+    /// Sequences what waits, at most [`DRAIN_MAX`] appends and what a commit takes from outside; whether there may be
+    /// more to sequence for this commit.
     fn sequence_waiting(&self, sequencer: &mut Sequencer) -> bool {
-        let drained = {
-            let mut queue = lock(&self.queue);
-            let count = queue.waiting.len().min(DRAIN_MAX);
-            let drained: Vec<_> = queue.waiting.drain(..count).collect();
-            let size: usize = drained.iter().map(|(_, _, size)| size).sum();
-            queue.bytes = queue.bytes.saturating_sub(size);
-            drained
-        };
+        let room = GROUP_OUTSIDE_BYTES_MAX.saturating_sub(lock(&self.pending).outside);
+        let (drained, outside) = lock(&self.queue).drain(DRAIN_MAX, room);
         let any = !drained.is_empty();
         let mut pending = lock(&self.pending);
-        for (append, reply, _) in drained {
+        pending.outside = pending.outside.saturating_add(outside);
+        for (append, reply) in drained {
             let answer = match self.refuse_poisoned() {
                 Ok(()) => sequencer.sequence(&self.sequence, append, &mut pending),
                 Err(poisoned) => Err(poisoned),
@@ -335,8 +315,9 @@ impl<S: Sequence> Shared<S> {
         }
         let full =
             pending.records.len() >= GROUP_RECORDS_MAX || pending.records.byte_len() >= GROUP_BYTES_MAX;
+        let closed = pending.outside >= GROUP_OUTSIDE_BYTES_MAX;
         drop(pending);
-        lock(&self.queue).full = full;
+        lock(&self.queue).full = full || closed;
         any && !full
     }
 
@@ -345,7 +326,7 @@ impl<S: Sequence> Shared<S> {
         let _guard = PoisonOnPanic(self);
         loop {
             let mut queue = lock(&self.queue);
-            while (queue.waiting.len() < AHEAD_MIN || queue.full) && !queue.closing {
+            while (queue.len() < AHEAD_MIN || queue.full) && !queue.closing {
                 queue = self.ahead.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
             if queue.closing {
@@ -401,7 +382,8 @@ impl<S: Sequence> Shared<S> {
                 drop(sequencer);
                 let mut queue = lock(&self.queue);
                 queue.full = false;
-                let more = queue.waiting.len() >= AHEAD_MIN;
+                queue.outsiders = group.outside > 0;
+                let more = queue.len() >= AHEAD_MIN;
                 drop(queue);
                 if more {
                     self.ahead.notify_one();
@@ -413,7 +395,7 @@ impl<S: Sequence> Shared<S> {
             drop(committer);
             let mut queue = lock(&self.queue);
             // The first stage may have sequenced between the look above and this one, and found nobody to wake.
-            if !queue.waiting.is_empty() || !lock(&self.pending).replies.is_empty() {
+            if queue.len() > 0 || !lock(&self.pending).replies.is_empty() {
                 continue;
             }
             if queue.closing {
@@ -427,12 +409,13 @@ impl<S: Sequence> Shared<S> {
         }
     }
 
-    /// Waits until `level` appends are on their way, for `limit` at most; whether they are.
+    /// Waits until `level` appends are on their way, for `limit` at most; whether they are. The engine's do not wait for
+    /// those from outside.
     fn gather(&self, level: usize, limit: Duration) -> bool {
         let begun = Instant::now();
         let mut queue = lock(&self.queue);
         let came = loop {
-            if self.outstanding.load(Ordering::Acquire) >= level || queue.closing {
+            if self.outstanding.load(Ordering::Acquire) >= level || queue.hurries() || queue.closing {
                 break true;
             }
             let left = limit.saturating_sub(begun.elapsed());
@@ -476,7 +459,7 @@ impl<S: Sequence> Drop for PoisonOnPanic<'_, S> {
             let _ = self.0.poison.set(SequenceError::Unavailable { what });
             let mut queue = lock(&self.0.queue);
             queue.closing = true;
-            queue.waiting.clear();
+            queue.clear();
             drop(queue);
             let head = self.0.tail.head();
             drop(std::mem::replace(&mut *lock(&self.0.pending), Group::new(head)));

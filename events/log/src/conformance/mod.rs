@@ -6,6 +6,7 @@
 
 pub mod appends;
 pub mod idempotence;
+pub mod lanes;
 pub mod reads;
 pub mod storage;
 
@@ -65,6 +66,8 @@ macro_rules! conformance_tests {
             reads: a_slow_follower_catches_up_from_the_store,
             reads: foreign_events_come_back_as_given,
             reads: random_batches_come_back_as_given,
+            lanes: the_engines_appends_overtake_those_from_outside,
+            lanes: a_queue_full_of_appends_from_outside_takes_the_engines,
             storage: blobs_are_kept_by_name,
             storage: a_blob_goes_with_the_event_that_gives_it_up,
             storage: a_blob_that_nothing_names_is_gone_after_reopening,

@@ -28,12 +28,14 @@ pub struct Wrapped<S> {
     inner: S,
     fail: AtomicBool,
     gate: Mutex<()>,
+    /// Records of each commit, from when it came to the gate.
+    commits: Mutex<Vec<usize>>,
 }
 
 impl<S> Wrapped<S> {
     /// Wraps `inner`.
     pub const fn new(inner: S) -> Self {
-        Self { inner, fail: AtomicBool::new(false), gate: Mutex::new(()) }
+        Self { inner, fail: AtomicBool::new(false), gate: Mutex::new(()), commits: Mutex::new(Vec::new()) }
     }
 
     /// The next append fails without writing.
@@ -44,6 +46,11 @@ impl<S> Wrapped<S> {
     /// Appends wait until the guard is dropped.
     pub fn hold(&self) -> MutexGuard<'_, ()> {
         lock(&self.gate)
+    }
+
+    /// How many records each commit had so far, one that waits among them.
+    pub fn commits(&self) -> Vec<usize> {
+        lock(&self.commits).clone()
     }
 
     /// The wrapped one.
@@ -101,6 +108,7 @@ impl<S: SequenceRead> SequenceRead for Wrapped<S> {
 
 impl<S: Sequence> Sequence for Wrapped<S> {
     fn append(&self, commit: Commit<'_>) -> Result<(), SequenceError> {
+        lock(&self.commits).push(commit.records.len());
         let _open = lock(&self.gate);
         if self.fail.swap(false, Ordering::AcqRel) {
             return Err(SequenceError::Unavailable { what: "made to fail".to_owned() });

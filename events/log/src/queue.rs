@@ -1,0 +1,177 @@
+//! What waits to be sequenced: the engine's appends, and those from outside, each in the order of their arrival.
+//!
+//! The engine's are always taken first. What is taken from outside for one commit has a limit in bytes, so that what
+//! an append of the engine waits for at most is bounded: the commit under way and its own, each with so much of theirs.
+//! A lane that is full refuses for itself alone. What a crash in here means: nothing was promised yet.
+
+use std::collections::VecDeque;
+
+use prooflog_events::limits::{QUEUE_APPENDS_MAX, QUEUE_BYTES_MAX};
+
+use crate::append::{Append, AppendError, By};
+use crate::group::Reply;
+
+/// Whose append it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// The engine's, an operator's, the process's own.
+    Engine,
+    /// Of a client from outside.
+    Outside,
+}
+
+impl Lane {
+    pub(crate) fn of(append: &Append) -> Self {
+        match append.by {
+            By::Scheduler | By::Operator(_) | By::Import | By::System => Self::Engine,
+            By::Client(_) => Self::Outside,
+        }
+    }
+}
+
+/// Appends that wait, and what is known about those who take them.
+#[derive(Default)]
+pub(crate) struct Queue {
+    engine: Waiting,
+    outside: Waiting,
+    /// How many must be on their way for an append to wake the second stage; 0 while it is awake.
+    pub(crate) wanted: usize,
+    /// Some of those that were written last, and may come back, are from outside.
+    pub(crate) outsiders: bool,
+    /// What is sequenced ahead is as much as one commit takes, or as much as it takes from outside.
+    pub(crate) full: bool,
+    pub(crate) closing: bool,
+}
+
+/// One lane.
+#[derive(Default)]
+struct Waiting {
+    /// With the size that each counts for.
+    appends: VecDeque<(Append, Reply, usize)>,
+    bytes: usize,
+}
+
+impl Queue {
+    /// The size that an append counts for, if there is room for it in its lane.
+    ///
+    /// # Errors
+    /// When its lane is full or the log is being closed.
+    pub(crate) fn admit(&self, append: &Append) -> Result<usize, AppendError> {
+        if self.closing {
+            return Err(AppendError::Closed);
+        }
+        let lane = match Lane::of(append) {
+            Lane::Engine => &self.engine,
+            Lane::Outside => &self.outside,
+        };
+        let size = append.size();
+        if lane.appends.len() >= QUEUE_APPENDS_MAX || lane.bytes.saturating_add(size) > QUEUE_BYTES_MAX {
+            return Err(AppendError::Busy);
+        }
+        Ok(size)
+    }
+
+    /// Takes in an append that was admitted with this size.
+    pub(crate) fn push(&mut self, append: Append, reply: Reply, size: usize) {
+        let lane = match Lane::of(&append) {
+            Lane::Engine => &mut self.engine,
+            Lane::Outside => &mut self.outside,
+        };
+        lane.bytes = lane.bytes.saturating_add(size);
+        lane.appends.push_back((append, reply, size));
+    }
+
+    /// At most `count` appends, the engine's first; from outside until `room` bytes are used up. With the bytes that
+    /// those from outside count for.
+    pub(crate) fn drain(&mut self, count: usize, room: usize) -> (Vec<(Append, Reply)>, usize) {
+        let mut drained = Vec::with_capacity(count.min(self.len()));
+        self.engine.take(count, usize::MAX, &mut drained);
+        let used = self.outside.take(count.saturating_sub(drained.len()), room, &mut drained);
+        (drained, used)
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.engine.appends.len().saturating_add(self.outside.appends.len())
+    }
+
+    /// Whether the second stage sleeps until something like this append has come, so many being on their way.
+    pub(crate) fn wants(&self, lane: Lane, on_their_way: usize) -> bool {
+        (1..=on_their_way).contains(&self.wanted)
+            || (self.wanted > 0 && self.outsiders && lane == Lane::Engine)
+    }
+
+    /// Whether something of the engine waits that must not be held up until outsiders have come back.
+    pub(crate) fn hurries(&self) -> bool {
+        self.outsiders && !self.engine.appends.is_empty()
+    }
+
+    /// Lets go of all that waits.
+    pub(crate) fn clear(&mut self) {
+        self.engine.appends.clear();
+        self.outside.appends.clear();
+    }
+}
+
+impl Waiting {
+    /// Moves at most `count` appends into `out`, until `room` bytes are used up; the bytes that were used.
+    fn take(&mut self, count: usize, room: usize, out: &mut Vec<(Append, Reply)>) -> usize {
+        let mut used = 0_usize;
+        for _ in 0..count {
+            if used >= room {
+                break;
+            }
+            let Some((append, reply, size)) = self.appends.pop_front() else { break };
+            used = used.saturating_add(size.max(1));
+            self.bytes = self.bytes.saturating_sub(size);
+            out.push((append, reply));
+        }
+        used
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use prooflog_events::ids::Micros;
+
+    use super::*;
+    use crate::append::NewRecord;
+
+    fn submit(queue: &mut Queue, by: By, bytes: usize) {
+        let record = NewRecord::native("s", "T", 1, vec![0; bytes]);
+        let append = Append::new(by, Micros(1), vec![record]);
+        let size = queue.admit(&append).unwrap();
+        queue.push(append, Reply::ticket().0, size);
+    }
+
+    #[test]
+    fn the_engine_is_taken_first_and_outsiders_up_to_their_room() {
+        let mut queue = Queue::default();
+        for bytes in [10, 20, 30] {
+            submit(&mut queue, By::Client("ann".to_owned()), bytes);
+            submit(&mut queue, By::Scheduler, bytes);
+        }
+        let mut taken = |count, room| {
+            let (drained, used) = queue.drain(count, room);
+            (drained.iter().map(|(append, _)| append.size() - 2).collect::<Vec<_>>(), used)
+        };
+        assert_eq!(taken(2, 0), (vec![10, 20], 0));
+        assert_eq!(taken(9, 13), (vec![30, 10, 20], 34));
+        assert_eq!(taken(9, 0), (vec![], 0));
+        assert_eq!(taken(9, 1), (vec![30], 32));
+        assert_eq!((queue.len(), queue.engine.bytes, queue.outside.bytes), (0, 0, 0));
+    }
+
+    #[test]
+    fn only_the_engine_cuts_short_the_wait_for_outsiders() {
+        let mut queue = Queue { wanted: 3, outsiders: true, ..Queue::default() };
+        submit(&mut queue, By::Client("ann".to_owned()), 1);
+        assert!(!queue.wants(Lane::Outside, 1) && !queue.hurries());
+        submit(&mut queue, By::Scheduler, 1);
+        assert!(queue.wants(Lane::Engine, 2) && queue.hurries());
+        // Where all are the engine's, they wait for each other.
+        queue.outsiders = false;
+        assert!(!queue.wants(Lane::Engine, 2) && !queue.hurries() && queue.wants(Lane::Engine, 3));
+    }
+}
