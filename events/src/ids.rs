@@ -321,6 +321,11 @@ impl fmt::Display for Range {
     }
 }
 
+impl L1Number {
+    /// Nobody knew where the L1 stood: above every block, and still a number that JSON readers can hold.
+    pub const UNSEEN: Self = Self((1 << 53) - 1);
+}
+
 /// An L1 block by number and hash: a number alone says nothing after a reorg.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize,

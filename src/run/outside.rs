@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use prooflog_config::SignerConfig;
 use prooflog_core::{Effect, ProofRequest};
-use prooflog_events::ids::Hash32;
+use prooflog_events::ids::{Hash32, L1Number};
 use prooflog_events::input::Input;
 use prooflog_events::limits::BLOB_INLINE_BYTES_MAX;
 use prooflog_events::port::Blob;
@@ -26,6 +26,9 @@ use super::sides::{Side, Sides};
 
 /// Between two tries to learn where the L1 stands when a proof was requested.
 const L1_HEAD_PAUSE: Duration = Duration::from_secs(2);
+
+/// As long as a request that the prover took waits for that before it is recorded.
+const L1_HEAD_LIMIT: Duration = Duration::from_secs(2);
 
 /// The outside of all rollups.
 pub(crate) struct Adapters {
@@ -166,7 +169,7 @@ impl Adapters {
                 input.map(plain).ok_or_else(|| Failed::other("the server did not compare anything"))
             }
             Effect::RequestProof(request) => self.request(request).await,
-            Effect::PollProof { unit, attempt, proof_id, .. } => {
+            Effect::PollProof { unit, attempt, proof_id, needs_l1, .. } => {
                 let side = self.sides.of(unit.chain).await;
                 let policy = side.config.policy(side.sender);
                 let grace = Duration::from_secs(policy.lost_grace_secs);
@@ -178,8 +181,12 @@ impl Adapters {
                 if let Some((fulfillment, execution)) = polled.unknown() {
                     tracing::warn!(%unit, %attempt, fulfillment, execution, "a status that nobody knows");
                 }
+                let l1_seen = match needs_l1 && polled.brings_proof() {
+                    true => Some(side.l1.head().await.map_err(Failed::of)?.block.number),
+                    false => None,
+                };
                 let (input, blob) = polled
-                    .into_input(unit, attempt)
+                    .into_input(unit, attempt, l1_seen)
                     .ok_or_else(|| Failed::other("the server told nothing of the proof"))?;
                 self.received(input, blob).await
             }
@@ -227,16 +234,21 @@ impl Adapters {
             // A member's proof cannot be read: nothing was bought, and waiting for the limit would only hide why.
             Err(error) => Requested::Failed { class: FailureClass::WitnessError, text: error.to_string() },
         };
-        // The answer is worth money by now: where the L1's head is needed, it waits for it as long as it takes.
+        // An id is worth money by now, and a crash would lose it: where the L1 does not tell its head at once, the bound
+        // is learned with the proof. What is already here, a mock proof, waits for it as long as it takes.
         let mut l1_head = requested.l1_head();
         let l1_seen = loop {
             if let Some(number) = l1_head {
                 break number;
             }
-            match side.l1.head().await {
-                Ok(head) => l1_head = Some(head.block.number),
-                Err(error) => {
-                    tracing::warn!(unit = %request.unit, %error, "an answer of the prover waits for L1");
+            match tokio::time::timeout(L1_HEAD_LIMIT, side.l1.head()).await {
+                Ok(Ok(head)) => l1_head = Some(head.block.number),
+                Ok(Err(_)) | Err(_) if requested.is_taken() => {
+                    tracing::warn!(unit = %request.unit, "the L1 does not tell where it stands; the request is recorded without");
+                    l1_head = Some(L1Number::UNSEEN);
+                }
+                Ok(Err(_)) | Err(_) => {
+                    tracing::warn!(unit = %request.unit, "a proof waits for the L1 to tell where it stands");
                     tokio::time::sleep(L1_HEAD_PAUSE).await;
                 }
             }

@@ -45,10 +45,11 @@ pub enum WitnessAnswer {
         proof_id: ProofId,
         /// The proof's L1 head, where the server tells.
         l1_head: Option<L1Ref>,
-        /// The L1's head when the answer came.
+        /// The L1's head when the answer came; [`L1Number::UNSEEN`] where nobody could tell, as an id is worth money and
+        /// waits for nothing.
         l1_seen: L1Number,
     },
-    /// A mock proof, at once.
+    /// A proof: a mock one, at once, or one whose request came when nobody could tell where the L1 stood.
     Fulfilled {
         /// The proof.
         delivery: Delivery,

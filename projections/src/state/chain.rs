@@ -13,9 +13,9 @@ use prooflog_events::values::{
     AggTerms, Anchor, Commitments, ContractValues, Control, DegradedReason, FailureClass,
 };
 
-use super::index::Index;
+use super::index::{Index, Keys};
 use super::phase::Phase;
-use super::unit::Unit;
+use super::unit::{Unit, UnitState};
 use crate::intervals::Intervals;
 use crate::{Map, Set};
 
@@ -106,6 +106,8 @@ pub struct Hold {
     pub degraded: Map<DegradedReason, Micros>,
     /// Whether the server proves what the contract accepts; `None` before the first answer.
     pub config_ok: Option<bool>,
+    /// When that was last found to be so and put on record.
+    pub config_at: Micros,
     /// Everything up to here is to be submitted without waiting.
     pub flush_to: Option<L2Block>,
 }
@@ -309,7 +311,10 @@ impl Chain {
                 self.hold.config_ok = None;
             }
             Event::ContractObserved(e) => self.observed(&e.values),
-            Event::ContractConfigValidated(_) => self.hold.config_ok = Some(true),
+            Event::ContractConfigValidated(_) => {
+                self.hold.config_ok = Some(true);
+                self.hold.config_at = time;
+            }
             Event::ContractConfigRejected(_) => self.hold.config_ok = Some(false),
             Event::ContractAdvanced(e) => {
                 self.contract.latest = Some(e.latest);
@@ -345,6 +350,29 @@ impl Chain {
     pub(super) fn forget_agreement(&mut self) {
         self.roots = Map::default();
         self.hold.config_ok = None;
+    }
+
+    /// Nobody was asked for proofs while no engine ran: a request whose limit passed meanwhile is asked for first.
+    pub(super) fn await_answers(&mut self, now: Micros) {
+        let late: Vec<UnitId> = self
+            .index
+            .due
+            .iter()
+            .filter_map(|(_, id)| self.unit(*id))
+            .filter(|unit| matches!(unit.phase, Phase::Requested | Phase::Assigned) && unit.deadline < now)
+            .map(|unit| unit.id)
+            .collect();
+        for id in late {
+            let units = match id.kind {
+                UnitKind::Span => &mut self.spans,
+                UnitKind::Agg => &mut self.aggs,
+            };
+            let Some(unit) = units.get_mut(&id.number) else { continue };
+            let unit: &mut UnitState = unit;
+            let before = Keys::of(unit);
+            unit.deadline = now;
+            self.index.update(unit, before);
+        }
     }
 
     /// Other keys or another configuration: what the server proves must be compared again before anything is bought,

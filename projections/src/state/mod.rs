@@ -30,7 +30,7 @@ use slot::{Signer, Slot};
 use unit::{Unit, UnitState};
 
 /// Version of the fold; it is part of a snapshot's fingerprint, so a snapshot of another fold is never used.
-pub const FOLD_VERSION: u32 = 2;
+pub const FOLD_VERSION: u32 = 3;
 
 /// An event that cannot follow the state it was found in: the log is damaged, or the code has a bug.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -165,6 +165,7 @@ impl State {
             for id in chains {
                 if let Some(chain) = self.chains.get_mut(&id) {
                     chain.forget_agreement();
+                    chain.await_answers(fact.time);
                 }
                 self.touched.chains.push(id);
             }

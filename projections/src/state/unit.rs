@@ -300,11 +300,21 @@ impl UnitState {
         self.agg_body().map_or(Attempt(1), |agg| agg.fence)
     }
 
+    /// When a request that the prover took ends although nobody could be asked for it: as long again after its deadline
+    /// as that was away. A proof is paid for, and may be there; whoever answers "not yet" after the deadline ends it at
+    /// once.
+    #[must_use]
+    pub const fn unheard_until(&self) -> Micros {
+        let limit = self.deadline.0.saturating_sub(self.started.0);
+        Micros(self.deadline.0.saturating_add(limit))
+    }
+
     /// When something about it is due, if nothing else happens before.
     #[must_use]
     pub fn due(&self) -> Option<Micros> {
         match self.phase {
-            Phase::WitnessGen | Phase::Requested | Phase::Assigned => Some(self.deadline),
+            Phase::WitnessGen => Some(self.deadline),
+            Phase::Requested | Phase::Assigned => Some(self.unheard_until()),
             Phase::Ready | Phase::Queued | Phase::Complete if self.not_before > self.since => {
                 Some(self.not_before)
             }

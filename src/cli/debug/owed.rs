@@ -162,7 +162,7 @@ fn words(effect: &Effect) -> String {
             let until = output::time(request.deadline);
             format!("request {}, attempt {}, until {until}", request.unit, request.attempt)
         }
-        Effect::PollProof { unit, attempt, proof_id, pace } => {
+        Effect::PollProof { unit, attempt, proof_id, pace, .. } => {
             let late = if *pace == Pace::Slow { ", given up, now and then" } else { "" };
             format!("ask for {unit}, attempt {attempt}{late} ({proof_id})")
         }

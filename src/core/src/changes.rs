@@ -72,6 +72,24 @@ pub const CHANGES: &[RuleChange] = &[
         about: "where an account has too few slots for all that wait, what has waited longest gets the next one",
         events: &[EventType::CheckpointStarted, EventType::SubmissionStarted, EventType::TxReserved],
     },
+    RuleChange {
+        behaviour: 3,
+        about: "a request that was taken times out when the server says after its limit that it is not there, and not because nobody could ask",
+        events: &[
+            EventType::TimedOut,
+            EventType::Retried,
+            EventType::Split,
+            EventType::SpanCreated,
+            EventType::Parked,
+            EventType::ProverDegraded,
+            EventType::WitnessGenStarted,
+        ],
+    },
+    RuleChange {
+        behaviour: 3,
+        about: "the server is compared with the contract again before each request of an aggregate",
+        events: &[EventType::ContractConfigValidated, EventType::WitnessGenStarted],
+    },
 ];
 
 #[cfg(test)]

@@ -77,6 +77,9 @@ pub enum Effect {
         proof_id: ProofId,
         /// How often.
         pace: Pace,
+        /// Nobody could tell where the L1 stood when the prover took it: a proof needs the L1's head beside it, which
+        /// bounds the proof's own from above.
+        needs_l1: bool,
     },
     /// Simulate a transaction at the L1's head.
     QuoteTx {

@@ -13,8 +13,8 @@ use prooflog_projections::state::unit::{AggBody, Unit};
 use sha2::{Digest, Sha256};
 
 use crate::decide::{
-    checkpoint_bound, gap_needs_sizes, has_free_slot, is_carried, is_held, is_wanted, may_send,
-    optimistic_block, plannable_gap,
+    awaits_validation, checkpoint_bound, gap_needs_sizes, has_free_slot, is_carried, is_held, is_wanted,
+    may_send, optimistic_block, plannable_gap,
 };
 use crate::effect::{AggRequest, Effect, OutputBody, Pace, ProofRequest, TxBody, Urgency};
 
@@ -61,7 +61,11 @@ pub fn chain_effects(state: &State, id: ChainId, now: Micros) -> Vec<Effect> {
         Effect::ValidateServer {
             chain: id,
             oracle: chain.oracle(),
-            urgency: if chain.hold.config_ok.is_none() { Urgency::Now } else { Urgency::Routine },
+            urgency: if chain.hold.config_ok.is_none() || awaits_validation(chain) {
+                Urgency::Now
+            } else {
+                Urgency::Routine
+            },
         },
     ];
     let anchor = chain.contract.latest.filter(|_| !chain.anchor_agreed()).map(|latest| latest.block);
@@ -130,6 +134,7 @@ pub fn unit_effects(state: &State, chain: &Chain, unit: &Unit) -> Vec<Effect> {
         attempt: request.attempt,
         proof_id: request.proof_id.clone(),
         pace,
+        needs_l1: request.l1_bound == L1Number::UNSEEN,
     }));
     effects
 }

@@ -145,7 +145,7 @@ fn waiting_for_data_parks_no_unit_and_stretches_no_pause() {
         given.later(60);
     }
     given.requested(1);
-    let events = given.later(14_400);
+    let events = given.overdue(1);
     assert_eq!(names(&events)[..2], ["TimedOut", "Retried"], "one proof was late, and none was before it");
     let Event::Retried(retried) = &events[1] else { unreachable!() };
     assert_eq!(retried.not_before.secs_since(given.now), 10, "the first failure");
@@ -160,7 +160,7 @@ fn requests_that_each_may_have_been_paid_for_do_not_go_on_for_ever() {
             given.later(900);
         }
         given.requested(1);
-        given.later(14_400);
+        given.overdue(1);
         paid += 1;
         assert!(paid <= 10, "nobody is told");
     }
@@ -182,7 +182,7 @@ fn a_proof_that_the_prover_had_lost_is_used_when_it_turns_up() {
 fn an_id_that_the_prover_gave_up_is_asked_for_no_more() {
     let mut given = Given::chain(1_050, |_| {});
     given.requested(1);
-    given.later(14_400);
+    given.overdue(1);
     assert_eq!(given.polls(SPAN), [(Attempt(1), Pace::Slow)]);
     assert_eq!(names(&given.status(1, Attempt(1), 4, 2)), ["LateAnswerRecorded"]);
     assert!(given.polls(SPAN).is_empty());
@@ -192,7 +192,7 @@ fn an_id_that_the_prover_gave_up_is_asked_for_no_more() {
 fn a_slow_question_stays_slow_when_nobody_knows_the_answer() {
     let mut given = Given::chain(1_050, |_| {});
     given.requested(1);
-    given.later(14_400);
+    given.overdue(1);
     let pacing = Pacing::default();
     let mut outbox = Outbox::new(pacing);
     outbox.fill(&mut given.state, given.now);

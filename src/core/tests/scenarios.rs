@@ -7,7 +7,7 @@
 mod given;
 
 use given::*;
-use prooflog_core::decide;
+use prooflog_core::{Effect, decide, plan};
 use prooflog_events::event::{ChainRegistered, EngineStarted, Event, ParkReason, SpanOrigin};
 use prooflog_events::ids::*;
 use prooflog_events::input::*;
@@ -123,10 +123,28 @@ fn a_full_prover_is_asked_again_later_and_nothing_failed() {
 }
 
 #[test]
+fn a_request_is_recorded_although_nobody_knows_where_the_l1_stands_and_its_proof_brings_the_bound() {
+    let mut given = Given::chain(1_050, |_| {});
+    let answer =
+        WitnessAnswer::Requested { proof_id: ProofId(vec![1, 2]), l1_head: None, l1_seen: L1Number::UNSEEN };
+    assert_eq!(names(&given.answer(1, Attempt(1), answer)), ["ProofRequested"]);
+    let poll = plan(&given.state, given.now);
+    assert!(poll.iter().any(|effect| matches!(effect, Effect::PollProof { needs_l1: true, .. })));
+    assert!(given.status(1, Attempt(1), 3, 2).is_empty(), "without a bound no checkpoint could be chosen");
+    let proof = BlobRef { sha256: h("proof"), length: 9 };
+    let delivery =
+        Delivery { proof, selector: None, l1_head: None, cycles: None, prover_gas: None, cost: None };
+    let answer = WitnessAnswer::Fulfilled { delivery, l1_seen: L1Number(700) };
+    let events = given.answer(1, Attempt(1), answer);
+    let Some(Event::ProofFulfilled(fulfilled)) = events.first() else { panic!("{events:?}") };
+    assert_eq!(fulfilled.l1_bound, L1Number(705));
+}
+
+#[test]
 fn a_late_failure_is_recorded_once_and_moves_nothing() {
     let mut given = Given::chain(1_050, |_| {});
     given.requested(1);
-    given.later(14_401);
+    given.overdue(1);
     assert_eq!(given.attempt(1), Attempt(2));
     let before = given.phase(1);
     assert_eq!(names(&given.status(1, Attempt(1), 4, 3)), ["LateAnswerRecorded"]);
@@ -138,12 +156,50 @@ fn a_late_failure_is_recorded_once_and_moves_nothing() {
 fn a_late_proof_of_an_old_attempt_is_used_and_the_newer_attempt_is_a_recorded_duplicate() {
     let mut given = Given::chain(1_050, |_| {});
     given.requested(1);
-    given.later(14_401);
+    given.overdue(1);
     given.later(10);
     assert_eq!(given.phase(1), Phase::WitnessGen);
     let events = given.status(1, Attempt(1), 3, 2);
     assert_eq!(names(&events), ["ProofFulfilled", "DuplicateSpendRecorded"]);
     assert!(given.status(1, Attempt(1), 3, 2).is_empty(), "the same proof again is nothing");
+}
+
+#[test]
+fn a_proof_that_came_during_an_outage_longer_than_its_limit_is_used() {
+    let mut given = Given::chain(1_050, |_| {});
+    given.requested(1);
+    let events = names(&given.later(14_401));
+    assert_eq!(events, ["FinalizedStalled"], "nobody could be asked: that is no answer");
+    assert_eq!(names(&given.status(1, Attempt(1), 3, 2)), ["ProofFulfilled"]);
+}
+
+#[test]
+fn a_request_that_the_server_says_after_its_limit_is_not_there_times_out_at_once() {
+    let mut given = Given::chain(1_050, |_| {});
+    given.requested(1);
+    given.later(14_399);
+    assert!(given.status(1, Attempt(1), 1, 1).is_empty());
+    given.later(1);
+    assert_eq!(names(&given.status(1, Attempt(1), 7, 9))[..2], ["TimedOut", "Retried"]);
+}
+
+#[test]
+fn a_request_that_nobody_ever_answers_for_ends_when_its_limit_has_passed_twice() {
+    let mut given = Given::chain(1_050, |_| {});
+    given.requested(1);
+    assert_eq!(names(&given.later(28_799)), ["FinalizedStalled"]);
+    assert_eq!(names(&given.later(1))[..2], ["TimedOut", "Retried"]);
+}
+
+#[test]
+fn a_restart_after_days_asks_for_a_request_before_its_limit_counts() {
+    let mut given = Given::chain(1_050, |_| {});
+    given.requested(1);
+    given.now = given.now.plus_secs(400_000);
+    let started = EngineStarted { release: "test".into(), behaviour: 1, format: 0, policy: Hash32::ZERO };
+    assert_eq!(names(&given.when(EngineOpened { started })), ["EngineStarted", "FinalizedStalled"]);
+    assert!(given.later(60).is_empty());
+    assert_eq!(names(&given.status(1, Attempt(1), 3, 2)), ["ProofFulfilled"]);
 }
 
 #[test]

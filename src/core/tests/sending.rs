@@ -8,7 +8,7 @@
 mod given;
 
 use given::*;
-use prooflog_core::{Effect, plan};
+use prooflog_core::{Effect, Urgency, plan};
 use prooflog_events::event::{AbandonReason, Event, ParkReason, ReplaceReason};
 use prooflog_events::ids::*;
 use prooflog_events::input::*;
@@ -50,7 +50,9 @@ fn submission_sent() -> Given {
     given.confirmed_in_block(5, 1, None);
     let point = given.state.unit(AGG).unwrap().agg_body().unwrap().checkpoint.unwrap().block;
     let read = ContractRead { checkpoints: vec![l1(point.0)], ..given.read() };
-    assert_eq!(given.names(read), ["Checkpointed", "WitnessGenStarted"]);
+    assert_eq!(given.names(read), ["Checkpointed"], "the server is compared with the contract first");
+    let compared = given.validated();
+    assert_eq!(names(&compared), ["ContractConfigValidated", "WitnessGenStarted"]);
     given.agg_proven();
     given.output(1_100);
     let purpose = given.wanted_quote();
@@ -269,12 +271,41 @@ fn a_refused_simulation_is_recorded_and_never_signed() {
 }
 
 #[test]
+fn the_server_is_compared_with_the_contract_before_each_request_of_an_aggregate() {
+    let mut given = checkpoint_sent();
+    given.confirmed_in_block(5, 1, None);
+    let urgency = |given: &Given| {
+        plan(&given.state, given.now).into_iter().find_map(|effect| match effect {
+            Effect::ValidateServer { urgency, .. } => Some(urgency),
+            _ => None,
+        })
+    };
+    assert_eq!(urgency(&given), Some(Urgency::Routine));
+    let point = given.state.unit(AGG).unwrap().agg_body().unwrap().checkpoint.unwrap().block;
+    let read = ContractRead { checkpoints: vec![l1(point.0)], ..given.read() };
+    given.when(read);
+    assert_eq!((given.phase_of(AGG), urgency(&given)), (Phase::Ready, Some(Urgency::Now)));
+    let other =
+        ServerValidated { chain: CHAIN, rollup_config_ok: true, agg_vkey_ok: false, range_vkey_ok: true };
+    assert_eq!(given.names(other), ["ContractConfigRejected"], "it was replaced a moment ago");
+    assert_eq!(names(&given.validated()), ["ContractConfigValidated", "WitnessGenStarted"]);
+    given.now = given.now.plus_secs(1);
+    let attempt = given.state.unit(AGG).unwrap().attempt;
+    let failed = WitnessAnswer::Failed { class: FailureClass::WitnessError, text: "words".into() };
+    given.when(WitnessAnswered { unit: AGG, attempt, answer: failed });
+    assert!(given.later(60).is_empty(), "another request of it asks again");
+    assert_eq!(names(&given.validated()), ["ContractConfigValidated", "WitnessGenStarted"]);
+    assert!(given.validated().is_empty(), "nobody waits for it: nothing new");
+}
+
+#[test]
 fn a_verifier_that_does_not_take_the_proof_parks_the_aggregate_and_keeps_it() {
     let mut given = checkpoint_sent();
     given.confirmed_in_block(5, 1, None);
     let point = given.state.unit(AGG).unwrap().agg_body().unwrap().checkpoint.unwrap().block;
     let read = ContractRead { checkpoints: vec![l1(point.0)], ..given.read() };
     given.when(read);
+    given.validated();
     given.agg_proven();
     given.output(1_100);
     let purpose = given.wanted_quote();

@@ -108,6 +108,12 @@ impl Requested {
         }
     }
 
+    /// Whether the prover took it and gave it an id.
+    #[must_use]
+    pub const fn is_taken(&self) -> bool {
+        matches!(self, Self::Taken { .. })
+    }
+
     /// The input, and the bytes to store before it is handed over.
     #[must_use]
     pub fn into_input(self, unit: UnitId, attempt: Attempt, l1_seen: L1Number) -> (Input, Option<Blob>) {
@@ -168,10 +174,27 @@ impl Polled {
         }
     }
 
-    /// The input, and the bytes to store before it is handed over; `None` where there is nothing to tell.
+    /// Whether a proof came whose L1 head the server does not tell.
     #[must_use]
-    pub fn into_input(self, unit: UnitId, attempt: Attempt) -> Option<(Input, Option<Blob>)> {
+    pub fn brings_proof(&self) -> bool {
+        matches!(self, Self::State { proof: Some(proof), .. } if proof.l1_head.is_none())
+    }
+
+    /// The input, and the bytes to store before it is handed over; `None` where there is nothing to tell. `l1_seen` is
+    /// the L1's head, where a proof needs it beside it.
+    #[must_use]
+    pub fn into_input(
+        self,
+        unit: UnitId,
+        attempt: Attempt,
+        l1_seen: Option<L1Number>,
+    ) -> Option<(Input, Option<Blob>)> {
         let (answer, blob) = match self {
+            Self::State { proof: Some(proof), .. } if l1_seen.is_some() => {
+                let l1_seen = l1_seen.unwrap_or_default();
+                let answer = WitnessAnswer::Fulfilled { delivery: proof.delivery(unit.kind), l1_seen };
+                return Some((WitnessAnswered { unit, attempt, answer }.into(), Some(proof.blob)));
+            }
             Self::State { fulfillment, execution, proof, text } => {
                 let delivery = proof.as_ref().map(|proof| proof.delivery(unit.kind));
                 (

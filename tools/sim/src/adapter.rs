@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use prooflog_core::Effect;
 use prooflog_events::ids::{Attempt, ChainId, Hash32, Micros, UnitId};
-use prooflog_events::input::{StatusAnswer, StatusAnswered};
+use prooflog_events::input::{Input, StatusAnswer, StatusAnswered, WitnessAnswer, WitnessAnswered};
 use prooflog_events::values::FailureClass;
 
 use crate::world::{Answer, ContractQuestion, Look, Reply, ToSign, World};
@@ -83,9 +83,10 @@ impl Adapter {
                 let members = wanted.map(|blob| bytes(world, read, blob.sha256)).collect();
                 world.request_proof(request, members)
             }
-            Effect::PollProof { unit, attempt, proof_id, .. } => {
+            Effect::PollProof { unit, attempt, proof_id, needs_l1, .. } => {
                 let look = world.poll(*unit, *attempt, proof_id);
-                self.polled(world, (*unit, *attempt), look, lost)
+                let reply = self.polled(world, (*unit, *attempt), look, lost);
+                if *needs_l1 { with_l1(world, reply) } else { reply }
             }
             Effect::QuoteTx { signer, purpose, body } => {
                 let proof = proof_of(world, read, body);
@@ -163,4 +164,18 @@ fn bytes(world: &mut World, read: ReadBlob<'_>, name: Hash32) -> Vec<u8> {
         world.complain("usable proof", format!("an effect needs the bytes {name}, and they are gone"));
         Vec::new()
     })
+}
+
+/// A proof whose own L1 head nobody knows, with the L1's head beside it.
+fn with_l1(world: &mut World, reply: Reply) -> Reply {
+    let Reply::At(at, Answer::Input(input, blobs)) = reply else { return reply };
+    let Input::StatusAnswered(StatusAnswered { unit, attempt, answer }) = *input else {
+        return Reply::At(at, Answer::Input(input, blobs));
+    };
+    let StatusAnswer::Status { delivery: Some(delivery), .. } = answer else {
+        let input = StatusAnswered { unit, attempt, answer };
+        return Reply::At(at, Answer::Input(Box::new(input.into()), blobs));
+    };
+    let answer = WitnessAnswer::Fulfilled { delivery, l1_seen: world.l1_seen() };
+    Reply::At(at, Answer::Input(Box::new(WitnessAnswered { unit, attempt, answer }.into()), blobs))
 }

@@ -36,7 +36,7 @@ const fn bug(sabotage: Sabotage, scenario: &'static str, seeds: u64, rules: &'st
 }
 
 /// All of them.
-pub const BUGS: [Bug; 26] = [
+pub const BUGS: [Bug; 28] = [
     bug(Sabotage::SplitLosesABlock, "prover", 20, &["halves"]),
     bug(Sabotage::NeverHalved, "prover", 20, &["halves"]),
     bug(Sabotage::AggregateStartsElsewhere, "friendly", 3, &["aggregate"]),
@@ -57,11 +57,14 @@ pub const BUGS: [Bug; 26] = [
     bug(Sabotage::CommitmentsIgnored, "keys", 10, &["contract followed"]),
     bug(Sabotage::DegradedForEver, "disk", 5, &["liveness"]),
     bug(Sabotage::RestartRequestsAgain, "crashes", 20, &["one attempt", "one witness at a time"]),
-    bug(Sabotage::PauseIgnored, "operator", 60, &["held back"]),
+    // A pause that nobody believes in cannot be lifted either.
+    bug(Sabotage::PauseIgnored, "operator", 60, &["held back", "liveness"]),
     bug(Sabotage::AcknowledgedTooEarly, "crashes", 20, &["acknowledged"]),
     bug(Sabotage::StateWithoutEvent, "friendly", 3, &["fold"]),
     bug(Sabotage::DecisionNotReplayable, "prover", 10, &["replay"]),
     bug(Sabotage::AgreementAssumed, "nodes", 5, &["agreement"]),
+    bug(Sabotage::ComparedOnce, "friendly", 3, &["comparison"]),
+    bug(Sabotage::EndedUnasked, "prover", 20, &["asked first"]),
     bug(Sabotage::ProofsNotRestored, "contract", 40, &["coverage", "usable proof"]),
 ];
 

@@ -13,6 +13,7 @@ use prooflog_events::values::Purpose;
 use prooflog_projections::State;
 use prooflog_projections::state::chain::AgreedRoot;
 use prooflog_projections::state::phase::Phase;
+use prooflog_projections::state::unit::Unit;
 
 /// Fulfilment that says "given up".
 const UNFULFILLABLE: i32 = 4;
@@ -75,6 +76,10 @@ pub enum Sabotage {
     NeverHalved,
     /// The contract's output is taken for right without asking the nodes.
     AgreementAssumed,
+    /// An aggregate is bought of a server that was compared with the contract some time ago.
+    ComparedOnce,
+    /// A request ends when its limit passes, whether or not anybody could be asked for it.
+    EndedUnasked,
 }
 
 impl Sabotage {
@@ -156,6 +161,15 @@ impl Sabotage {
                     }
                 }
                 Self::PauseIgnored => chain.hold.paused.clear(),
+                Self::ComparedOnce => chain.hold.config_at = Micros(u64::MAX),
+                Self::EndedUnasked => {
+                    let taken = |unit: &&Unit| matches!(unit.phase, Phase::Requested | Phase::Assigned);
+                    let ends: Vec<_> =
+                        chain.units().filter(taken).map(|unit| (unit.deadline, unit.id)).collect();
+                    for end in ends {
+                        chain.index.due.insert(end);
+                    }
+                }
                 Self::AgreementAssumed => {
                     if let Some(latest) = chain.contract.latest {
                         let agreed = AgreedRoot { root: latest.root, current_l1: chain.contract.advanced_at };

@@ -166,12 +166,20 @@ pub(super) fn ready_to_start(chain: &Chain, now: Micros) -> Option<&Unit> {
     })
 }
 
-/// Whether a checkpointed aggregate may be requested: the contract is where it starts, and its end is agreed.
+/// Whether a checkpointed aggregate may be requested: the contract is where it starts, its end is agreed, and the server
+/// was compared with the contract since it could be.
 pub(super) fn may_start(chain: &Chain, unit: &Unit) -> bool {
-    contract_is_still(chain)
+    chain.hold.config_at >= unit.since
+        && contract_is_still(chain)
         && unit.agg_body().is_some_and(|agg| agg.end_root.is_some())
         && Some(unit.range.start) == chain.contract.latest.map(|latest| latest.block)
         && chain.next_block().is_some_and(|next| unit.range.end >= next)
+}
+
+/// Whether an aggregate waits for the server to be compared with the contract once more: it is the most expensive thing
+/// to buy, and the server may be another one than a minute ago.
+pub(crate) fn awaits_validation(chain: &Chain) -> bool {
+    chain.aggs.values().any(|unit| unit.phase == Phase::Ready && chain.hold.config_at < unit.since)
 }
 
 /// The L1 block that a checkpoint for this aggregate must at least name.

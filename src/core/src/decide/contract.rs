@@ -17,6 +17,7 @@ use prooflog_projections::state::chain::Chain;
 use prooflog_projections::state::phase::Phase;
 use prooflog_projections::state::unit::Checkpoint;
 
+use super::aggregates::awaits_validation;
 use super::node::{enter, leave};
 use super::planning::check_contract_ahead;
 use crate::batch::Batch;
@@ -331,6 +332,9 @@ pub(super) fn validated(batch: &mut Batch<'_>, input: &ServerValidated) -> Resul
     };
     let ok = input.rollup_config_ok && input.agg_vkey_ok && input.range_vkey_ok;
     match (chain.hold.config_ok, ok) {
+        (Some(true), true) if awaits_validation(chain) => {
+            batch.chain(input.chain, ContractConfigValidated {})
+        }
         (Some(known), now) if known == now => Ok(()),
         (_, true) => batch.chain(input.chain, ContractConfigValidated {}),
         (_, false) => batch.chain(

@@ -16,7 +16,7 @@ mod sending;
 mod slots;
 mod turns;
 
-pub(crate) use aggregates::checkpoint_bound;
+pub(crate) use aggregates::{awaits_validation, checkpoint_bound};
 pub(crate) use contract::optimistic_block;
 pub(crate) use planning::{gap_needs_sizes, plannable_gap, tip_due};
 pub(crate) use proving::probe_at;

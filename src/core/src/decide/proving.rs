@@ -36,6 +36,7 @@ pub(super) fn witness(batch: &mut Batch<'_>, input: &WitnessAnswered) -> Result<
     let is_current = unit.phase == Phase::WitnessGen && unit.attempt == input.attempt;
     let margin = |head: Option<_>, seen: L1Number| match head {
         Some(prooflog_events::ids::L1Ref { number, .. }) => number,
+        None if seen >= L1Number::UNSEEN => L1Number::UNSEEN,
         None => L1Number(seen.0.saturating_add(L1_HEAD_MARGIN)),
     };
     match &input.answer {
@@ -80,12 +81,17 @@ pub(super) fn status(batch: &mut Batch<'_>, input: &StatusAnswered) -> Result<()
     };
     let in_flight = matches!(unit.phase, Phase::Requested | Phase::Assigned);
     let is_current = in_flight && unit.attempt == input.attempt;
+    let is_overdue = is_current && batch.now >= unit.deadline;
     let phase = unit.phase;
     match &input.answer {
         StatusAnswer::Status { fulfillment: FULFILLED, delivery: Some(delivery), .. } => {
             let Some(bound) = known_bound(unit, input.attempt) else {
                 return Ok(());
             };
+            // Without a bound no checkpoint could be chosen: it is asked for again, with a look at the L1.
+            if bound == L1Number::UNSEEN && delivery.l1_head.is_none() {
+                return Ok(());
+            }
             deliver(batch, input.unit, input.attempt, bound, delivery)
         }
         StatusAnswer::Status { fulfillment: UNFULFILLABLE, execution, text, .. } => {
@@ -116,6 +122,9 @@ pub(super) fn status(batch: &mut Batch<'_>, input: &StatusAnswered) -> Result<()
                 .unit(input.unit, ProofLost { attempt: input.attempt, class: *class, failures: *failures })?;
             after_failure(batch, input.unit, *class, "the prover no longer has the request")
         }
+        // Asked after its limit, and not there: only an answer ends a request that was paid for, so that an outage on
+        // either side does not.
+        StatusAnswer::Status { .. } if is_overdue => time_out(batch, input.unit),
         // Everything else is transient, or says nothing new; numbers nobody knows are never guessed at.
         StatusAnswer::Status { .. } | StatusAnswer::Lost { .. } => Ok(()),
     }
@@ -203,7 +212,7 @@ fn record_late(
     batch.unit(id, LateAnswerRecorded { attempt, answer })
 }
 
-/// Attempts whose limit passed.
+/// Attempts whose limit passed: calls at once, and requests that nobody could be asked for when as much time again has.
 pub(super) fn expire(batch: &mut Batch<'_>, chain: ChainId) -> Result<(), Illegal> {
     loop {
         let now = batch.now;
@@ -212,28 +221,35 @@ pub(super) fn expire(batch: &mut Batch<'_>, chain: ChainId) -> Result<(), Illega
         };
         let next = due.iter().take_while(|(at, _)| *at <= now).find_map(|(_, id)| {
             let unit = batch.state.unit(*id)?;
-            unit.phase.is_in_flight().then_some((unit.id, unit.attempt, unit.phase, unit.started))
+            unit.phase.is_in_flight().then_some(unit.id)
         });
-        let Some((id, attempt, phase, started)) = next else {
+        let Some(id) = next else {
             return Ok(());
         };
         if !batch.has_room() {
             return Ok(());
         }
-        let (stage, class) = match phase {
-            Phase::WitnessGen => (Stage::Witness, FailureClass::WitnessTimeout),
-            _ => (Stage::Proving, FailureClass::ProvingTimeout),
-        };
-        let event = TimedOut {
-            attempt,
-            stage,
-            reason: TimeoutReason::Deadline,
-            after_secs: now.secs_since(started),
-            maybe_paid: true,
-        };
-        batch.unit(id, event)?;
-        after_failure(batch, id, class, "no answer within the limit")?;
+        time_out(batch, id)?;
     }
+}
+
+fn time_out(batch: &mut Batch<'_>, id: UnitId) -> Result<(), Illegal> {
+    let Some(unit) = batch.state.unit(id) else {
+        return Ok(());
+    };
+    let (stage, class) = match unit.phase {
+        Phase::WitnessGen => (Stage::Witness, FailureClass::WitnessTimeout),
+        _ => (Stage::Proving, FailureClass::ProvingTimeout),
+    };
+    let event = TimedOut {
+        attempt: unit.attempt,
+        stage,
+        reason: TimeoutReason::Deadline,
+        after_secs: batch.now.secs_since(unit.started),
+        maybe_paid: true,
+    };
+    batch.unit(id, event)?;
+    after_failure(batch, id, class, "no answer within the limit")
 }
 
 /// Decides what follows a failed attempt: halve, give up, or try again later.

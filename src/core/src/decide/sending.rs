@@ -22,8 +22,8 @@ use prooflog_projections::state::{Illegal, State};
 
 use super::aggregates;
 use super::contract::optimistic_block;
-use super::turns::is_kept_for_others;
 use super::slots::least_balance;
+use super::turns::is_kept_for_others;
 use crate::batch::Batch;
 use crate::rules::{checkpoint_block, clip, gas_limit, initial_fees, replacement_fees, retry_pause};
 

@@ -82,12 +82,7 @@ impl Given {
         self.when(ChainConfigured { chain: self.chain, registration, policy });
         self.contract();
         self.output(1_000);
-        self.when(ServerValidated {
-            chain: self.chain,
-            rollup_config_ok: true,
-            agg_vkey_ok: true,
-            range_vkey_ok: true,
-        });
+        self.validated();
         self.finalize(finalized);
     }
 
@@ -163,6 +158,23 @@ impl Given {
             l1_seen: L1Number(self.l1),
         };
         self.answer(span, attempt, answer)
+    }
+
+    /// The server proves what the contract accepts.
+    pub(crate) fn validated(&mut self) -> Vec<Event> {
+        self.when(ServerValidated {
+            chain: self.chain,
+            rollup_config_ok: true,
+            agg_vkey_ok: true,
+            range_vkey_ok: true,
+        })
+    }
+
+    /// The server says after the limit that the proof is not there.
+    pub(crate) fn overdue(&mut self, span: u64) -> Vec<Event> {
+        self.now = self.now.plus_secs(14_400);
+        let attempt = self.attempt(span);
+        self.status(span, attempt, 1, 1)
     }
 
     pub(crate) fn failed(&mut self, span: u64, class: FailureClass) -> Vec<Event> {

@@ -94,6 +94,10 @@ pub struct ModelUnit {
     pub attempt: Attempt,
     /// Next attempt that was announced.
     pub next_attempt: Attempt,
+    /// When the attempt under way began, and its limit passes.
+    pub limit: (Micros, Micros),
+    /// When it could first be requested, or requested again.
+    pub waits_since: Micros,
     /// Nothing before.
     pub not_before: Micros,
     /// Failures that are certainly its own, since the last proof or the last word of an operator.
@@ -149,6 +153,8 @@ pub struct ModelChain {
     pub prover_degraded: bool,
     /// The server's commitments are right.
     pub config_ok: Option<bool>,
+    /// When they were last compared with the contract's and found right.
+    pub config_at: Micros,
     /// The finalized head is known to stand.
     pub stalled: bool,
     /// The account was found too poor.
@@ -284,7 +290,11 @@ impl Model {
         }
         let unit = chain.units.get_mut(&id).ok_or("an event of an unknown unit")?;
         let was_over = unit.stage.is_over();
+        let waited = unit.stage == Stage::Waiting;
         take_event(unit, time, event);
+        if unit.stage == Stage::Waiting && !waited {
+            unit.waits_since = time;
+        }
         let (is_over, range, has_proof) = (unit.stage.is_over(), unit.range, unit.proof.is_some());
         if is_over {
             chain.live.remove(&id);
@@ -359,6 +369,8 @@ fn new_unit(id: UnitId, event: &Event) -> Option<ModelUnit> {
         stage,
         attempt: Attempt(0),
         next_attempt: Attempt(1),
+        limit: (Micros(0), Micros(0)),
+        waits_since: Micros(0),
         not_before: Micros(0),
         certain: 0,
         streak: 0,
@@ -379,7 +391,7 @@ fn take_chain(chain: &mut ModelChain, time: Micros, event: &Event) {
         Event::ContractAdvanced(e) => (chain.latest, chain.moved) = (Some(e.latest), time),
         Event::ContractRolledBack(e) => (chain.latest, chain.moved) = (e.latest, time),
         Event::ContractConfirmed(e) => chain.confirmed = e.latest,
-        Event::ContractConfigValidated(_) => chain.config_ok = Some(true),
+        Event::ContractConfigValidated(_) => (chain.config_ok, chain.config_at) = (Some(true), time),
         Event::ContractConfigRejected(_) => chain.config_ok = Some(false),
         Event::FinalizedMoved(e) => (chain.finalized, chain.stalled) = (e.block, false),
         Event::FinalizedStalled(_) => chain.stalled = true,
@@ -398,8 +410,11 @@ fn take_chain(chain: &mut ModelChain, time: Micros, event: &Event) {
 
 fn take_event(unit: &mut ModelUnit, time: Micros, event: &Event) {
     match event {
-        Event::WitnessGenStarted(e) => (unit.attempt, unit.stage) = (e.attempt, Stage::Witness),
+        Event::WitnessGenStarted(e) => {
+            (unit.attempt, unit.stage, unit.limit) = (e.attempt, Stage::Witness, (time, e.deadline));
+        }
         Event::ProofRequested(e) => {
+            unit.limit.1 = e.deadline;
             unit.ids.insert(e.attempt, e.proof_id.clone());
             unit.stage = Stage::Proving;
         }

@@ -5,9 +5,9 @@
 
 use prooflog_events::event::{
     AggQueued, CheckpointStarted, Event, InvalidReason, ProofFulfilled, ProofPruned, Retried, SpanCreated,
-    SpanOrigin, SubmissionConfirmed, Unfulfillable, WitnessGenStarted,
+    SpanOrigin, SubmissionConfirmed, TimedOut, TimeoutReason, Unfulfillable, WitnessGenStarted,
 };
-use prooflog_events::ids::{Attempt, L1Number, Range, StreamId, UnitId, UnitKind};
+use prooflog_events::ids::{Attempt, L1Number, Micros, Range, StreamId, UnitId, UnitKind};
 use prooflog_events::input::Input;
 use prooflog_events::values::{Control, DegradedReason, FailureClass};
 
@@ -43,6 +43,7 @@ impl Checker {
             Event::ProofRequested(e) => requested(unit, e.attempt, &e.proof_id, world),
             Event::ProofFulfilled(e) => fulfilled(unit, e, world),
             Event::Unfulfillable(e) => unfulfillable(unit, e, world),
+            Event::TimedOut(e) => timed_out(batch, unit, e),
             Event::WitnessGenFailed(e) => {
                 let told = world.told_failed.contains(&(id, e.attempt));
                 rule("fencing", !told, || {
@@ -245,6 +246,11 @@ fn agg_started(chain: &ModelChain, unit: &ModelUnit) -> Broken {
         format!("{} is requested from {}, the contract stands at {latest:?}", unit.id, unit.range.start)
     })
     .or_else(|| {
+        rule("comparison", chain.config_at < unit.waits_since, || {
+            format!("{} is requested without a look at what the server proves now", unit.id)
+        })
+    })
+    .or_else(|| {
         let bound = bound(chain, unit);
         rule("checkpoint", bound > block, || {
             format!("{} has checkpoint {block}, a member's L1 head may be {bound}", unit.id)
@@ -333,16 +339,36 @@ fn requested(
 
 fn fulfilled(unit: &ModelUnit, e: &ProofFulfilled, world: &World) -> Broken {
     let prover = world.provers.get(&unit.id.chain)?;
-    let made = prover.jobs().any(|(_, job)| {
+    let job = prover.jobs().map(|(_, job)| job).find(|job| {
         job.unit == unit.id
             && job.attempt <= e.attempt
             && matches!(&job.verdict, Verdict::Proof { bytes, .. } if blob_ref(bytes) == e.proof)
     });
-    rule("truth", !made, || format!("{} attempt {} has a proof that nobody made for it", unit.id, e.attempt))
-        .or_else(|| {
-            let exact = e.l1_head.is_some_and(|head| head.number > e.l1_bound);
-            rule("checkpoint", exact, || format!("{} has a bound below its L1 head", unit.id))
+    rule("truth", job.is_none(), || {
+        format!("{} attempt {} has a proof that nobody made for it", unit.id, e.attempt)
+    })
+    .or_else(|| {
+        let exact = e.l1_head.is_some_and(|head| head.number > e.l1_bound);
+        rule("checkpoint", exact, || format!("{} has a bound below its L1 head", unit.id))
+    })
+    .or_else(|| {
+        let head = job.map_or(0, |job| job.l1_head.number.0);
+        rule("checkpoint", unit.id.kind == UnitKind::Span && head > e.l1_bound.0, || {
+            format!("{} has the bound {} and was proven up to L1 block {head}", unit.id, e.l1_bound)
         })
+    })
+}
+
+/// A request that the prover took ends by our limit only when the prover was asked for it after that, or could not be
+/// asked for as long again.
+fn timed_out(batch: &Batch, unit: &ModelUnit, e: &TimedOut) -> Broken {
+    let (began, limit) = unit.limit;
+    let asked = matches!(&batch.input, Input::StatusAnswered(input) if input.unit == unit.id);
+    let patience = Micros(limit.0.saturating_add(limit.0.saturating_sub(began.0)));
+    let early = batch.time < limit || (unit.stage == Stage::Proving && !asked && batch.time < patience);
+    rule("asked first", e.reason == TimeoutReason::Deadline && early, || {
+        format!("{} attempt {} ends by its limit, and nobody asked for it", unit.id, e.attempt)
+    })
 }
 
 fn unfulfillable(unit: &ModelUnit, e: &Unfulfillable, world: &World) -> Broken {

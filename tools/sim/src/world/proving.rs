@@ -4,7 +4,7 @@
 //! that do not chain. What is merely hopeless fails as it would in reality, and costs what it would cost.
 
 use prooflog_core::ProofRequest;
-use prooflog_events::ids::{Attempt, ChainId, L1Ref, L2Block, ProofId, UnitId, UnitKind, Wei};
+use prooflog_events::ids::{Attempt, ChainId, L1Number, L1Ref, L2Block, ProofId, UnitId, UnitKind, Wei};
 use prooflog_events::input::{Delivery, Input, StatusAnswer, StatusAnswered, WitnessAnswer, WitnessAnswered};
 use prooflog_events::values::{FailureClass, Mode};
 
@@ -111,7 +111,7 @@ impl World {
 
     fn witness_answer(&mut self, chain: ChainId, number: u64, breaks: bool) -> Option<Answer> {
         let l1_seen = self.l1_seen();
-        let now = self.now;
+        let (now, l1_fail) = (self.now, self.weather.l1_fail);
         let prover = self.provers.get_mut(&chain)?;
         let witness = prover.take(number)?;
         let request = &witness.request;
@@ -150,6 +150,10 @@ impl World {
         }
         let proof_id = prover.id_of(job);
         let l1_head = placed.tells.then_some(placed.l1_head);
+        let l1_seen = match prover.rng.chance(l1_fail) {
+            true => L1Number::UNSEEN,
+            false => l1_seen,
+        };
         let answer = WitnessAnswer::Requested { proof_id, l1_head, l1_seen };
         Some(Answer::Input(Box::new(WitnessAnswered { unit, attempt, answer }.into()), Vec::new()))
     }

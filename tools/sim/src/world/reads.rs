@@ -172,7 +172,7 @@ impl World {
     }
 
     /// L1 height as our endpoint shows it now.
-    pub(super) fn l1_seen(&mut self) -> L1Number {
+    pub(crate) fn l1_seen(&mut self) -> L1Number {
         let stale = self.rng.chance(self.weather.l1_stale);
         let lag = if stale { self.rng.between(1, MAX_LAG) } else { 0 };
         L1Number(self.l1.height().saturating_sub(lag))

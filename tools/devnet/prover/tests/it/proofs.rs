@@ -29,7 +29,8 @@ async fn a_span_is_requested_polled_and_delivered_with_everything_the_server_tel
     assert_eq!((statement.pre_root, statement.post_root), (root_of(10), root_of(30)));
     assert_eq!((statement.l1_number, statement.l1_hash), (40, l1_hash(40)));
 
-    let (input, blob) = world.poll(&proof_id).await.into_input(unit(UnitKind::Span), Attempt(1)).unwrap();
+    let (input, blob) =
+        world.poll(&proof_id).await.into_input(unit(UnitKind::Span), Attempt(1), None).unwrap();
     let Input::StatusAnswered(answered) = input else { unreachable!() };
     let StatusAnswer::Status { fulfillment: 3, execution: 2, delivery: Some(delivery), .. } = answered.answer
     else {
