@@ -10,11 +10,10 @@ use std::io::BufReader;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use prooflog_core::{Effect, Outbox, Pacing, decide, plan};
-use prooflog_events::envelope::Envelope;
-use prooflog_events::event::Event;
+use prooflog_core::{Effect, Outbox, Pacing, plan};
+use prooflog_engine::redecide::{Change, Since, check};
+use prooflog_events::event::{Event, EventType};
 use prooflog_events::ids::{ChainId, LogId, Micros, Position};
-use prooflog_events::input::Input;
 use prooflog_events::port::{Head, SequenceRead};
 use prooflog_log::export::{import, read_header};
 use prooflog_log::read::Reader;
@@ -68,32 +67,28 @@ fn told(sequence: &MemorySequence) -> String {
     text
 }
 
-/// Every recorded input, decided again on the state before it, leads to the recorded events.
+/// Every recorded input, decided again on the state before it, leads to the recorded events, but for what was declared
+/// since: an aggregate is requested once the server was compared with the contract again.
 fn replays(sequence: &MemorySequence) {
     let reader = Reader::new(sequence).unwrap();
+    let (begin, head) = ((State::new(sequence.log_id()), Position::ZERO), reader.head().position);
+    let compared_first = Change {
+        about: "the server is compared before each request of an aggregate".to_owned(),
+        events: vec![EventType::WitnessGenStarted],
+        inputs: ["ContractRead", "TimerDue"].map(str::to_owned).to_vec(),
+        since: Since::Behaviour(3),
+    };
+    let checked = check(&reader, begin, head, &[compared_first], &mut |_| {}).unwrap();
+    assert_eq!(checked.difference, None);
     let mut state = State::new(sequence.log_id());
     state.count_proof_names();
     let mut outbox = Outbox::new(Pacing::default());
-    let mut expected: Vec<(String, Event)> = Vec::new();
-    reader
-        .for_each(Position(1), reader.head().position, &mut |position, stored| {
-            let envelope = Envelope::decode(stored).unwrap();
-            if let Some(cause) = envelope.cause {
-                assert!(expected.is_empty(), "a batch ended early before position {position}");
-                let input = Input::decode(cause.name, cause.version, cause.bytes).unwrap();
-                let decision = decide(&mut state, envelope.recorded_at, &input).unwrap();
-                expected =
-                    decision.events.into_iter().map(|new| (new.stream.to_string(), new.event)).collect();
-                expected.reverse();
-                kept_is_computed(&mut state, &mut outbox, envelope.recorded_at);
-            }
-            let recorded = Event::decode(envelope.type_name, envelope.version, envelope.payload).unwrap();
-            let decided = expected.pop();
-            assert_eq!(decided, Some((envelope.stream.to_owned(), recorded)), "at position {position}");
-            ControlFlow::Continue(())
-        })
-        .unwrap();
-    assert!(expected.is_empty());
+    prooflog_replay::for_each_fact(&reader, Position(1), head, &mut |fact| {
+        state.apply(fact).unwrap();
+        kept_is_computed(&mut state, &mut outbox, fact.time);
+        Ok(())
+    })
+    .unwrap();
 }
 
 /// What is kept up to date with every event is what is computed from scratch: the index of each rollup, and the effects
