@@ -4,14 +4,7 @@
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 
 as_root() {
-  if [ "$(id -u)" -eq 0 ]; then
-    "$@"
-  elif command -v sudo >/dev/null 2>&1; then
-    sudo "$@"
-  else
-    echo "this needs root, and there is no sudo: $*" >&2
-    exit 3
-  fi
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
 if ! command -v cargo >/dev/null 2>&1 && [ -f "$HOME/.cargo/env" ]; then . "$HOME/.cargo/env"; fi
@@ -19,6 +12,28 @@ if ! command -v cargo >/dev/null 2>&1; then
   echo "cargo is missing: install Rust 1.95 or newer (rustup.rs, or your distribution's package) and run this again." >&2
   exit 3
 fi
+# A distribution's package is often older than what the project is written for, which cargo says late and for each crate.
+wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$(dirname "${BASH_SOURCE[0]}")/../Cargo.toml" | head -n 1)
+found=$(cargo --version | awk '{print $2}')
+if [ -n "$wanted" ] && [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" != "$wanted" ]; then
+  echo "cargo is $found, which is too old: install Rust $wanted or newer (rustup.rs) and run this again." >&2
+  exit 3
+fi
+
+# Debian's packages, with nobody to answer questions.
+install_packages() {
+  if ! command -v apt-get >/dev/null 2>&1; then
+    echo "missing: $* (Debian's names). Install them with your package manager and run this again." >&2
+    exit 3
+  fi
+  if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null 2>&1; then
+    echo "missing: $*. There is no sudo: run \`apt-get install $*\` as root, and then this again." >&2
+    exit 3
+  fi
+  say "installing $*"
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+}
 
 need_packages() {
   local missing=()
@@ -29,14 +44,7 @@ need_packages() {
   # Not libclang-cpp, which many machines have without it.
   { compgen -G '/usr/lib/llvm-*/lib/libclang[.-][s0-9]*' || compgen -G '/usr/lib/*/libclang[.-][s0-9]*' ||
     [ -n "${LIBCLANG_PATH:-}" ]; } >/dev/null || missing+=(clang libclang-dev)
-  [ "${#missing[@]}" -eq 0 ] && return 0
-  if ! command -v apt-get >/dev/null 2>&1; then
-    echo "missing: ${missing[*]} (Debian's names). Install them with your package manager and run this again." >&2
-    exit 3
-  fi
-  say "installing ${missing[*]}"
-  as_root apt-get update -qq
-  as_root apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  [ "${#missing[@]}" -eq 0 ] || install_packages "${missing[@]}"
 }
 
 # The tests read a database as op-succinct's Rust proposer leaves it, in a server of their own.
@@ -47,9 +55,7 @@ need_postgres() {
     echo "no Postgres server: tests that need one are skipped" >&2
     return 0
   fi
-  say "installing postgresql"
-  as_root apt-get update -qq
-  as_root apt-get install -y -qq --no-install-recommends postgresql
+  install_packages postgresql
 }
 
 # Tools that cargo builds live beside the build cache, so that they are built once per machine.
@@ -64,14 +70,7 @@ need_cargo_tool() { # command, crate, version
 
 # The build of UmaDB, which the benchmarks stand beside, runs protoc; nothing of ours does.
 need_protoc() {
-  command -v protoc >/dev/null 2>&1 && return 0
-  if ! command -v apt-get >/dev/null 2>&1; then
-    echo "missing: protoc. Install it with your package manager and run this again." >&2
-    exit 3
-  fi
-  say "installing protobuf-compiler"
-  as_root apt-get update -qq
-  as_root apt-get install -y -qq --no-install-recommends protobuf-compiler
+  command -v protoc >/dev/null 2>&1 || install_packages protobuf-compiler
 }
 
 need_packages
