@@ -199,7 +199,7 @@ fn a_checkpoint_is_reserved_signed_on_disk_and_only_then_sent() {
     assert_eq!(given.slot_phase(5), SlotPhase::Broadcast);
 }
 
-/// Aggregates of two rollups that one account sends for, with as many slots as that. That of the second rollup waits for
+/// Aggregates of two rollups that one account sends for, with as many slots as that. That of the second rollup waits
 /// half a minute longer. Their quotes, in the order in which endpoints answer: that of the first rollup first.
 fn two_that_wait(max_pending: u32) -> (Given, [TxQuoted; 2]) {
     let few = |policy: &mut Policy| policy.fees.max_pending = max_pending;

@@ -57,5 +57,6 @@ pub(super) const KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
     |c| c.policy.fees.max_gas_limit,
     "Highest gas limit of a retry that ran out of gas.", [];
     "txmgr.max-pending" Shared Small { least: 1, most: 64, of: "transactions" }, |c| c.policy.fees.max_pending,
-    "Transactions of one sender that may be pending at once. Where more wait than fit, what has waited longest goes first.", [];
+    "Transactions of one sender that may be pending at once. Where more wait than fit, what has waited longest goes \
+     first.", [];
 };

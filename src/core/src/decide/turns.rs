@@ -1,8 +1,8 @@
 //! Whose turn it is where more transactions want to leave an account than it has free slots.
 //!
-//! The simulation that is answered first would always win, which is that of the rollup that comes first in every order.
-//! So what has waited longest goes first. Nothing is remembered for it: since when something waits, and when the account
-//! was last used, is in the state, so a crash in here changes no turn.
+//! The simulation that is answered first would always win, which is that of the rollup that comes first in every
+//! order. So what has waited longest goes first. Nothing is remembered for it: since when something waits, and when the
+//! account was last used, is in the state, so a crash in here changes no turn.
 
 use prooflog_events::ids::{L1Number, Micros, UnitId};
 use prooflog_events::values::Purpose;
