@@ -19,6 +19,10 @@ use crate::{Engine, Setup, Story};
 
 /// Longest wait for any one thing.
 const LIMIT: Duration = Duration::from_secs(1_800);
+/// Time over the ideal schedule that a backlog may take.
+const GOAL: f64 = 1.05;
+/// What an input may cost at the end of a backlog, over what it cost at its beginning.
+const GOAL_OF_GROWTH: f64 = 1.5;
 /// An address without code.
 const NOBODY: &str = "0x00000000000000000000000000000000000000aa";
 /// A port that nobody listens on.
@@ -217,6 +221,19 @@ pub struct Backlog {
     pub witness_ms: u64,
 }
 
+/// A tenth of a backlog.
+#[derive(Debug, Clone, Copy)]
+pub struct Tenth {
+    /// Processor time of the whole process per input that was decided, in microseconds: calls, appends and all.
+    pub processor: f64,
+    /// Inputs decided.
+    pub inputs: f64,
+    /// Mean time of a decision by the clock, in microseconds.
+    pub decision: f64,
+    /// Events in the log at its end.
+    pub events: usize,
+}
+
 /// What was measured of a backlog.
 #[derive(Debug, Clone)]
 pub struct BacklogReport {
@@ -226,10 +243,8 @@ pub struct BacklogReport {
     pub took: Duration,
     /// What a client takes that never lets a worker wait.
     pub ideal: Duration,
-    /// Mean time of a decision in each quarter of the spans, in microseconds.
-    pub decisions: Vec<f64>,
-    /// Events at the end of each quarter.
-    pub events: Vec<usize>,
+    /// What one input cost in each tenth of the spans.
+    pub tenths: Vec<Tenth>,
     /// Proofs that were paid for more than once.
     pub paid_twice: usize,
 }
@@ -239,6 +254,13 @@ impl BacklogReport {
     #[must_use]
     pub fn ratio(&self) -> f64 {
         self.took.as_secs_f64() / self.ideal.as_secs_f64().max(0.001)
+    }
+
+    /// Processor time per input in the last tenth over that in the first.
+    #[must_use]
+    pub fn growth(&self) -> f64 {
+        let of = |tenth: Option<&Tenth>| tenth.map_or(f64::NAN, |tenth| tenth.processor);
+        of(self.tenths.last()) / of(self.tenths.first())
     }
 }
 
@@ -251,14 +273,24 @@ impl fmt::Display for BacklogReport {
         )?;
         writeln!(
             f,
-            "took {:.1} s, the ideal schedule is {:.1} s: ratio {:.3}",
+            "took {:.1} s, the ideal schedule is {:.1} s: ratio {:.3} (goal: at most {GOAL})",
             self.took.as_secs_f64(),
             self.ideal.as_secs_f64(),
             self.ratio()
         )?;
-        for (quarter, (decision, events)) in (1..).zip(self.decisions.iter().zip(&self.events)) {
-            writeln!(f, "quarter {quarter}: {decision:.0} µs a decision, {events} events in the log")?;
+        for (number, Tenth { processor, inputs, decision, events }) in (1..).zip(&self.tenths) {
+            writeln!(
+                f,
+                "tenth {number:>2}: {inputs:.0} inputs, {processor:.0} µs of processor time each, {decision:.0} µs of \
+                 the clock a decision, {events} events in the log"
+            )?;
         }
+        writeln!(
+            f,
+            "processor time per input, last tenth over first: {:.2} (goal: at most {GOAL_OF_GROWTH}, history does not \
+             matter)",
+            self.growth()
+        )?;
         write!(f, "{} proofs were paid for more than once", self.paid_twice)
     }
 }
@@ -276,6 +308,39 @@ fn moments<'a>(events: &'a [Value], name: &'a str) -> impl Iterator<Item = u64> 
         text("type") == name && text("stream").starts_with("span-")
     };
     events.iter().filter(is_it).filter_map(micros)
+}
+
+/// Waits for each tenth of the proofs, and measures what an input cost meanwhile.
+fn tenths(
+    setup: &Setup,
+    story: &mut Story,
+    spans: usize,
+    say: &(dyn Fn(&str) + Send + Sync),
+) -> Result<Vec<Tenth>, DemoError> {
+    let (mut tenths, mut before) = (Vec::new(), (0.0, 0.0, 0.0));
+    // Each event is looked at once: this shares the machine with what is measured.
+    let (mut looked, mut proofs) = (0, 0);
+    for tenth in 1..=10 {
+        let until = spans * tenth / 10;
+        story.wait_until("a tenth of the proofs", |events| {
+            proofs += moments(events.get(looked..).unwrap_or_default(), "ProofFulfilled").count();
+            looked = events.len();
+            proofs >= until
+        })?;
+        let metrics = setup.metrics()?;
+        let value = |sample: &str| metrics.value(sample).unwrap_or(f64::NAN);
+        let now = (
+            value("process_cpu_seconds_total"),
+            value("prooflog_decision_seconds_sum"),
+            value("prooflog_decision_seconds_count"),
+        );
+        let per_input = |seconds: f64| seconds / (now.2 - before.2).max(1.0) * 1e6;
+        let (processor, decision) = (per_input(now.0 - before.0), per_input(now.1 - before.1));
+        tenths.push(Tenth { processor, inputs: now.2 - before.2, decision, events: story.events().len() });
+        before = now;
+        say(&format!("{until} proofs are there"));
+    }
+    Ok(tenths)
 }
 
 /// Works a backlog off and compares the time with the ideal one.
@@ -318,20 +383,7 @@ pub async fn backlog(
     let engine = Engine::start(&setup)?;
     let mut story = Story::follow(&setup, LIMIT)?;
     let wanted = usize::try_from(spans).unwrap_or(usize::MAX);
-    let (mut decisions, mut sizes, mut before) = (Vec::new(), Vec::new(), (0.0, 0.0));
-    for quarter in 1..=4 {
-        let until = wanted * quarter / 4;
-        story.wait_until("a quarter of the proofs", |events| {
-            moments(events, "ProofFulfilled").count() >= until
-        })?;
-        let metrics = setup.metrics()?;
-        let sum = metrics.value("prooflog_decision_seconds_sum").unwrap_or(f64::NAN);
-        let count = metrics.value("prooflog_decision_seconds_count").unwrap_or(f64::NAN);
-        decisions.push((sum - before.0) / (count - before.1).max(1.0) * 1e6);
-        sizes.push(story.events().len());
-        before = (sum, count);
-        say(&format!("{until} proofs are there"));
-    }
+    let tenths = tenths(&setup, &mut story, wanted, say)?;
     let begun = moments(story.events(), "WitnessGenStarted").min().unwrap_or(0);
     let mut done: Vec<u64> = moments(story.events(), "ProofFulfilled").collect();
     done.sort_unstable();
@@ -347,5 +399,5 @@ pub async fn backlog(
         )));
     }
     let took = Duration::from_micros(ended.saturating_sub(begun));
-    Ok(BacklogReport { plan, took, ideal, decisions, events: sizes, paid_twice })
+    Ok(BacklogReport { plan, took, ideal, tenths, paid_twice })
 }

@@ -25,4 +25,6 @@ async fn a_backlog_keeps_every_worker_of_the_prover_busy() {
     assert_eq!(report.paid_twice, 0, "{report}");
     // One request per look would take five times as long; the goal of 1.05 is measured where nothing else runs.
     assert!(report.ratio() < 2.0, "{report}");
+    assert_eq!(report.tenths.len(), 10, "{report}");
+    assert!(report.tenths.iter().all(|tenth| tenth.processor > 0.0 && tenth.decision > 0.0), "{report}");
 }

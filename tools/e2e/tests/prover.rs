@@ -178,7 +178,8 @@ async fn a_node_that_stalls_for_long_and_jumps_by_thousands_of_blocks_is_followe
     const STALLED: u64 = 34;
     // max-blocks-ahead by default: ten intervals, or four times what is in flight.
     const AHEAD: u64 = 4 * 8 * 10;
-    // Making a chain of 20,000 blocks takes minutes, so that is for who asks for it.
+    // A chain of 20,000 blocks is for who asks for it: anvil writes down a state with each block, which grows with the
+    // chain, and takes more than ten minutes for that many on a machine that does other work as well.
     let jump =
         std::env::var("PROOFLOG_JUMP").ok().and_then(|blocks| blocks.parse().ok()).unwrap_or(1_500_u64);
     let config = DevnetConfig { prelude: STALLED + jump, ..quick() };
