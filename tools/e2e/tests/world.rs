@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use prooflog_devnet::{DevnetConfig, Proofs};
+use prooflog_devnet_node::Step;
 use prooflog_devnet_prover::{CallKind, Fault, FaultKind, Script};
 use prooflog_e2e::{World, quick};
 use serde_json::json;
@@ -129,6 +130,39 @@ async fn one_wrong_rollup_of_two_stops_alone_and_says_why() {
     world.run(&[]);
     world.wait("SubmissionConfirmed", 1);
     assert!(world.setup.printed().contains("there is no contract at"), "{}", world.setup.printed());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_on_one_data_directory_is_refused_and_the_first_one_goes_on() {
+    let mut world = World::start(quick(), "").await;
+    world.wait("SpanCreated", 1);
+    let config = world.setup.config.to_str().unwrap().to_owned();
+    let second = world.setup.run(&["run", "--config", &config]).unwrap();
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(3), "{said}");
+    assert!(said.contains("is held by"), "{said}");
+    world.wait("SubmissionConfirmed", 1);
+    assert_eq!(world.count("EngineStarted"), 1);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_its_rollup_node_is_in_sync_it_is_not_ready_and_buys_and_sends_nothing() {
+    let mut world = World::new(DevnetConfig { prelude: 40, ..quick() }, "wait-node-sync = true").await;
+    world.devnet.node.script(None, &Step::Zeros { on: true }).unwrap();
+    world.devnet.l1.mine(80).await.unwrap();
+    world.run(&[]);
+    world.wait("EngineStarted", 1);
+    let chain = world.rollup.chain;
+    // Each look is a call, so this takes its time.
+    let mut looks = (0..20_000).map(|_| world.setup.ready(Some(chain)).unwrap());
+    let waits = looks.find(|(_, body)| body.to_string().contains("rollup node"));
+    let (ready, body) = waits.unwrap();
+    assert!(!ready, "{body}");
+    assert_eq!((world.requests(), world.count("SpanCreated"), world.count("TxReserved")), (0, 0, 0));
+    world.devnet.node.script(None, &Step::Zeros { on: false }).unwrap();
+    world.wait("SubmissionConfirmed", 1);
     world.end().await;
 }
 

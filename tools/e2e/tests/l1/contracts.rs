@@ -1,7 +1,7 @@
 //! The contracts: generations, ways of submitting, optimistic mode, keys and code that change under way, roots that do
 //! not agree, outputs that are deleted.
 
-use prooflog_devnet::{B256, Commitments, DevnetConfig, Generation, Oracle, keccak256};
+use prooflog_devnet::{Address, B256, Commitments, DevnetConfig, Generation, Oracle, Proofs, keccak256};
 use prooflog_devnet_node::{Lie, Step};
 use prooflog_devnet_prover::{CallKind, Fault, FaultKind, Kind};
 use prooflog_e2e::World;
@@ -173,6 +173,45 @@ async fn an_implementation_changed_behind_the_proxy_is_found_and_served_with_wha
     world.wait_for(from, "SubmissionConfirmed", |event| is(event, "SubmissionConfirmed"));
     let paid = world.stats().paid_twice();
     assert!(paid.iter().all(|paid| paid.kind != Kind::Span), "{paid:?}");
+    world.end().await;
+}
+
+/// Points the proxy of the oracle at other code.
+async fn point_at(world: &World, implementation: Address) {
+    let (owner, oracle) = (world.devnet.parts.owner, world.rollup.oracle);
+    world.devnet.sender().call(owner, oracle, &Oracle::upgradeToCall { implementation }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_implementation_that_is_not_known_is_named_and_gets_no_transaction_until_it_is_one_again() {
+    let mut world = World::start(ready(), "max-members = 1").await;
+    confirm(&mut world);
+    let observed = since(&world, 0, "ContractObserved");
+    let known = &observed.last().unwrap()["data"]["values"]["implementation"];
+    let known: Address = known.as_str().unwrap().parse().unwrap();
+    let strange =
+        world.devnet.sender().deploy_verifier(world.devnet.parts.owner, Proofs::Empty).await.unwrap();
+    point_at(&world, strange).await;
+    // Whatever was simulated before the change has left after two further blocks.
+    pass(&mut world, 3);
+    let from = world.mark();
+    pass(&mut world, 8);
+    assert_eq!(since(&world, from, "TxReserved"), NOTHING, "a transaction to a contract that is not known");
+    let printed = world.setup.printed();
+    assert!(printed.contains("is none of the generations that we know"), "{printed}");
+    let failures = "prooflog_effect_failures_total{kind=\"read_contract\",class=\"other\"}";
+    assert!(world.setup.metrics().unwrap().value(failures) > Some(0.0), "{:?}", world.setup.metrics());
+    // A start and the doctor find it as well, and say what they found.
+    world.stop();
+    let doctor = world.setup.run(&["doctor", "--config", world.setup.config.to_str().unwrap()]).unwrap();
+    let shown = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert_eq!(doctor.status.code(), Some(6), "{shown}");
+    assert!(shown.contains("is none of the generations that we know"), "{shown}");
+    world.run(&[]);
+    pass(&mut world, 3);
+    assert_eq!(since(&world, from, "TxReserved"), NOTHING);
+    point_at(&world, known).await;
+    confirm(&mut world);
     world.end().await;
 }
 
