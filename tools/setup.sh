@@ -73,4 +73,16 @@ need_protoc() {
   command -v protoc >/dev/null 2>&1 || install_packages protobuf-compiler
 }
 
+# Certificates for trying clients over TLS are made by its command.
+need_openssl() {
+  command -v openssl >/dev/null 2>&1 && return 0
+  if ! command -v apt-get >/dev/null 2>&1; then
+    echo "missing: openssl. Install it with your package manager and run this again." >&2
+    exit 3
+  fi
+  say "installing openssl"
+  as_root apt-get update -qq
+  as_root apt-get install -y -qq --no-install-recommends openssl
+}
+
 need_packages
