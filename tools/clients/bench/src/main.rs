@@ -1,8 +1,8 @@
 //! Our server through the official Rust client, next to UmaDB through its own, and next to a server that stores nothing.
 //!
 //! `prooflog-peers run BENCH [--quick] [--only WORD]` starts all three as processes of their own (`BENCH` is the
-//! program's `prooflog-bench`), measures them in turns with the same load, and prints a table of medians. Absolute
-//! figures mean nothing on a shared machine; the ratios of one run count.
+//! program's `prooflog-bench`), measures them in turns with the same load, and prints a table of medians, each line as
+//! soon as it is known. Absolute figures mean nothing on a shared machine; the ratios of one run count.
 
 mod follow;
 mod load;
@@ -56,21 +56,20 @@ async fn run(bench: &str, sizes: Sizes, only: &str) -> Outcome<()> {
     let ours = Process::ours(bench, &scratch.path().join("ours"))?;
     let ceiling = Process::ceiling(bench, sizes.events)?;
     let peer = Process::umadb(&scratch.path().join("uma.db")).await?;
-    let mut rows = Vec::new();
+    println!("{}", table::head());
     if "reads".contains(only) {
-        rows.push(reads([&ours, &peer, &ceiling], sizes).await?);
+        println!("{}", reads([&ours, &peer, &ceiling], sizes).await?);
     }
     if "appends".contains(only) {
         for (writers, goal) in [(1, 1.2), (4, 1.2), (16, 1.0), (64, 1.0)] {
-            rows.push(appends([&ours, &peer, &ceiling], writers, goal, sizes).await?);
+            println!("{}", appends([&ours, &peer, &ceiling], writers, goal, sizes).await?);
         }
     }
     if "subscriptions".contains(only) {
         for kind in follow::Kind::ALL {
-            rows.push(subscriptions(&ours, kind, sizes).await?);
+            println!("{}", subscriptions(&ours, kind, sizes).await?);
         }
     }
-    println!("{}", table::markdown(&rows));
     Ok(())
 }
 

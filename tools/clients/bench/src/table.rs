@@ -1,7 +1,5 @@
 //! The table.
 
-use std::fmt::Write as _;
-
 /// One line of it.
 pub(crate) struct Row {
     cells: [String; 7],
@@ -58,13 +56,14 @@ pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// For people and for the documentation.
-pub(crate) fn markdown(rows: &[Row]) -> String {
-    let head = ["What", "Ours", "UmaDB 0.7", "Nothing stored", "Ours / UmaDB", "Ours / nothing", "Reach"];
-    let mut out = String::new();
-    let _ = writeln!(out, "| {} |\n|{}", head.join(" | "), "---|".repeat(head.len()));
-    for row in rows {
-        let _ = writeln!(out, "| {} |", row.cells.join(" | "));
+/// The head of the table, for people and for the documentation.
+pub(crate) fn head() -> String {
+    let cells = ["What", "Ours", "UmaDB 0.7", "Nothing stored", "Ours / UmaDB", "Ours / nothing", "Reach"];
+    format!("| {} |\n|{}", cells.join(" | "), "---|".repeat(cells.len()))
+}
+
+impl std::fmt::Display for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "| {} |", self.cells.join(" | "))
     }
-    out
 }
