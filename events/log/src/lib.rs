@@ -1,9 +1,9 @@
 //! The log: one writer over a sequence of commits, with a memory twin.
 //!
 //! [`Log`] assigns positions, revisions and hashes and makes batches durable together; [`Reader`] and [`Follower`] read
-//! what is durable. Reading order: [`append`] (what is handed over and answered), `sequencer` (first stage),
-//! [`writer`] (the door), [`read`], [`follow`], [`mod@verify`], [`memory`], [`conformance`]. No file is touched in here:
-//! the disk is behind [`prooflog_events::port::Sequence`]. A crash loses only what was not yet answered.
+//! what is durable. Reading order: [`append`] (what is handed over and answered), `queue` (whose turn it is), `sequencer`
+//! (first stage), [`writer`] (the door), [`read`], [`follow`], [`mod@verify`], [`memory`], [`conformance`]. No file is
+//! touched in here: the disk is behind [`prooflog_events::port::Sequence`]. A crash loses only what was not yet answered.
 
 mod ahead;
 pub mod append;

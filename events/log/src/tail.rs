@@ -45,7 +45,7 @@ impl Tail {
         lock(&self.inner).head
     }
 
-    /// Makes a durable run of records visible.
+    /// Makes a durable run of records visible. [`Self::tell`] wakes those who wait for it.
     pub(crate) fn publish(&self, head: Head, records: RecordBatch) {
         let mut inner = lock(&self.inner);
         let first = inner.head.position.next();
@@ -57,11 +57,15 @@ impl Tail {
                 inner.bytes = inner.bytes.saturating_sub(run.byte_len());
             }
         }
-        drop(inner);
+    }
+
+    /// Wakes everybody who waits for what was published. Apart from it, so that those who wait for their appends are
+    /// answered first: waking a follower takes as long as a part of the write.
+    pub(crate) fn tell(&self) {
         self.moved.notify_all();
-        for watcher in lock(&self.watchers).iter() {
-            watcher(head);
-        }
+        let watchers = lock(&self.watchers);
+        let head = self.head();
+        watchers.iter().for_each(|watcher| watcher(head));
     }
 
     /// Calls `watcher` with each new head, on the writer's thread.

@@ -293,6 +293,7 @@ impl<S: Sequence> Shared<S> {
         lock(&self.pending).start_at(sequencer.head());
         drop(sequencer);
         let answer = self.write(&mut group).and(answer);
+        self.tail.tell();
         drop(committer);
         self.outstanding.fetch_sub(1, Ordering::AcqRel);
         Ok(answer)
@@ -356,7 +357,10 @@ impl<S: Sequence> Shared<S> {
             let level = self.outstanding.fetch_sub(replies.len(), Ordering::AcqRel);
             pace.wrote(level, begun.elapsed());
             match result {
-                Ok(()) => deliver(replies),
+                Ok(()) => {
+                    deliver(replies);
+                    self.tail.tell();
+                }
                 Err(error) => {
                     deliver(replies.into_iter().map(|(reply, _)| (reply, Err(error.clone()))).collect())
                 }
@@ -429,7 +433,7 @@ impl<S: Sequence> Shared<S> {
         came
     }
 
-    /// Makes a group durable and visible. The caller holds the committer. An error is the answer to all of the group:
+    /// Makes a group durable and visible; who follows is told later. The caller holds the committer. An error is the answer to all of the group:
     /// even what wrote nothing was answered on records that are not there now.
     fn write(&self, group: &mut Group) -> Result<(), AppendError> {
         self.refuse_poisoned()?;

@@ -47,7 +47,9 @@ enum Phase {
 struct Subscription {
     ground: Ground,
     asked: Arc<Asked>,
-    ear: Ear,
+    interest: Interest,
+    /// None until everything that was there was sent: for who stopped reading before that, nobody needs to be awake.
+    ear: Option<Ear>,
     cursor: Cursor,
     phase: Phase,
     /// The last checkpoint sent.
@@ -67,14 +69,13 @@ pub(crate) fn follow(
         View::Stream { name, .. } => Interest::Stream(Arc::from(name.as_str())),
         View::All(_) | View::Links(_) => Interest::Everything,
     };
-    // Listening begins before the first look, so that nothing is missed between them.
-    let ear = ground.tail.listen(interest);
     let before = Position(begin.cursor.position.0.saturating_sub(1));
     let subscription_id = ground.tail.name();
     let confirmation = SubscriptionConfirmation { subscription_id };
     let subscription = Subscription {
         asked: Arc::new(asked),
-        ear,
+        interest,
+        ear: None,
         cursor: begin.cursor,
         phase: Phase::CatchingUp,
         checkpoint: if begin.at_end { before } else { Position::ZERO },
@@ -134,9 +135,20 @@ impl Subscription {
         }
         // A stream that ended for ever has nothing more to come.
         if !page.more && self.ended.is_none() {
-            self.caught_up();
+            // Listening begins before the last look, so that nothing is missed between them.
+            if self.ear.is_some() {
+                self.caught_up();
+            } else {
+                self.ear = Some(self.ground.tail.listen(self.interest.clone()));
+            }
         }
         Ok(())
+    }
+
+    /// Waits for what may be of interest.
+    async fn heard(&mut self) {
+        let tail = &self.ground.tail;
+        self.ear.get_or_insert_with(|| tail.listen(self.interest.clone())).heard().await;
     }
 
     /// What came since, from the tail; waits if nothing did.
@@ -149,7 +161,7 @@ impl Subscription {
         match taken {
             Taken::Entries(entries) => entries.iter().try_for_each(|entry| self.consider(entry)),
             Taken::Nothing => {
-                self.ear.heard().await;
+                self.heard().await;
                 Ok(())
             }
             Taken::Elsewhere => {
@@ -157,7 +169,7 @@ impl Subscription {
                 if head.position >= position {
                     self.phase = Phase::CatchingUp;
                 } else {
-                    self.ear.heard().await;
+                    self.heard().await;
                 }
                 Ok(())
             }

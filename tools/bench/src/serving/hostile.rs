@@ -6,9 +6,11 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes, BytesMut};
 use clap::{Args, ValueEnum};
 use prooflog_eventstore::wire::client::{Empty, StreamIdentifier};
 use prooflog_eventstore::wire::streams::append_req::options::ExpectedStreamRevision;
@@ -19,9 +21,12 @@ use prooflog_eventstore::wire::streams::read_req::options::{
 };
 use prooflog_eventstore::wire::streams::streams_client::StreamsClient;
 use prooflog_eventstore::wire::streams::{AppendReq, ReadReq, append_req};
+use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tonic::body::Body;
 use tonic::transport::Endpoint;
+use tower::Service as _;
 
 use crate::Outcome;
 use crate::rng::Rng;
@@ -98,7 +103,10 @@ pub(crate) fn run(args: &Hostile) -> Outcome<()> {
             Kind::Stalled => stalled(address).await?,
             Kind::Garbage => (1..=BUSY as u64).for_each(|seed| drop(tokio::spawn(garbage(address, seed)))),
             Kind::Idle => idle(address, args.connections).await?,
-            Kind::Large => (0..BUSY).for_each(|_| drop(tokio::spawn(large(address)))),
+            Kind::Large => {
+                let body = large_body();
+                (0..BUSY).for_each(|_| drop(tokio::spawn(large(address, body.clone()))));
+            }
         }
         println!("{READY}");
         std::future::pending::<Outcome<()>>().await
@@ -187,19 +195,17 @@ async fn idle(address: SocketAddr, connections: usize) -> Outcome<()> {
 }
 
 /// Appends one event that is a hundred times too large, again and again.
-async fn large(address: SocketAddr) -> Infallible {
-    let data = Bytes::from(vec![7; LARGE_BYTES]);
+async fn large(address: SocketAddr, body: Bytes) -> Infallible {
     loop {
-        if let Err(error) = append_large(address, data.clone()).await {
+        if let Err(error) = append_large(address, body.clone()).await {
             drop(error);
             tokio::time::sleep(REST).await;
         }
     }
 }
 
-async fn append_large(address: SocketAddr, data: Bytes) -> Outcome<()> {
-    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
-    let mut client = StreamsClient::new(channel).max_encoding_message_size(usize::MAX);
+/// The messages of such an append as they go over the wire. Made once: in life their making takes another machine's time.
+fn large_body() -> Bytes {
     let stream_identifier = Some(StreamIdentifier { stream_name: Bytes::from_static(b"notes-1") });
     let expected_stream_revision = Some(ExpectedStreamRevision::Any(Empty {}));
     let options = append_req::Options { stream_identifier, expected_stream_revision };
@@ -207,12 +213,46 @@ async fn append_large(address: SocketAddr, data: Bytes) -> Outcome<()> {
         id: None,
         metadata: Default::default(),
         custom_metadata: Bytes::new(),
-        data,
+        data: vec![7; LARGE_BYTES].into(),
     };
     let contents = [append_req::Content::Options(options), append_req::Content::ProposedMessage(message)];
-    let messages = contents.map(|content| AppendReq { content: Some(content) });
-    let mut request = tonic::Request::new(futures_util::stream::iter(messages));
-    request.metadata_mut().insert("authorization", "Basic YW5uOmNoYW5nZWl0".parse()?);
-    client.append(request).await?;
-    Ok(())
+    let mut body = BytesMut::with_capacity(LARGE_BYTES + 128);
+    for content in contents {
+        let message = AppendReq { content: Some(content) };
+        body.put_u8(0);
+        body.put_u32(u32::try_from(message.encoded_len()).unwrap_or(u32::MAX));
+        body.extend_from_slice(&message.encode_to_vec());
+    }
+    body.freeze()
+}
+
+async fn append_large(address: SocketAddr, body: Bytes) -> Outcome<()> {
+    let uri = format!("http://{address}/event_store.client.streams.Streams/Append");
+    let mut channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
+    let request = http::Request::post(uri)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("authorization", "Basic YW5uOmNoYW5nZWl0")
+        .body(Body::new(Whole(Some(body))))?;
+    std::future::poll_fn(|cx| channel.poll_ready(cx)).await?;
+    let answer = channel.call(request).await?;
+    match answer.headers().get("grpc-status") {
+        Some(refused) => Err(format!("{refused:?}").into()),
+        None => Ok(()),
+    }
+}
+
+/// A body in one piece.
+struct Whole(Option<Bytes>);
+
+impl http_body::Body for Whole {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(http_body::Frame::data(bytes))))
+    }
 }
