@@ -58,6 +58,37 @@ impl Drop for Tmux {
 
 #[expect(clippy::print_stderr, reason = "who reads the output of a test learns what was left out")]
 #[test]
+fn a_signal_gives_the_terminal_back_as_a_key_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = super::audit::golden("retry-until-parked.jsonl");
+    let program = env!("CARGO_BIN_EXE_prooflog");
+    for signal in ["TERM", "HUP"] {
+        let told = dir.path().join(format!("told-{signal}"));
+        // The shell that starts it is not signalled: it tells how the terminal was left.
+        let command = format!(
+            "sh -c 'echo $$ > {pid}; exec {program} --data-dir {log} debug --at 272'; echo ENDED $?; stty -a > {told}; \
+             echo GONE; cat",
+            pid = dir.path().join("pid").display(),
+            log = log.display(),
+            told = told.display()
+        );
+        let Some(tmux) = Tmux::start(&dir.path().join(format!("tmux-{signal}")), (80, 24), &command) else {
+            eprintln!("SKIPPED: there is no tmux here, so no real terminal was tried");
+            return;
+        };
+        tmux.shows("EVENT 272 Parked");
+        let pid = std::fs::read_to_string(dir.path().join("pid")).unwrap();
+        assert!(Command::new("kill").args(["-s", signal, pid.trim()]).status().unwrap().success());
+        let screen = tmux.shows("GONE");
+        assert!(screen.contains("ENDED 0") && !screen.contains("EVENTS"), "{signal}: {screen}");
+        let told = std::fs::read_to_string(told).unwrap();
+        let is_set = |flag: &str| told.split_whitespace().any(|word| word.trim_end_matches(';') == flag);
+        assert!(is_set("icanon") && is_set("echo"), "{signal}: {told}");
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "who reads the output of a test learns what was left out")]
+#[test]
 fn in_a_real_terminal_it_draws_answers_and_leaves_everything_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let log = super::audit::golden("retry-until-parked.jsonl");

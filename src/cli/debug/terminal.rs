@@ -1,13 +1,16 @@
 //! The debugger in a real terminal: keys are read, the screen is drawn, long work goes on in between.
 //!
-//! A key that is held down is never queued up behind drawings. However this ends, by a key, an error or a panic, the
-//! terminal is as it was before.
+//! A key that is held down is never queued up behind drawings. However this ends, by a key, a signal, an error or a
+//! panic, the terminal is as it was before.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{poll, read};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::super::exit::CliError;
 use super::keys::Key;
@@ -21,6 +24,8 @@ const PIECE_MIN: u64 = 1_024;
 const PIECE_MAX: u64 = 1 << 20;
 /// What keys that are waiting may take before the screen is drawn again.
 const UNSEEN: Duration = Duration::from_millis(40);
+/// Between two looks for a signal while nobody presses a key.
+const IDLE: Duration = Duration::from_millis(100);
 
 /// Gives the terminal back when it goes away.
 struct Restored;
@@ -34,25 +39,63 @@ impl Drop for Restored {
 /// Runs until it is over.
 pub(super) fn run(debugger: &mut Debugger, palette: Palette) -> Result<(), CliError> {
     // This also sees to it that a panic gives the terminal back before it is told.
+    let asked = asked_to_end().map_err(CliError::io("listening for signals"))?;
     let mut terminal = ratatui::try_init().map_err(CliError::io("the terminal"))?;
     let _restored = Restored;
-    drive(&mut terminal, debugger, palette).map_err(CliError::io("the terminal"))
+    match drive(&mut terminal, debugger, palette, &asked) {
+        // The terminal may have gone away together with who sat at it.
+        Err(_) if asked.load(Ordering::Relaxed) => Ok(()),
+        ended => ended.map_err(CliError::io("the terminal")),
+    }
 }
 
-fn drive(terminal: &mut DefaultTerminal, debugger: &mut Debugger, palette: Palette) -> io::Result<()> {
+/// Becomes true once a signal asks for the end: SIGTERM, or SIGHUP when the terminal's window is closed.
+fn asked_to_end() -> io::Result<Arc<AtomicBool>> {
+    let asked = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let (mut terminate, mut hang_up) = {
+        let _entered = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
+    };
+    let told = Arc::clone(&asked);
+    // It waits until the process ends.
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = hang_up.recv() => {}
+            }
+        });
+        told.store(true, Ordering::Relaxed);
+    })?;
+    Ok(asked)
+}
+
+fn drive(
+    terminal: &mut DefaultTerminal,
+    debugger: &mut Debugger,
+    palette: Palette,
+    asked: &AtomicBool,
+) -> io::Result<()> {
     let mut piece = PIECE_MIN;
-    while !debugger.over {
+    let is_over = |debugger: &Debugger| debugger.over || asked.load(Ordering::Relaxed);
+    while !is_over(debugger) {
         terminal.draw(|frame| view::draw(frame, debugger, palette))?;
         if debugger.is_busy() {
             let begin = Instant::now();
             debugger.work(piece);
             let next = if begin.elapsed() < PIECE { piece.saturating_mul(2) } else { piece / 2 };
             piece = next.clamp(PIECE_MIN, PIECE_MAX);
-        } else if let Some(key) = Key::of(&read()?) {
-            debugger.key(key);
+        } else {
+            while !is_over(debugger) && !poll(IDLE)? {}
+            if !is_over(debugger)
+                && let Some(key) = Key::of(&read()?)
+            {
+                debugger.key(key);
+            }
         }
         let begin = Instant::now();
-        while !debugger.over && begin.elapsed() < UNSEEN && poll(Duration::ZERO)? {
+        while !is_over(debugger) && begin.elapsed() < UNSEEN && poll(Duration::ZERO)? {
             if let Some(key) = Key::of(&read()?) {
                 debugger.key(key);
             }
