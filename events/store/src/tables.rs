@@ -190,7 +190,16 @@ impl Tables {
         let start = keys::stream(scan.stream, scan.from);
         match scan.direction {
             Direction::Forward => iterator.seek(&start),
-            Direction::Backward => iterator.seek_for_prev(&start),
+            Direction::Backward => {
+                iterator.seek_for_prev(&start);
+                if let Some((key, value)) = iterator.item()
+                    && let Some((newest, position)) = index_entry(scan.stream, key, value)?
+                    && position > scan.bound
+                {
+                    let Some(below) = self.last_below(scan, newest)? else { return Ok(()) };
+                    iterator.seek_for_prev(keys::stream(scan.stream, below));
+                }
+            }
         }
         let mut before: Option<Revision> = None;
         loop {
@@ -216,6 +225,24 @@ impl Tables {
                 Direction::Backward => iterator.prev(),
             }
         }
+    }
+
+    /// The last revision below `above` within the bound. Positions grow along a stream, so halving finds it, however
+    /// much came later.
+    fn last_below(&self, scan: StreamScan<'_>, above: Revision) -> Result<Option<Revision>, SequenceError> {
+        let family = self.family(keys::STREAMS)?;
+        let (mut low, mut high) = (0, above.0);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let key = keys::stream(scan.stream, Revision(middle));
+            let value = self.db.get_pinned_cf(family, key).map_err(|error| reading(None, &error))?;
+            let Some(position) = value.as_deref().and_then(keys::number) else {
+                let what = format!("the index of stream `{}` has no revision {middle}", scan.stream);
+                return Err(SequenceError::Damaged { position: None, what });
+            };
+            if position <= scan.bound.0 { low = middle + 1 } else { high = middle }
+        }
+        Ok(low.checked_sub(1).map(Revision))
     }
 
     /// Shows a record that the index led to, if it is the one that the index means.
