@@ -1,6 +1,7 @@
 //! Words that operators read in several places: on the command line, in health answers, in the state's differences.
 
 use prooflog_events::ids::Micros;
+use prooflog_events::phrase::Phrase;
 use prooflog_projections::state::chain::Chain;
 
 /// A recorded time, UTC.
@@ -16,12 +17,14 @@ pub(crate) fn held_by(chain: &Chain) -> Vec<String> {
         .hold
         .degraded
         .iter()
-        .map(|(reason, since)| format!("degraded since {}: {reason:?}", time(*since)))
+        .map(|(reason, since)| format!("degraded since {}: {}", time(*since), reason.phrase()))
         .collect();
     let paused = chain.hold.paused.iter();
-    reasons.extend(paused.map(|(control, since)| format!("paused since {}: {control:?}", time(*since))));
+    reasons.extend(
+        paused.map(|(control, since)| format!("paused since {}: {}", time(*since), control.phrase())),
+    );
     if let Some((since, class)) = chain.prover.degraded {
-        reasons.push(format!("the prover fails since {} ({class:?}), probing", time(since)));
+        reasons.push(format!("the prover fails since {} ({}), probing", time(since), class.phrase()));
     }
     match chain.hold.config_ok {
         Some(true) => {}

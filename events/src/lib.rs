@@ -11,6 +11,7 @@ pub mod event;
 pub mod ids;
 pub mod input;
 pub mod limits;
+pub mod phrase;
 pub mod policy;
 pub mod port;
 pub mod values;

@@ -3,8 +3,9 @@
 //! One entry per event, in log order, of one correlation or of all. The words are an interface for eyes and not for
 //! programs; what needs an operator is written in capitals.
 
-use prooflog_events::event::Event;
-use prooflog_events::ids::{Micros, Position};
+use prooflog_events::event::{Event, SpanOrigin};
+use prooflog_events::ids::{Micros, Position, StreamId, UnitId};
+use prooflog_events::phrase::{Phrase, duration, purpose};
 use serde::Serialize;
 
 use crate::Fact;
@@ -48,7 +49,7 @@ impl Timeline {
             time: fact.time,
             stream: fact.stream.to_string(),
             event: fact.event.event_type().name(),
-            text: describe(&fact.event),
+            text: describe(&fact.event, fact.stream),
         });
     }
 
@@ -59,57 +60,101 @@ impl Timeline {
     }
 }
 
-/// What an event says, in one line without the stream and the time.
+/// What an event of a stream says, in one line without the stream and the time.
 #[must_use]
-pub fn describe(event: &Event) -> String {
-    describe_unit(event).or_else(|| describe_tx(event)).or_else(|| describe_chain(event)).unwrap_or_default()
+pub fn describe(event: &Event, stream: StreamId) -> String {
+    describe_unit(event, stream)
+        .or_else(|| describe_tx(event))
+        .or_else(|| describe_chain(event))
+        .unwrap_or_default()
 }
 
-fn describe_unit(event: &Event) -> Option<String> {
+/// Another unit of the same rollup and kind.
+fn sibling(stream: StreamId, number: u64) -> String {
+    match stream {
+        StreamId::Unit(unit) => UnitId { number, ..unit }.to_string(),
+        _ => number.to_string(),
+    }
+}
+
+/// Somebody else's words behind ours, if there are any.
+fn said(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(": {text}") }
+}
+
+fn origin(origin: SpanOrigin, stream: StreamId) -> String {
+    match origin {
+        SpanOrigin::Planned => "planned".to_owned(),
+        SpanOrigin::HalfOf(number) => format!("a half of {}", sibling(stream, number)),
+        SpanOrigin::RefillOf(number) => format!("fills what {} left open", sibling(stream, number)),
+        SpanOrigin::Imported => "taken over from another proposer".to_owned(),
+    }
+}
+
+fn describe_unit(event: &Event, stream: StreamId) -> Option<String> {
     Some(match event {
-        Event::SpanCreated(e) => format!("blocks {} to be proven ({:?})", e.range, e.origin),
+        Event::SpanCreated(e) => {
+            format!("{}: blocks {} are to be proven", origin(e.origin, stream), e.range)
+        }
         Event::AggQueued(e) => format!("aggregate of {} spans over {}", e.members.len(), e.range),
         Event::WitnessGenStarted(e) => format!("attempt {}: asking the prover", e.attempt),
-        Event::WitnessGenFailed(e) => format!("attempt {} failed ({:?}): {}", e.attempt, e.class, e.text),
+        Event::WitnessGenFailed(e) => {
+            format!("attempt {} failed: {}{}", e.attempt, e.class.phrase(), said(&e.text))
+        }
         Event::ProofRequested(e) => format!("attempt {}: the prover took it as {}", e.attempt, e.proof_id),
         Event::ProofAssigned(e) => format!("attempt {}: a prover works on it", e.attempt),
         Event::ProofFulfilled(e) => {
-            format!("attempt {}: proof of {} bytes after {} s", e.attempt, e.proof.length, e.seconds)
+            format!("attempt {}: proof of {} bytes after {}", e.attempt, e.proof.length, duration(e.seconds))
         }
         Event::Unfulfillable(e) => {
-            format!("attempt {}: given up by the prover ({:?}) {}", e.attempt, e.class, e.text)
+            format!("attempt {}: given up by the prover: {}{}", e.attempt, e.class.phrase(), said(&e.text))
         }
         Event::TimedOut(e) => {
-            format!("attempt {}: {:?} ended by {:?} after {} s", e.attempt, e.stage, e.reason, e.after_secs)
+            format!(
+                "attempt {}: {} ended by {} after {}",
+                e.attempt,
+                e.stage.phrase(),
+                e.reason.phrase(),
+                duration(e.after_secs)
+            )
         }
-        Event::ProofLost(e) => format!("attempt {}: lost by the prover ({:?})", e.attempt, e.class),
-        Event::LateAnswerRecorded(e) => format!("late answer to attempt {}", e.attempt),
+        Event::ProofLost(e) => format!("attempt {}: lost by the prover: {}", e.attempt, e.class.phrase()),
+        Event::LateAnswerRecorded(e) => {
+            format!("late answer to attempt {}: {}", e.attempt, e.answer.phrase())
+        }
         Event::DuplicateSpendRecorded(e) => {
             format!("attempt {} was paid beside attempt {}", e.wasted, e.kept)
         }
         Event::Retried(e) => format!("attempt {} follows, {} failures left", e.attempt, e.budget_left),
-        Event::Split(e) => format!("halved at block {} into spans {} and {}", e.middle, e.low, e.high),
-        Event::Parked(e) => format!("PARKED ({:?}): {}", e.reason, e.text),
+        Event::Split(e) => {
+            let (low, high) = (sibling(stream, e.low), sibling(stream, e.high));
+            format!("halved at block {} into {low} and {high}", e.middle)
+        }
+        Event::Parked(e) => format!("PARKED: {}{}", e.reason.phrase(), said(&e.text)),
         Event::Unparked(_) => "goes on".to_owned(),
-        Event::Invalidated(e) => format!("of no use any more ({:?}) {}", e.reason, e.detail),
-        Event::Cancelled(e) => format!("cancelled: {}", e.note),
+        Event::Invalidated(e) => format!("of no use any more: {}{}", e.reason.phrase(), said(&e.detail)),
+        Event::Cancelled(e) => format!("cancelled{}", said(&e.note)),
         Event::SpanSettled(e) => format!("settled by output {}", e.output_index),
         Event::AggSettled(e) => {
             e.output_index.map_or_else(|| "settled".to_owned(), |index| format!("settled as output {index}"))
         }
         Event::Restored(e) => format!("of use again, the contract is back at block {}", e.latest),
-        Event::ProofPruned(e) => format!("proof bytes removed after {} s", e.kept_secs),
+        Event::ProofPruned(e) => format!("proof bytes removed after {}", duration(e.kept_secs)),
         Event::CheckpointStarted(e) => format!("checkpoint of L1 block {} wanted", e.block),
         Event::Checkpointed(e) => format!("checkpoint of L1 block {} is in the contract", e.block),
-        Event::CheckpointLost(e) => format!("checkpoint of L1 block {} lost ({:?})", e.block, e.reason),
+        Event::CheckpointLost(e) => format!("checkpoint of L1 block {} lost: {}", e.block, e.reason.phrase()),
         Event::OutputChecked(e) => format!("root of block {} agreed", e.block),
         Event::OutputMismatched(e) => format!("ROOTS DIFFER at block {}", e.block),
         Event::SubmissionStarted(e) => format!("submission in {}", e.slot),
-        Event::SubmissionRefused(e) => format!("simulation refused: {}", e.refusal.text),
+        Event::SubmissionRefused(e) => {
+            format!("simulation refused: {}{}", e.refusal.class.phrase(), said(&e.refusal.text))
+        }
         Event::SubmissionAbandoned(_) => "its transaction will never be included".to_owned(),
         Event::Submitted(e) => format!("submitted in L1 block {}", e.block.number),
         Event::SubmissionConfirmed(e) => format!("confirmed, {} blocks deep", e.depth),
-        Event::SubmissionReverted(e) => format!("submission reverted: {}", e.refusal.text),
+        Event::SubmissionReverted(e) => {
+            format!("submission reverted: {}{}", e.refusal.class.phrase(), said(&e.refusal.text))
+        }
         Event::SubmissionReorged(e) => format!("L1 block {} with the submission is gone", e.block.number),
         _ => return None,
     })
@@ -117,12 +162,13 @@ fn describe_unit(event: &Event) -> Option<String> {
 
 fn describe_tx(event: &Event) -> Option<String> {
     Some(match event {
-        Event::TxReserved(e) => format!("nonce reserved for {:?}", e.purpose),
+        Event::TxReserved(e) => format!("nonce reserved for {}", purpose(&e.purpose)),
         Event::TxPrepared(e) => format!("version {} signed as {}", e.version, e.hash),
-        Event::TxBroadcast(e) => format!("version {} broadcast ({:?})", e.version, e.outcome),
+        Event::TxBroadcast(e) => format!("version {} broadcast, {}", e.version, e.outcome.phrase()),
         Event::TxDropped(e) => format!("version {} is in no mempool", e.version),
         Event::TxReplaced(e) => {
-            format!("version {} takes over ({:?}), max fee {} wei", e.version, e.reason, e.fees.max_fee)
+            let (reason, fee) = (e.reason.phrase(), e.fees.max_fee);
+            format!("version {} takes over ({reason}), max fee {fee} wei", e.version)
         }
         Event::TxIncluded(e) => format!("version {} in L1 block {}", e.version, e.block.number),
         Event::TxReverted(e) => {
@@ -130,7 +176,7 @@ fn describe_tx(event: &Event) -> Option<String> {
         }
         Event::TxReorged(e) => format!("L1 block {} is gone", e.block.number),
         Event::TxConfirmed(e) => format!("version {} confirmed", e.version),
-        Event::TxAbandoned(e) => format!("slot closed ({:?})", e.reason),
+        Event::TxAbandoned(e) => format!("nonce given up: {}", e.reason.phrase()),
         Event::SignerBalanceLow(e) => format!("BALANCE LOW: {} wei", e.balance),
         Event::SignerBalanceRestored(e) => format!("balance is {} wei again", e.balance),
         Event::NonceDrifted(e) => format!("nonce is {}, expected {}", e.found, e.expected),
@@ -156,19 +202,20 @@ fn describe_chain(event: &Event) -> Option<String> {
             None => "no output confirmed in the contract".to_owned(),
         },
         Event::ContractRolledBack(e) => match &e.latest {
-            Some(latest) => format!("CONTRACT BACK at block {} ({:?})", latest.block, e.cause),
-            None => format!("CONTRACT EMPTY ({:?})", e.cause),
+            Some(latest) => format!("CONTRACT BACK at block {}: {}", latest.block, e.cause.phrase()),
+            None => format!("CONTRACT EMPTY: {}", e.cause.phrase()),
         },
         Event::FinalizedStalled(e) => format!("FINALIZED HEAD STALLED at {}", e.block),
         Event::FinalizedMoved(e) => format!("finalized head at {}", e.block),
-        Event::DegradedModeEntered(e) => format!("DEGRADED ({:?}): {}", e.reason, e.detail),
-        Event::DegradedModeLeft(e) => format!("no longer degraded ({:?})", e.reason),
+        Event::DegradedModeEntered(e) => format!("DEGRADED: {}{}", e.reason.phrase(), said(&e.detail)),
+        Event::DegradedModeLeft(e) => format!("no longer degraded: {}", e.reason.phrase()),
         Event::ProverDegraded(e) => {
-            format!("PROVER DEGRADED ({:?}) after {} failures: {}", e.class, e.failures, e.text)
+            let class = e.class.phrase();
+            format!("PROVER DEGRADED after {} failures: {class}{}", e.failures, said(&e.text))
         }
         Event::ProverRecovered(_) => "prover answers again".to_owned(),
-        Event::Paused(e) => format!("{:?} paused: {}", e.control, e.note),
-        Event::Resumed(e) => format!("{:?} resumed", e.control),
+        Event::Paused(e) => format!("{} paused{}", e.control.phrase(), said(&e.note)),
+        Event::Resumed(e) => format!("{} resumed", e.control.phrase()),
         Event::FlushRequested(e) => format!("flush to block {}", e.to),
         _ => return None,
     })

@@ -294,6 +294,6 @@ fn made(source: &Source, at: Position) -> Result<Option<Made>, CliError> {
         position: at,
         stream: fact.stream.to_string(),
         type_name: fact.event.event_type().name(),
-        text: describe(&fact.event),
+        text: describe(&fact.event, fact.stream),
     }))
 }

@@ -83,12 +83,8 @@ fn compare(
 
 /// What the newest event of a stream says.
 fn last_words(source: &Source, stream: &str) -> Result<Option<String>, CliError> {
-    let page = source.reader().stream(stream, Revision(u64::MAX), Direction::Backward, LOOK_BACK)?;
-    let last = page.records.iter().find(|record| record.position() <= source.at());
-    let Some(record) = last else { return Ok(None) };
+    let page = source.past().stream(stream, Revision(u64::MAX), Direction::Backward, 1)?;
+    let Some(record) = page.records.first() else { return Ok(None) };
     let position: Position = record.position();
-    Ok(prooflog_replay::fact_of(position, record.stored())?.map(|fact| describe(&fact.event)))
+    Ok(prooflog_replay::fact_of(position, record.stored())?.map(|fact| describe(&fact.event, fact.stream)))
 }
-
-/// Events after the second moment that are passed over at most.
-const LOOK_BACK: usize = 1_000;

@@ -5,7 +5,7 @@
 
 use prooflog_events::envelope::blob_hash;
 use prooflog_events::ids::{L2Block, Micros, SignerId, StreamId};
-use prooflog_events::values::Purpose;
+use prooflog_events::phrase::{Phrase, purpose};
 use prooflog_projections::State;
 use prooflog_projections::state::chain::Chain;
 use prooflog_projections::state::slot::{Signer, Slot};
@@ -42,6 +42,11 @@ pub(super) struct Change {
 
 /// What stands for nothing.
 const NOTHING: &str = "-";
+
+/// Whether a fact tells that there is none.
+pub(super) fn is_nothing(value: &str) -> bool {
+    value.is_empty() || value == NOTHING
+}
 
 /// What a state says about a subject; nothing if it does not hold it.
 pub(super) fn facts(state: &State, subject: StreamId, detail: Detail) -> Option<Facts> {
@@ -163,7 +168,7 @@ fn of_unit(unit: &Unit, detail: Detail) -> Facts {
         ("deadline", moment(unit.deadline)),
         ("waits until", moment(unit.not_before)),
         ("streak", unit.streak.to_string()),
-        ("last failure", or_nothing(unit.last_failure.map(|class| format!("{class:?}")))),
+        ("last failure", or_nothing(unit.last_failure.map(|class| class.phrase()))),
         ("proof id", or_nothing(unit.request.as_ref().map(request))),
         ("late ids", list(unit.late.iter().map(request))),
         ("late answers", unit.late_recorded.len().to_string()),
@@ -173,7 +178,7 @@ fn of_unit(unit: &Unit, detail: Detail) -> Facts {
                 format!("{} bytes of attempt {} ({})", proof.blob.length, proof.attempt, proof.blob.sha256)
             })),
         ),
-        ("of no use", or_nothing(unit.invalid.map(|reason| format!("{reason:?}")))),
+        ("of no use", or_nothing(unit.invalid.map(|reason| reason.phrase()))),
     ]);
     if let Some(agg) = unit.agg_body() {
         facts.extend(of_aggregate(agg));
@@ -208,11 +213,11 @@ fn of_slot(slot: &Slot, detail: Detail) -> Facts {
     ];
     if detail == Detail::Full {
         facts.extend([
-            ("purpose", purposed(&slot.purpose)),
+            ("purpose", purpose(&slot.purpose)),
             ("gas limit", slot.gas_limit.to_string()),
             ("signed", list(slot.signed.iter().map(|signed| signed.hash))),
             ("last sent", moment(slot.last_sent)),
-            ("answer", or_nothing(slot.last_outcome.as_ref().map(|outcome| format!("{outcome:?}")))),
+            ("answer", or_nothing(slot.last_outcome.map(|outcome| outcome.phrase()))),
             ("in L1 block", or_nothing(slot.mined.map(|mined| mined.block.number))),
         ]);
     }
@@ -225,16 +230,6 @@ fn of_signer(signer: &Signer) -> Facts {
         ("next nonce", or_nothing(signer.next)),
         ("balance low", flag(signer.low.is_some())),
     ]
-}
-
-/// What a transaction is for.
-pub(super) fn purposed(purpose: &Purpose) -> String {
-    match purpose {
-        Purpose::Checkpoint { agg, block } => format!("the checkpoint of L1 block {block} for {agg}"),
-        Purpose::Submission { agg } => format!("the submission of {agg}"),
-        Purpose::Optimistic { block, .. } => format!("the submission of block {block} without a proof"),
-        Purpose::Release => "an empty transfer".to_owned(),
-    }
 }
 
 /// The account of a stream of transactions, or of an account.

@@ -117,8 +117,9 @@ enum Command {
     /// What happened to one thing, in words: a span, an aggregate, a rollup.
     #[command(after_help = "Example: prooflog timeline span-10-7")]
     Timeline {
-        /// The stream of the unit first planned (as `show` and `requests` print it), or of a rollup.
-        correlation: String,
+        /// Its stream: a span, an aggregate, a nonce or a rollup. A half's timeline is that of the span first planned, a
+        /// nonce's that of its aggregate. Also what an outside writer gave as `$correlationId`.
+        name: String,
     },
     /// Why something is as it is: the chain of causes in plain sentences, and what it waits for now.
     #[command(
@@ -285,7 +286,7 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
         Command::Requests => status::requests(&source, form),
         Command::Events(selection) => events::run(&source, selection, form),
         Command::Show { name } => show::run(&source, name, form),
-        Command::Timeline { correlation } => timeline::run(&source, correlation, form),
+        Command::Timeline { name } => timeline::run(&source, name, form),
         Command::Why(question) => why::run(&source, question, arguments.way.chain(), form),
         Command::Bisect(search) => bisect::run(&source, search, arguments.way.chain(), form),
         Command::Verify => verify::run(&source, form),

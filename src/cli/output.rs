@@ -5,6 +5,8 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
+use prooflog_events::ids::{Micros, Position};
+use prooflog_events::phrase::duration;
 use serde::Serialize;
 
 use super::exit::CliError;
@@ -42,6 +44,12 @@ pub(crate) fn print_on(
     }
 }
 
+/// Something that happened, with the time since what came before it.
+pub(crate) fn told(position: Position, at: Micros, before: Option<Micros>, text: &str) -> String {
+    let later = before.map_or_else(String::new, |before| format!("+{}", duration(at.secs_since(before))));
+    format!("{position:>8}  {}  {later:>9}  {text}", time(at))
+}
+
 /// One JSON value on a line of its own.
 pub(crate) fn json_line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
@@ -73,7 +81,6 @@ pub(crate) fn clean(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prooflog_events::ids::Micros;
 
     #[test]
     fn words_of_others_cannot_command_a_terminal() {

@@ -3,13 +3,15 @@
 //! The facts come from the state at the moment, the history from its own stream. What is over is no longer in the
 //! state; its history is in the log for ever.
 
-use prooflog_events::ids::{Position, Revision, StreamId};
+use prooflog_events::ids::{Micros, Position, Revision, StreamId};
 use prooflog_events::port::Direction;
 use prooflog_projections::state::unit::Unit;
 use prooflog_projections::{State, describe};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::exit::CliError;
+use super::facts::{self, Detail};
 use super::output::{self, Form, json_line};
 use super::source::Source;
 
@@ -24,9 +26,10 @@ pub(crate) fn run(source: &Source, name: &str, form: Form) -> Result<(), CliErro
         ))
     })?;
     let state = source.state()?;
+    let told = facts::facts(&state, stream, Detail::Full).filter(|_| stream != StreamId::Node);
     let facts = facts(&state, stream);
     let history = history(source, name)?;
-    if facts.is_empty() && history.is_empty() {
+    if told.is_none() && history.is_empty() {
         return Err(CliError::Usage(format!("there is no `{name}` at position {}", source.at())));
     }
     output::print(|out| match form {
@@ -38,16 +41,15 @@ pub(crate) fn run(source: &Source, name: &str, form: Form) -> Result<(), CliErro
             )
         }
         Form::Text => {
-            let over = if facts.is_empty() { ": over" } else { "" };
+            let over = if told.is_none() { ": over" } else { "" };
             writeln!(out, "{name}{over}")?;
-            for (key, value) in &facts {
-                let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                writeln!(out, "  {key:<14} {shown}")?;
+            for (fact, value) in told.iter().flatten().filter(|(_, value)| !facts::is_nothing(value)) {
+                writeln!(out, "  {fact:<15} {value}")?;
             }
+            let mut before = None;
             for event in &history {
-                let text = |key: &str| event.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-                let position = event.get("position").map(ToString::to_string).unwrap_or_default();
-                writeln!(out, "{:>8}  {}  {}", position.trim_matches('"'), text("time"), text("text"))?;
+                writeln!(out, "{}", output::told(event.position, event.at, before, &event.text))?;
+                before = Some(event.at);
             }
             Ok(())
         }
@@ -97,18 +99,31 @@ fn unit_facts(unit: &Unit) -> Vec<(&'static str, Value)> {
     facts
 }
 
-fn history(source: &Source, name: &str) -> Result<Vec<Value>, CliError> {
-    let page = source.reader().stream(name, Revision(u64::MAX), Direction::Backward, HISTORY_MAX)?;
+/// One event of a history.
+#[derive(Serialize)]
+struct Happened {
+    position: Position,
+    #[serde(skip)]
+    at: Micros,
+    time: String,
+    #[serde(rename = "type")]
+    type_name: &'static str,
+    text: String,
+}
+
+fn history(source: &Source, name: &str) -> Result<Vec<Happened>, CliError> {
+    let page = source.past().stream(name, Revision(u64::MAX), Direction::Backward, HISTORY_MAX)?;
     let mut events = Vec::new();
-    for record in page.records.iter().rev().filter(|record| record.position() <= source.at()) {
+    for record in page.records.iter().rev() {
         let position: Position = record.position();
         let Some(fact) = prooflog_replay::fact_of(position, record.stored())? else { continue };
-        events.push(json!({
-            "position": position,
-            "time": output::time(fact.time),
-            "type": fact.event.event_type().name(),
-            "text": output::clean(&describe(&fact.event)),
-        }));
+        events.push(Happened {
+            position,
+            at: fact.time,
+            time: output::time(fact.time),
+            type_name: fact.event.event_type().name(),
+            text: output::clean(&describe(&fact.event, fact.stream)),
+        });
     }
     Ok(events)
 }

@@ -125,6 +125,16 @@ impl Source {
         Reader::at(&self.store, self.head)
     }
 
+    /// Reads what was there at the moment looked at, and nothing after it.
+    pub(crate) fn past(&self) -> Reader<'_, ReadOnlyStore> {
+        self.up_to(self.at)
+    }
+
+    /// Reads what was there at a position, and nothing after it.
+    pub(crate) fn up_to(&self, at: Position) -> Reader<'_, ReadOnlyStore> {
+        Reader::at(&self.store, Head { position: at.min(self.head.position), hash: self.head.hash })
+    }
+
     /// The store below.
     pub(crate) const fn store(&self) -> &ReadOnlyStore {
         &self.store

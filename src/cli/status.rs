@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use prooflog_events::phrase::duration;
 use prooflog_projections::state::chain::Chain;
 use prooflog_projections::state::phase::Phase;
 use prooflog_projections::state::unit::Unit;
@@ -179,19 +180,24 @@ pub(crate) fn requests(source: &Source, form: Form) -> Result<(), CliError> {
         Form::Json => units.iter().try_for_each(|unit| json_line(out, &Request::of(unit))),
         Form::Text => table(
             out,
-            &["UNIT", "BLOCKS", "PHASE", "SINCE", "ATTEMPT", "FAILURES", "WAITS UNTIL"],
-            &units.iter().map(|unit| row(&Request::of(unit))).collect::<Vec<_>>(),
+            &["UNIT", "BLOCKS", "PHASE", "SINCE", "FOR", "ATTEMPT", "FAILURES", "WAITS UNTIL"],
+            &units
+                .iter()
+                .map(|unit| row(&Request::of(unit), state.time.secs_since(unit.since)))
+                .collect::<Vec<_>>(),
         ),
     })
 }
 
-fn row(request: &Request) -> Vec<String> {
+/// A line of the table; `seconds` is how long it is so at the moment looked at.
+fn row(request: &Request, seconds: u64) -> Vec<String> {
     let until = request.not_before.as_ref().or(request.deadline.as_ref());
     vec![
         request.unit.clone(),
         format!("({}, {}]", request.start, request.end),
-        request.phase.to_owned(),
+        request.phase.replace('_', " "),
         request.since.clone(),
+        duration(seconds),
         request.attempt.to_string(),
         request.failures.to_string(),
         until.cloned().unwrap_or_default(),

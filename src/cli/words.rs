@@ -7,11 +7,11 @@ use std::borrow::Cow;
 
 use prooflog_events::envelope::{Content, Envelope};
 use prooflog_events::event::Event;
+use prooflog_events::ids::StreamId;
 use prooflog_projections::describe;
 use serde_json::Value;
 
 use super::output::clean;
-use super::why;
 
 /// Characters of an outside event that are shown on a line.
 const LINE_MAX: usize = 200;
@@ -21,8 +21,11 @@ const METADATA_MAX: usize = 64 << 10;
 /// What a record says, in one line that cannot command a terminal.
 pub(super) fn words(envelope: &Envelope<'_>) -> String {
     let text = match envelope.content {
-        Content::Native => Event::decode(envelope.type_name, envelope.version, envelope.payload)
-            .map_or_else(|_| format!("{} bytes", envelope.payload.len()), |event| describe(&event)),
+        Content::Native => Event::decode(envelope.type_name, envelope.version, envelope.payload).map_or_else(
+            |_| format!("{} bytes", envelope.payload.len()),
+            // Where a stream is none of the engine's, its numbers stand for themselves.
+            |event| describe(&event, envelope.stream.parse().unwrap_or(StreamId::Node)),
+        ),
         Content::Json => match serde_json::from_slice::<Value>(envelope.payload) {
             Ok(value) => cut(&value.to_string()),
             Err(_) => format!("{} bytes that are no JSON", envelope.payload.len()),
@@ -30,16 +33,6 @@ pub(super) fn words(envelope: &Envelope<'_>) -> String {
         Content::Octets => format!("{} bytes", envelope.payload.len()),
     };
     clean(&text)
-}
-
-/// The same as a sentence about its stream, with names where there are numbers.
-pub(super) fn sentence(envelope: &Envelope<'_>) -> String {
-    let stream = envelope.stream.parse().ok().filter(|_| envelope.content == Content::Native);
-    let event = Event::decode(envelope.type_name, envelope.version, envelope.payload);
-    match (stream, event) {
-        (Some(stream), Ok(event)) => clean(&why::say(&event, stream)),
-        _ => words(envelope),
-    }
 }
 
 /// What a record says, as data.

@@ -38,7 +38,7 @@ pub(crate) fn would(view: View) -> Vec<Would> {
     let line = |event: &prooflog_core::NewEvent| Would {
         stream: event.stream.to_string(),
         event: event.event.event_type().name().to_owned(),
-        text: describe(&event.event),
+        text: describe(&event.event, event.stream),
     };
     events.iter().map(line).collect()
 }

@@ -269,7 +269,7 @@ fn the_words_of_every_event_are_not_empty() {
         let (sequence, head) = load(&path).unwrap();
         let reader = Reader::new(&sequence).unwrap();
         prooflog_replay::for_each_fact(&reader, Position(1), head.position, &mut |fact| {
-            assert!(!describe(&fact.event).is_empty(), "{:?}", fact.event.event_type());
+            assert!(!describe(&fact.event, fact.stream).is_empty(), "{:?}", fact.event.event_type());
             Ok(())
         })
         .unwrap();

@@ -8,10 +8,10 @@ use std::rc::Rc;
 
 use prooflog_core::{Effect, EffectKey, OutputBody, Pace, TxBody, Urgency, plan};
 use prooflog_events::ids::Position;
+use prooflog_events::phrase::purpose as in_words;
 use prooflog_projections::State;
 use serde::Serialize;
 
-use super::super::facts::purposed;
 use super::super::output;
 use super::names::short;
 
@@ -166,9 +166,9 @@ fn words(effect: &Effect) -> String {
             let late = if *pace == Pace::Slow { ", given up, now and then" } else { "" };
             format!("ask for {unit}, attempt {attempt}{late} ({proof_id})")
         }
-        Effect::QuoteTx { purpose, body, .. } => format!("simulate {}{}", purposed(purpose), built(body)),
+        Effect::QuoteTx { purpose, body, .. } => format!("simulate {}{}", in_words(purpose), built(body)),
         Effect::SignTx { slot, version, purpose, .. } => {
-            format!("sign version {version} of {}, {}", short(&slot.to_string()), purposed(purpose))
+            format!("sign version {version} of {}, {}", short(&slot.to_string()), in_words(purpose))
         }
         Effect::BroadcastTx { slot, version, .. } => {
             format!("broadcast version {version} of {}", short(&slot.to_string()))

@@ -79,7 +79,7 @@ fn row(envelope: &Envelope<'_>, stops: bool) -> Row {
         time: envelope.recorded_at,
         stream: short(&output::clean(envelope.stream)),
         type_name: output::clean(envelope.type_name),
-        text: words::sentence(envelope),
+        text: words::words(envelope),
         tone,
         place,
         stops,

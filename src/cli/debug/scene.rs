@@ -224,7 +224,7 @@ fn happened(history: &History, position: Position) -> Result<Option<Happened>, C
                 stream: cause.stream.to_owned(),
                 revision: cause.revision,
                 type_name: found.as_ref().map(|found| output::clean(found.type_name)),
-                text: found.as_ref().map(words::sentence),
+                text: found.as_ref().map(words::words),
             })
         }
     };
@@ -239,7 +239,7 @@ fn happened(history: &History, position: Position) -> Result<Option<Happened>, C
         correlation: output::clean(&words::correlation(&envelope)),
         actor: output::clean(&envelope.actor.to_string()),
         hash: record.hash(),
-        text: words::sentence(&envelope),
+        text: words::words(&envelope),
         outside: envelope.content != Content::Native,
         input,
         cause,

@@ -5,12 +5,13 @@
 //! state at the same moment.
 
 mod find;
-mod outside;
+pub(super) mod outside;
 mod waits;
 
 use std::collections::BTreeSet;
 
 use clap::Args;
+use prooflog_events::envelope::Envelope;
 use prooflog_events::event::{Event, SpanOrigin};
 use prooflog_events::ids::{ChainId, L2Block, Micros, Position, Revision, StreamId, UnitId, UnitKind};
 use prooflog_events::port::Direction;
@@ -23,6 +24,7 @@ use serde_json::json;
 use super::exit::CliError;
 use super::output::{self, Form, clean, json_line};
 use super::source::Source;
+use super::words;
 use find::{Asked, Subject};
 
 /// Events of one stream that are told at most; the newest ones.
@@ -40,14 +42,14 @@ pub(crate) struct Question {
 
 /// One sentence, and which event says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Sentence {
-    position: Position,
+pub(super) struct Sentence {
+    pub(super) position: Position,
     #[serde(serialize_with = "as_time")]
-    time: Micros,
-    stream: String,
+    pub(super) time: Micros,
+    pub(super) stream: String,
     #[serde(rename = "type")]
-    type_name: String,
-    text: String,
+    pub(super) type_name: String,
+    pub(super) text: String,
 }
 
 fn as_time<S: serde::Serializer>(time: &Micros, serializer: S) -> Result<S::Ok, S::Error> {
@@ -74,6 +76,7 @@ pub(crate) fn run(
                 "position": source.at(),
                 "time": output::time(state.time),
                 "because": story.sentences,
+                "partial": story.is_partial,
                 "waits_for": waits,
             }),
         ),
@@ -81,8 +84,12 @@ pub(crate) fn run(
             writeln!(out, "{asked}, at position {} ({})", source.at(), output::time(state.time))?;
             let mut before = None;
             for sentence in &story.sentences {
-                writeln!(out, "{}", line(sentence, before))?;
+                let text = format!("{}: {}", sentence.stream, sentence.text);
+                writeln!(out, "{}", output::told(sentence.position, sentence.time, before, &text))?;
                 before = Some(sentence.time);
+            }
+            if story.is_partial {
+                writeln!(out, "{}", outside::PARTIAL)?;
             }
             for wait in &waits {
                 writeln!(out, "now       {wait}")?;
@@ -92,28 +99,13 @@ pub(crate) fn run(
     })
 }
 
-/// A sentence with the time since the one before.
-fn line(sentence: &Sentence, before: Option<Micros>) -> String {
-    let Sentence { position, time, stream, text, .. } = sentence;
-    let later = before.map_or_else(String::new, |before| format!("+{}", duration(time.secs_since(before))));
-    format!("{position:>8}  {}  {later:>9}  {stream}: {text}", output::time(*time))
-}
-
-/// Seconds as people say them.
-pub(super) fn duration(seconds: u64) -> String {
-    match seconds {
-        0..=119 => format!("{seconds}s"),
-        120..=7_199 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        7_200..=172_799 => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
-        _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3_600 % 24),
-    }
-}
-
 /// Everything that the streams involved say, in the order in which it happened.
 struct Story {
     sentences: Vec<Sentence>,
     /// Units that it is about.
     units: Vec<UnitId>,
+    /// Whether outside writers may have said more about it than was looked through.
+    is_partial: bool,
 }
 
 impl Story {
@@ -137,11 +129,12 @@ impl Story {
             Subject::Nonce { slot, .. } => teller.stream(StreamId::Tx(*slot)).map(drop)?,
         }
         let first = teller.sentences.iter().map(|sentence| sentence.position).min();
-        let outside = outside::told(source, &teller.about, first.unwrap_or(Position(1)))?;
+        let about = |envelope: &Envelope<'_>| teller.about.contains(words::correlation(envelope).as_ref());
+        let outside = outside::told(source, &about, first.unwrap_or(Position(1)))?;
         let Teller { mut sentences, units, .. } = teller;
-        sentences.extend(outside);
+        sentences.extend(outside.sentences);
         sentences.sort_by_key(|sentence| sentence.position);
-        Ok(Self { sentences, units })
+        Ok(Self { sentences, units, is_partial: outside.is_partial })
     }
 }
 
@@ -181,9 +174,9 @@ impl Teller<'_> {
         if let StreamId::Unit(unit) = stream {
             self.units.push(unit);
         }
-        let page = self.source.reader().stream(&name, Revision(u64::MAX), Direction::Backward, EVENTS_MAX)?;
+        let page = self.source.past().stream(&name, Revision(u64::MAX), Direction::Backward, EVENTS_MAX)?;
         let (mut leads_to, mut halves) = (Vec::new(), None);
-        for record in page.records.iter().filter(|record| record.position() <= self.source.at()) {
+        for record in &page.records {
             let Some(fact) = prooflog_replay::fact_of(record.position(), record.stored())? else {
                 continue;
             };
@@ -197,7 +190,7 @@ impl Teller<'_> {
                 time: fact.time,
                 stream: name.clone(),
                 type_name: fact.event.event_type().name().to_owned(),
-                text: clean(&say(&fact.event, stream)),
+                text: clean(&describe(&fact.event, stream)),
             });
         }
         for stream in leads_to {
@@ -215,11 +208,10 @@ impl Teller<'_> {
             Some(unit) => find::created(self.source, unit)?.map(|created| created.0),
             None => None,
         };
-        let reader = self.source.reader();
-        let page = reader.stream(&name, Revision(u64::MAX), Direction::Backward, LOOKED_AT)?;
-        let until = planned.unwrap_or(self.source.at());
+        let until = self.source.up_to(planned.unwrap_or(self.source.at()));
+        let page = until.stream(&name, Revision(u64::MAX), Direction::Backward, LOOKED_AT)?;
         let mut first = None;
-        for record in page.records.iter().filter(|record| record.position() <= until) {
+        for record in &page.records {
             let Some(fact) = prooflog_replay::fact_of(record.position(), record.stored())? else { continue };
             match &fact.event {
                 Event::FinalizedMoved(e) if e.block >= block => {
@@ -237,36 +229,6 @@ impl Teller<'_> {
         }
         self.sentences.extend(first);
         Ok(())
-    }
-}
-
-/// What an event says, as a sentence about its stream.
-pub(super) fn say(event: &Event, stream: StreamId) -> String {
-    match event {
-        Event::SpanCreated(e) => {
-            let of = |number: u64| match stream {
-                StreamId::Unit(unit) => UnitId { number, ..unit }.to_string(),
-                _ => number.to_string(),
-            };
-            let why = match e.origin {
-                SpanOrigin::Planned => "planned".to_owned(),
-                SpanOrigin::HalfOf(number) => format!("a half of {}", of(number)),
-                SpanOrigin::RefillOf(number) => format!("fills what {} left open", of(number)),
-                SpanOrigin::Imported => "taken over from another proposer".to_owned(),
-            };
-            format!("{why}: blocks {} are to be proven", e.range)
-        }
-        Event::TxReserved(e) => match e.purpose {
-            Purpose::Checkpoint { agg, block } => {
-                format!("nonce taken, to have the contract store L1 block {block} for {agg}")
-            }
-            Purpose::Submission { agg } => format!("nonce taken, to submit {agg}"),
-            Purpose::Optimistic { block, .. } => {
-                format!("nonce taken, to submit block {block} without a proof")
-            }
-            Purpose::Release => "nonce taken, to be used up by an empty transfer".to_owned(),
-        },
-        event => describe(event),
     }
 }
 
@@ -296,15 +258,4 @@ fn leads_to_of(event: &Event, stream: StreamId) -> Option<StreamId> {
 /// The rollup of a unit.
 fn chain_of(state: &State, id: ChainId) -> Option<&Chain> {
     state.chains.get(&id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::duration;
-
-    #[test]
-    fn durations_are_short() {
-        let shown = [0, 119, 120, 3_725, 7_200, 90_000, 200_000].map(duration);
-        assert_eq!(shown, ["0s", "119s", "2m00s", "62m05s", "2h00m", "25h00m", "2d07h"]);
-    }
 }

@@ -1,11 +1,12 @@
 //! What outside writers had to say about the same thing: alerts, deployments, notes of people.
 //!
 //! They are found by the correlation that their metadata names, in the streams that are not the engine's. These are few,
-//! and found without looking at the engine's; only the newest of their events are looked through.
+//! and found without looking at the engine's; only the newest of their events are looked through, and an answer that
+//! may lack some says so.
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use prooflog_events::envelope::Envelope;
 use prooflog_events::ids::{Position, Revision};
 use prooflog_events::port::Direction;
 
@@ -21,23 +22,43 @@ const EVENTS_MAX: usize = 50_000;
 /// Of these, how many at a time.
 const PIECE: usize = 1_000;
 
-/// The events of outside writers, from a position on, that belong to one of these.
-pub(super) fn told(
+/// What is said where there is more than is looked through.
+pub(in super::super) const PARTIAL: &str = "note      there are more events of outside writers than were looked \
+                                            through for this answer; `prooflog timeline` looks through all of them";
+
+/// What outside writers said.
+#[derive(Default)]
+pub(in super::super) struct Told {
+    pub(in super::super) sentences: Vec<Sentence>,
+    /// Whether there is more than was looked through.
+    pub(in super::super) is_partial: bool,
+}
+
+/// The events of outside writers, from a position on, that are about something.
+pub(in super::super) fn told(
     source: &Source,
-    about: &BTreeSet<String>,
+    is_about: &dyn Fn(&Envelope<'_>) -> bool,
     from: Position,
-) -> Result<Vec<Sentence>, CliError> {
+) -> Result<Told, CliError> {
     let mut streams = Vec::new();
+    let mut told = Told::default();
     source.store().outside_streams(&mut |stream| {
-        streams.push(stream.to_owned());
-        if streams.len() < STREAMS_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if streams.len() < STREAMS_MAX {
+            streams.push(stream.to_owned());
+            return ControlFlow::Continue(());
+        }
+        told.is_partial = true;
+        ControlFlow::Break(())
     })?;
-    let (mut sentences, mut left) = (Vec::new(), EVENTS_MAX);
+    let mut left = EVENTS_MAX;
     for stream in streams {
         let mut next = Some(Revision(u64::MAX));
-        while let Some(revision) = next.filter(|_| left > 0) {
-            let piece = PIECE.min(left);
-            let page = source.reader().stream(&stream, revision, Direction::Backward, piece)?;
+        while let Some(revision) = next {
+            if left == 0 {
+                told.is_partial = true;
+                return Ok(told);
+            }
+            let page = source.past().stream(&stream, revision, Direction::Backward, PIECE.min(left))?;
             left -= page.records.len().min(left);
             next = page.next;
             for record in &page.records {
@@ -46,23 +67,23 @@ pub(super) fn told(
                     break;
                 }
                 let envelope = record.envelope()?;
-                let belongs = about.contains(words::correlation(&envelope).as_ref());
-                if belongs && record.position() <= source.at() {
-                    sentences.push(Sentence {
-                        position: record.position(),
-                        time: envelope.recorded_at,
-                        stream: output::clean(envelope.stream),
-                        type_name: output::clean(envelope.type_name),
-                        text: format!(
-                            "{} by {}: {}",
-                            output::clean(envelope.type_name),
-                            output::clean(&envelope.actor.to_string()),
-                            words::words(&envelope)
-                        ),
-                    });
+                if is_about(&envelope) {
+                    told.sentences.push(sentence(record.position(), &envelope));
                 }
             }
         }
     }
-    Ok(sentences)
+    Ok(told)
+}
+
+fn sentence(position: Position, envelope: &Envelope<'_>) -> Sentence {
+    let type_name = output::clean(envelope.type_name);
+    let actor = output::clean(&envelope.actor.to_string());
+    Sentence {
+        position,
+        time: envelope.recorded_at,
+        stream: output::clean(envelope.stream),
+        text: format!("{type_name} by {actor}: {}", words::words(envelope)),
+        type_name,
+    }
 }

@@ -39,7 +39,7 @@ fn event(name: &str, version: u16, bytes: &[u8]) {
         Ok(again) => assert_eq!(again, event, "{name} changes in a round trip through JSON"),
         Err(error) => panic!("the JSON of {name} is not read back: {error}"),
     }
-    let _ = describe(&event);
+    let _ = describe(&event, prooflog_events::ids::StreamId::Node);
 }
 
 fn input(name: &str, version: u16, bytes: &[u8]) {

@@ -153,7 +153,7 @@ fn tell(time: Micros, recorded: &Recorded, json: bool) {
     );
     if !is_noise {
         let (minutes, rest) = (seconds / 60, seconds % 60);
-        println!("{minutes:>4}:{rest:02}  {:<14} {}", short(stream), describe(&recorded.event));
+        println!("{minutes:>4}:{rest:02}  {:<14} {}", short(stream), describe(&recorded.event, stream));
     }
 }
 

@@ -114,31 +114,31 @@ impl Anomalies {
             time: fact.time,
             stream: fact.stream.to_string(),
             event: fact.event.event_type().name(),
-            text: text(&fact.event),
+            text: text(&fact.event, fact.stream),
         }))
     }
 }
 
-fn text(event: &Event) -> String {
+fn text(event: &Event, stream: StreamId) -> String {
     let name = |root: Option<Hash32>| root.map_or_else(|| "no answer".to_owned(), |root| root.to_string());
     match event {
         Event::OutputMismatched(e) => {
             let nodes = e.nodes.iter().map(|answer| format!("; {} says {}", answer.node, name(answer.root)));
             let contract = e.contract.map_or_else(String::new, |root| format!("; the contract says {root}"));
-            format!("{}{contract}{}", describe(event), nodes.collect::<String>())
+            format!("{}{contract}{}", describe(event, stream), nodes.collect::<String>())
         }
         Event::ContractConfigRejected(e) => {
             let (rollup, agg, range) = (e.rollup_config_ok, e.agg_vkey_ok, e.range_vkey_ok);
-            let text = describe(event);
+            let text = describe(event, stream);
             format!("{text} (equal: rollup configuration {rollup}, aggregation key {agg}, range key {range})")
         }
         Event::ContractAdvanced(e) => {
             let sender = e.sender.map_or_else(|| "an unknown sender".to_owned(), |sender| sender.to_string());
             let tx = e.tx.map_or_else(|| "an unknown transaction".to_owned(), |tx| tx.to_string());
-            format!("{} by {sender} in {tx}, root {}", describe(event), e.latest.root)
+            format!("{} by {sender} in {tx}, root {}", describe(event, stream), e.latest.root)
         }
-        Event::TxBroadcast(e) => format!("{}: {}", describe(event), e.text),
-        event => describe(event),
+        Event::TxBroadcast(e) => format!("{}: {}", describe(event, stream), e.text),
+        event => describe(event, stream),
     }
 }
 

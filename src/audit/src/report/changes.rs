@@ -78,7 +78,7 @@ impl Changes {
             time: fact.time,
             stream,
             event: kind.name(),
-            text: describe(&fact.event),
+            text: describe(&fact.event, fact.stream),
             fields: now.into_iter().filter_map(differs).collect(),
         }))
     }

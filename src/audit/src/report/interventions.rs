@@ -3,6 +3,7 @@
 use prooflog_events::envelope::{Cause, Envelope};
 use prooflog_events::ids::{Micros, Position};
 use prooflog_events::input::{Command, Input, OperatorCommanded};
+use prooflog_events::phrase::Phrase;
 use prooflog_events::port::SequenceRead;
 use prooflog_projections::{Fact, describe};
 use serde::Serialize;
@@ -52,7 +53,7 @@ pub(super) fn add<R: SequenceRead + ?Sized>(
         position: fact.position,
         stream: fact.stream.to_string(),
         event: fact.event.event_type().name(),
-        text: describe(&fact.event),
+        text: describe(&fact.event, fact.stream),
     };
     if let Some(last) = all.last_mut().filter(|last| last.position == envelope.batch_first) {
         last.consequences.push(consequence);
@@ -90,8 +91,8 @@ fn commanded(cause: Cause<'_>) -> Option<OperatorCommanded> {
 /// A command in words.
 pub(super) fn words(command: &Command) -> String {
     match command {
-        Command::Pause { chain, control } => format!("pause {control:?} of rollup {chain}").to_lowercase(),
-        Command::Resume { chain, control } => format!("resume {control:?} of rollup {chain}").to_lowercase(),
+        Command::Pause { chain, control } => format!("pause {} of rollup {chain}", control.phrase()),
+        Command::Resume { chain, control } => format!("resume {} of rollup {chain}", control.phrase()),
         Command::Drain { chain } => format!("drain rollup {chain}"),
         Command::Flush { chain, to } => format!("flush rollup {chain} up to block {to}"),
         Command::Retry { unit } => format!("retry {unit}"),

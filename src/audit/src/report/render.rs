@@ -5,6 +5,7 @@
 use std::fmt::{self, Write};
 
 use prooflog_events::ids::ChainId;
+use prooflog_events::phrase::Phrase;
 use prooflog_projections::ChainStats;
 
 use super::{Anomaly, Change, Intervention, Outcome, Report, Submission, interventions};
@@ -65,7 +66,7 @@ fn rollup(f: &mut fmt::Formatter<'_>, chain: ChainId, stats: &ChainStats) -> fmt
     writeln!(f, "  paid twice {wasted}, perhaps {maybe}; parked {}", stats.parked)?;
     writeln!(f, "  {} submissions confirmed, {} reverted", stats.confirmed, stats.reverted)?;
     for (class, failures) in &stats.failures {
-        writeln!(f, "  {failures:>8}  failures {class:?}")?;
+        writeln!(f, "  {failures:>8}  failures: {}", class.phrase())?;
     }
     Ok(())
 }

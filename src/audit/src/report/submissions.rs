@@ -11,6 +11,7 @@ use prooflog_events::ids::{
     ChainId, Hash32, L1Ref, L2Block, Micros, Position, Range, SlotId, StreamId, TxVersion, UnitId, UnitKind,
     Wei,
 };
+use prooflog_events::phrase::Phrase;
 use prooflog_events::port::SequenceRead;
 use prooflog_events::values::Purpose;
 use prooflog_projections::Fact;
@@ -277,7 +278,7 @@ impl Submission {
             }
             Event::TxReorged(_) => self.take_back(),
             Event::TxConfirmed(_) if self.outcome == Outcome::Included => self.outcome = Outcome::Confirmed,
-            Event::TxAbandoned(e) => self.fail(Outcome::Abandoned, &format!("{:?}", e.reason)),
+            Event::TxAbandoned(e) => self.fail(Outcome::Abandoned, e.reason.phrase()),
             _ => {}
         }
     }
