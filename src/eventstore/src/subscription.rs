@@ -54,6 +54,8 @@ struct Subscription {
     phase: Phase,
     /// The last checkpoint sent.
     checkpoint: Position,
+    /// One that is due and not sent: where nothing comes between two of one look, the later one says it all.
+    checkpoint_due: Option<Position>,
     /// Where it goes to its end.
     ended: Option<Refusal>,
     ready: Vec<Bytes>,
@@ -79,6 +81,7 @@ pub(crate) fn follow(
         cursor: begin.cursor,
         phase: Phase::CatchingUp,
         checkpoint: if begin.at_end { before } else { Position::ZERO },
+        checkpoint_due: None,
         ended: None,
         ready: vec![show::content(Content::Confirmation(confirmation))],
         ground,
@@ -159,7 +162,11 @@ impl Subscription {
             View::All(_) | View::Links(_) => self.ground.tail.after(position),
         };
         match taken {
-            Taken::Entries(entries) => entries.iter().try_for_each(|entry| self.consider(entry)),
+            Taken::Entries(entries) => {
+                entries.iter().try_for_each(|entry| self.consider(entry))?;
+                self.send_due_checkpoint();
+                Ok(())
+            }
             Taken::Nothing => {
                 self.heard().await;
                 Ok(())
@@ -206,13 +213,20 @@ impl Subscription {
             self.cursor.considered += 1;
             if self.cursor.considered >= window {
                 self.cursor.considered = 0;
-                self.deliver(Item::Checkpoint(entry.position()));
+                self.checkpoint_due = Some(entry.position());
             }
         }
         Ok(())
     }
 
+    fn send_due_checkpoint(&mut self) {
+        if let Some(position) = self.checkpoint_due.take() {
+            self.deliver(Item::Checkpoint(position));
+        }
+    }
+
     fn show(&mut self, entry: &Entry) -> Result<(), Refusal> {
+        self.send_due_checkpoint();
         let frame = match self.asked.links {
             Links::Resolved if entry.type_name() == LINK => {
                 let records = self.ground.pages.source().records();

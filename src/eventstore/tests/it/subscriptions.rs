@@ -122,6 +122,10 @@ async fn a_filtered_subscription_says_how_far_it_looked() {
     }
     let Answer::Checkpoint(checkpoint) = next(&mut followed).await else { panic!("no checkpoint") };
     assert_eq!(checkpoint.commit_position, 44);
+    // Of three that are due at once the last says it all.
+    server.foreign("c9-1", &["A"; 12]);
+    let Answer::Checkpoint(checkpoint) = next(&mut followed).await else { panic!("no checkpoint") };
+    assert_eq!(checkpoint.commit_position, 56);
     // One that begins at the end has nothing to say about what was before.
     let options = all().at_end().filtered(prefix(&["c3-"])).followed();
     let mut followed = client.read(request(options)).await.unwrap().into_inner();
