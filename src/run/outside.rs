@@ -12,7 +12,7 @@ use prooflog_core::{Effect, ProofRequest};
 use prooflog_events::ids::{Hash32, L1Number};
 use prooflog_events::input::Input;
 use prooflog_events::limits::BLOB_INLINE_BYTES_MAX;
-use prooflog_events::port::Blob;
+use prooflog_events::port::{Blob, SequenceError};
 use prooflog_events::values::{BlobRef, FailureClass};
 use prooflog_l1::{BroadcastTx, QuoteTx, ReadContract, ReadSigner, SignTx, Terms};
 use prooflog_log::Log;
@@ -65,6 +65,25 @@ impl Blobs {
         let log = Arc::clone(&self.0);
         let read = tokio::task::spawn_blocking(move || read(&log, blob)).await;
         read.unwrap_or_else(|error| Err(error.to_string())).map_err(Failed::other)
+    }
+
+    /// Places of the members of a request whose bytes are not there any more, or are damaged: reading them again would
+    /// not help.
+    async fn lost_members(&self, request: &ProofRequest) -> Vec<u32> {
+        let blobs = request.agg.as_ref().map(|agg| agg.members.clone()).unwrap_or_default();
+        let log = Arc::clone(&self.0);
+        let look = move || {
+            let is_lost = |blob: &BlobRef| match log.reader().blob(blob.sha256) {
+                Ok(found) => found.is_none_or(|bytes| bytes.len() as u64 != blob.length),
+                Err(error) => matches!(error, SequenceError::Damaged { .. }),
+            };
+            (0_u32..)
+                .zip(&blobs)
+                .filter(|(_, blob)| !blob.is_empty() && is_lost(blob))
+                .map(|(at, _)| at)
+                .collect()
+        };
+        tokio::task::spawn_blocking(look).await.unwrap_or_default()
     }
 
     /// Stores bytes for an answer: small ones go with the batch, large ones at once.
@@ -232,7 +251,15 @@ impl Adapters {
         let requested = match side.prover.request(&request, members, super::now()).await {
             Ok(requested) => requested,
             // A member's proof cannot be read: nothing was bought, and waiting for the limit would only hide why.
-            Err(error) => Requested::Failed { class: FailureClass::WitnessError, text: error.to_string() },
+            Err(error) => {
+                let members = self.blobs.lost_members(&request).await;
+                let text = error.to_string();
+                if members.is_empty() {
+                    Requested::Failed { class: FailureClass::WitnessError, text }
+                } else {
+                    Requested::MembersRefused { members, text }
+                }
+            }
         };
         // An id is worth money by now, and a crash would lose it: where the L1 does not tell its head at once, the bound
         // is learned with the proof. What is already here, a mock proof, waits for it as long as it takes.

@@ -65,6 +65,20 @@ pub enum WitnessAnswer {
     },
 }
 
+/// Proofs of an aggregate's members cannot be used: the server cannot read them, or we cannot any more. The request was
+/// refused for them, and nothing was bought.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct MembersRefused {
+    /// The aggregate.
+    pub unit: UnitId,
+    /// The attempt that the call was for.
+    pub attempt: Attempt,
+    /// Places of those members in the request, from 0.
+    pub members: Vec<u32>,
+    /// The server's words, or ours.
+    pub text: String,
+}
+
 /// A proof that arrived, its bytes already in the blob store or handed over with the input.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct Delivery {

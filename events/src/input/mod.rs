@@ -113,4 +113,5 @@ inputs! {
     TxSent = 1,
     OperatorCommanded = 1,
     RowsImported = 1,
+    MembersRefused = 1,
 }

@@ -9,7 +9,7 @@ mod given;
 
 use given::*;
 use prooflog_core::{Effect, Urgency, plan};
-use prooflog_events::event::{AbandonReason, Event, ParkReason, ReplaceReason};
+use prooflog_events::event::{AbandonReason, Event, InvalidReason, ParkReason, ReplaceReason};
 use prooflog_events::ids::*;
 use prooflog_events::input::*;
 use prooflog_events::policy::Policy;
@@ -296,6 +296,45 @@ fn the_server_is_compared_with_the_contract_before_each_request_of_an_aggregate(
     assert!(given.later(60).is_empty(), "another request of it asks again");
     assert_eq!(names(&given.validated()), ["ContractConfigValidated", "WitnessGenStarted"]);
     assert!(given.validated().is_empty(), "nobody waits for it: nothing new");
+}
+
+/// The aggregate is requested.
+fn agg_started() -> Given {
+    let mut given = checkpoint_sent();
+    given.confirmed_in_block(5, 1, None);
+    let point = given.state.unit(AGG).unwrap().agg_body().unwrap().checkpoint.unwrap().block;
+    let read = ContractRead { checkpoints: vec![l1(point.0)], ..given.read() };
+    given.when(read);
+    given.validated();
+    assert_eq!(given.phase_of(AGG), Phase::WitnessGen);
+    given
+}
+
+fn refused(members: Vec<u32>) -> MembersRefused {
+    MembersRefused { unit: AGG, attempt: Attempt(1), members, text: "bincode: invalid length".into() }
+}
+
+#[test]
+fn only_the_span_whose_proof_nobody_can_read_is_proven_again() {
+    let mut given = agg_started();
+    let events = given.when(refused(vec![1]));
+    assert_eq!(
+        names(&events),
+        ["WitnessGenFailed", "Invalidated", "Invalidated", "SpanCreated", "WitnessGenStarted"]
+    );
+    assert!(matches!(&events[1], Event::Invalidated(e) if e.reason == InvalidReason::Undecodable));
+    assert!(matches!(&events[2], Event::Invalidated(e) if e.reason == InvalidReason::MemberGone));
+    assert_eq!(ranges(&events), [(1_050, 1_100)]);
+    assert_eq!(given.phase(1), Phase::Complete, "its proof is as good as before");
+    let events = given.proven(3);
+    assert!(names(&events).contains(&"AggQueued"), "{events:?}");
+}
+
+#[test]
+fn a_refusal_that_names_no_member_of_the_request_costs_no_proof() {
+    let mut given = agg_started();
+    assert_eq!(names(&given.when(refused(vec![0, 2]))), ["WitnessGenFailed", "Retried"]);
+    assert_eq!((given.phase(1), given.phase(2)), (Phase::Complete, Phase::Complete));
 }
 
 #[test]

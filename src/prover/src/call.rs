@@ -45,7 +45,7 @@ pub(crate) enum CallError {
     Dropped(String),
     /// An answer other than 200.
     #[error("status {status}: {text}")]
-    Status { status: u16, error_class: Option<String>, text: String },
+    Status { status: u16, error_class: Option<String>, members: Vec<u32>, text: String },
     /// A 200 that is not an answer.
     #[error("not a valid answer: {0}")]
     Answer(#[from] AnswerError),
@@ -126,10 +126,16 @@ async fn refusal_text(response: &mut Response, stall: Duration) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
+/// Members that a refusal may name.
+const MEMBERS_MAX: usize = 1_024;
+
 /// An answer other than 200: plain text, or JSON with an `error` and perhaps an `error_class`.
 fn refusal(status: u16, text: &str) -> CallError {
     let json: Option<serde_json::Value> = serde_json::from_str(text).ok();
     let field = |name: &str| json.as_ref()?.get(name)?.as_str().map(str::to_owned);
     let words = field("error").unwrap_or_else(|| text.to_owned());
-    CallError::Status { status, error_class: field("error_class"), text: presentable(&words) }
+    let places = json.as_ref().and_then(|json| json.get("members")?.as_array());
+    let place = |value: &serde_json::Value| u32::try_from(value.as_u64()?).ok();
+    let members = places.into_iter().flatten().filter_map(place).take(MEMBERS_MAX).collect();
+    CallError::Status { status, error_class: field("error_class"), members, text: presentable(&words) }
 }

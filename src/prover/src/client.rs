@@ -151,7 +151,10 @@ impl Prover {
         Ok(match outcome {
             Ok(answer) if request.mode == Mode::Real => taken(answer),
             Ok(answer) => mock(answer, needs_bytes).await,
-            Err(error) => failed(&error),
+            Err(error) => match request.agg.as_ref().and_then(|agg| refused_members(&error, agg)) {
+                Some(refused) => refused,
+                None => failed(&error),
+            },
         })
     }
 
@@ -292,6 +295,14 @@ const fn is_about_the_id(error: &CallError) -> bool {
     }
 }
 
+/// A request that was refused because the proofs of some members cannot be read.
+fn refused_members(error: &CallError, agg: &prooflog_core::AggRequest) -> Option<Requested> {
+    let CallError::Status { error_class: Some(class), members, text, .. } = error else { return None };
+    let exist = |place: &u32| usize::try_from(*place).is_ok_and(|place| place < agg.members.len());
+    let is_meant = class.trim() == "unreadable_members" && !members.is_empty() && members.iter().all(exist);
+    is_meant.then(|| Requested::MembersRefused { members: members.clone(), text: text.clone() })
+}
+
 /// A failed request.
 fn failed(error: &CallError) -> Requested {
     let class = match error {
@@ -299,7 +310,7 @@ fn failed(error: &CallError) -> Requested {
         CallError::Timeout(_) => FailureClass::WitnessTimeout,
         // The server answered that it took the request, and we cannot read the answer: something may be under way.
         CallError::Dropped(_) | CallError::Answer(_) => FailureClass::Dropped,
-        CallError::Status { status, error_class, text } => {
+        CallError::Status { status, error_class, text, .. } => {
             failure::of_request(*status, error_class.as_deref(), text)
         }
     };

@@ -6,7 +6,8 @@
 use prooflog_events::envelope::blob_hash;
 use prooflog_events::ids::{Attempt, ChainId, L1Number, L1Ref, ProofId, UnitId, UnitKind, Wei};
 use prooflog_events::input::{
-    Delivery, Input, ServerValidated, StatusAnswer, StatusAnswered, WitnessAnswer, WitnessAnswered,
+    Delivery, Input, MembersRefused, ServerValidated, StatusAnswer, StatusAnswered, WitnessAnswer,
+    WitnessAnswered,
 };
 use prooflog_events::values::{BlobRef, FailureClass};
 
@@ -94,6 +95,13 @@ pub enum Requested {
         /// The server's words, or ours.
         text: String,
     },
+    /// The proofs of these members of an aggregate, by their places in the request, cannot be used.
+    MembersRefused {
+        /// Which.
+        members: Vec<u32>,
+        /// The server's words, or ours.
+        text: String,
+    },
 }
 
 impl Requested {
@@ -103,7 +111,7 @@ impl Requested {
     pub const fn l1_head(&self) -> Option<L1Number> {
         match self {
             Self::Taken { l1_head: Some(head), .. } => Some(head.number),
-            Self::Failed { .. } => Some(L1Number(0)),
+            Self::Failed { .. } | Self::MembersRefused { .. } => Some(L1Number(0)),
             Self::Taken { .. } | Self::Fulfilled(_) => None,
         }
     }
@@ -125,6 +133,9 @@ impl Requested {
                 (WitnessAnswer::Fulfilled { delivery: proof.delivery(unit.kind), l1_seen }, Some(proof.blob))
             }
             Self::Failed { class, text } => (WitnessAnswer::Failed { class, text }, None),
+            Self::MembersRefused { members, text } => {
+                return (MembersRefused { unit, attempt, members, text }.into(), None);
+            }
         };
         (WitnessAnswered { unit, attempt, answer }.into(), blob)
     }

@@ -36,7 +36,7 @@ const fn bug(sabotage: Sabotage, scenario: &'static str, seeds: u64, rules: &'st
 }
 
 /// All of them.
-pub const BUGS: [Bug; 28] = [
+pub const BUGS: [Bug; 29] = [
     bug(Sabotage::SplitLosesABlock, "prover", 20, &["halves"]),
     bug(Sabotage::NeverHalved, "prover", 20, &["halves"]),
     bug(Sabotage::AggregateStartsElsewhere, "friendly", 3, &["aggregate"]),
@@ -64,6 +64,7 @@ pub const BUGS: [Bug; 28] = [
     bug(Sabotage::DecisionNotReplayable, "prover", 10, &["replay"]),
     bug(Sabotage::AgreementAssumed, "nodes", 5, &["agreement"]),
     bug(Sabotage::ComparedOnce, "friendly", 3, &["comparison"]),
+    bug(Sabotage::AllMembersGuilty, "prover", 30, &["usable proof"]),
     bug(Sabotage::EndedUnasked, "prover", 20, &["asked first"]),
     bug(Sabotage::ProofsNotRestored, "contract", 40, &["coverage", "usable proof"]),
 ];

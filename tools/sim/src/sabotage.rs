@@ -80,6 +80,8 @@ pub enum Sabotage {
     ComparedOnce,
     /// A request ends when its limit passes, whether or not anybody could be asked for it.
     EndedUnasked,
+    /// One member that cannot be read costs all of them.
+    AllMembersGuilty,
 }
 
 impl Sabotage {
@@ -111,6 +113,12 @@ impl Sabotage {
                 if let Some(known) = known {
                     (read.values.range_vkey, read.values.agg_vkey) = (known.range_vkey, known.agg_vkey);
                 }
+                return input;
+            }
+            (Self::AllMembersGuilty, Input::MembersRefused(refused)) => {
+                let agg = state.unit(refused.unit).and_then(|unit| unit.agg_body());
+                let members = agg.map_or(0, |agg| agg.members.len());
+                refused.members = (0..u32::try_from(members).unwrap_or(0)).collect();
                 return input;
             }
             (Self::DegradedForEver, Input::DiskRead(read)) => {

@@ -53,6 +53,7 @@ fn chain_of(input: &Input) -> Option<ChainId> {
         Input::ContractRead(i) => Some(i.chain),
         Input::ServerValidated(i) => Some(i.chain),
         Input::WitnessAnswered(i) => Some(i.unit.chain),
+        Input::MembersRefused(i) => Some(i.unit.chain),
         Input::StatusAnswered(i) => Some(i.unit.chain),
         Input::TxQuoted(i) => match i.purpose {
             Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg } => Some(agg.chain),

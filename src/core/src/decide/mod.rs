@@ -12,6 +12,7 @@ mod node;
 mod operator;
 mod planning;
 mod proving;
+mod refused;
 mod sending;
 mod slots;
 mod turns;
@@ -111,6 +112,7 @@ pub fn decide(state: &mut State, now: Micros, input: &Input) -> Result<Decision,
         Input::ServerValidated(input) => contract::validated(&mut batch, input)?,
         Input::SignerRead(input) => slots::read(&mut batch, input)?,
         Input::WitnessAnswered(input) => proving::witness(&mut batch, input)?,
+        Input::MembersRefused(input) => refused::members(&mut batch, input)?,
         Input::StatusAnswered(input) => proving::status(&mut batch, input)?,
         Input::TxQuoted(input) => sending::quoted(&mut batch, input)?,
         Input::TxSigned(input) => sending::signed(&mut batch, input)?,

@@ -12,7 +12,7 @@ use prooflog_events::input::Input;
 use prooflog_events::values::{Control, DegradedReason, FailureClass};
 
 use super::{Batch, Checker, ModelChain, ModelUnit, Recorded, Stage};
-use crate::world::{Verdict, World, blob_ref};
+use crate::world::{Verdict, World, blob_ref, is_unreadable};
 
 /// A broken rule and what was seen; `None` if all is well.
 pub(super) type Broken = Option<(&'static str, String)>;
@@ -43,6 +43,7 @@ impl Checker {
             Event::ProofRequested(e) => requested(unit, e.attempt, &e.proof_id, world),
             Event::ProofFulfilled(e) => fulfilled(unit, e, world),
             Event::Unfulfillable(e) => unfulfillable(unit, e, world),
+            Event::Invalidated(e) if e.reason == InvalidReason::Undecodable => thrown_away(unit, world),
             Event::TimedOut(e) => timed_out(batch, unit, e),
             Event::WitnessGenFailed(e) => {
                 let told = world.told_failed.contains(&(id, e.attempt));
@@ -357,6 +358,17 @@ fn fulfilled(unit: &ModelUnit, e: &ProofFulfilled, world: &World) -> Broken {
             format!("{} has the bound {} and was proven up to L1 block {head}", unit.id, e.l1_bound)
         })
     })
+}
+
+/// A span is proven again for its bytes only if they can be read by nobody.
+fn thrown_away(unit: &ModelUnit, world: &World) -> Broken {
+    let prover = world.provers.get(&unit.id.chain)?;
+    let held = unit.proof.map(|proof| proof.blob);
+    let readable = prover.jobs().any(|(_, job)| {
+        matches!(&job.verdict, Verdict::Proof { bytes, .. }
+            if Some(blob_ref(bytes)) == held && !is_unreadable(bytes))
+    });
+    rule("usable proof", readable, || format!("{} is thrown away, and its proof can be read", unit.id))
 }
 
 /// A request that the prover took ends by our limit only when the prover was asked for it after that, or could not be

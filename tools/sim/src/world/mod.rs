@@ -17,7 +17,7 @@ mod weather;
 pub use deed::Deed;
 pub use l1::{BLOCK_SECS, Block, L1, Ledger, Mood, Payload, Receipt, Tx, gas_of};
 pub use oracle::{Oracle, Output};
-pub use proof::{AggProof, SELECTOR, SpanProof, blob_ref, output_root};
+pub use proof::{AggProof, SELECTOR, SpanProof, blob_ref, is_unreadable, output_root};
 pub use prover::{Job, Profile, Prover, Verdict, Witness};
 pub use proving::Look;
 pub use reads::ContractQuestion;

@@ -46,6 +46,23 @@ pub struct AggProof {
     pub job: u64,
 }
 
+/// First byte of what was a span's proof and can be read by nobody.
+const UNREADABLE: u8 = 0xee;
+
+/// Whether bytes are of a proof that came unreadable from the prover.
+#[must_use]
+pub fn is_unreadable(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&UNREADABLE)
+}
+
+/// The same proof in bytes that nobody can read.
+pub(super) fn unreadable(mut bytes: Vec<u8>) -> Vec<u8> {
+    if let Some(first) = bytes.first_mut() {
+        *first = UNREADABLE;
+    }
+    bytes
+}
+
 impl SpanProof {
     /// Its bytes.
     #[must_use]

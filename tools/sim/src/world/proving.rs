@@ -5,10 +5,12 @@
 
 use prooflog_core::ProofRequest;
 use prooflog_events::ids::{Attempt, ChainId, L1Number, L1Ref, L2Block, ProofId, UnitId, UnitKind, Wei};
-use prooflog_events::input::{Delivery, Input, StatusAnswer, StatusAnswered, WitnessAnswer, WitnessAnswered};
+use prooflog_events::input::{
+    Delivery, Input, MembersRefused, StatusAnswer, StatusAnswered, WitnessAnswer, WitnessAnswered,
+};
 use prooflog_events::values::{FailureClass, Mode};
 
-use super::proof::{AggProof, SELECTOR, SpanProof, blob_ref, output_root};
+use super::proof::{AggProof, SELECTOR, SpanProof, blob_ref, is_unreadable, output_root, unreadable};
 use super::prover::{Job, Verdict, Witness, agg_bytes, members_fit};
 use super::{Answer, Reply, World};
 
@@ -56,6 +58,16 @@ impl World {
             self.told_failed.insert(told);
             return Reply::At(now.plus_secs(secs), failure(request, class, text));
         }
+        let places = (0_u32..).zip(&members).filter(|(_, bytes)| is_unreadable(bytes));
+        let unreadable: Vec<u32> = places.map(|(place, _)| place).collect();
+        if !unreadable.is_empty() {
+            let at = now.plus_secs(prover.rng.between(1, 5));
+            self.told_failed.insert(told);
+            let (unit, attempt, text) =
+                (request.unit, request.attempt, "a member does not decode".to_owned());
+            let input = MembersRefused { unit, attempt, members: unreadable, text };
+            return Reply::At(at, Answer::Input(Box::new(input.into()), Vec::new()));
+        }
         let hangs = prover.rng.chance(weather.witness_hang);
         let breaks = prover.rng.chance(weather.witness_dropped);
         let (witness, ends) = prover.begin(now, request, members);
@@ -86,6 +98,10 @@ impl World {
         let Some(agg) = &request.agg else { return };
         if !self.checkpointed.contains(&agg.head) {
             self.complain("legal request", format!("{unit} names the L1 head {}, no checkpoint", agg.head));
+        }
+        // What came unreadable from the prover is refused by it, and is nobody's fault.
+        if members.iter().any(|bytes| is_unreadable(bytes)) {
+            return;
         }
         let spans: Option<Vec<SpanProof>> = members.iter().map(|bytes| SpanProof::decode(bytes)).collect();
         match spans {
@@ -186,7 +202,10 @@ impl World {
         let prover = self.provers.get_mut(&chain)?;
         Some(prover.place(request.idempotency_key, |job, rng| {
             let bytes = match &request.agg {
-                None => SpanProof { chain, range, l1_head, commitments, job }.encode(),
+                None => {
+                    let proof = SpanProof { chain, range, l1_head, commitments, job }.encode();
+                    if rng.chance(weather.unreadable) { unreadable(proof) } else { proof }
+                }
                 Some(agg) => {
                     let proof = AggProof {
                         range,

@@ -41,6 +41,8 @@ pub struct Weather {
     pub status_odd: u32,
     /// A job is fulfilled and its bytes are missing for some calls, or for ever.
     pub no_bytes: u32,
+    /// A span's proof comes in bytes that no aggregate can take.
+    pub unreadable: u32,
     /// The network gives a job up.
     pub unfulfillable: u32,
     /// A job takes longer than anyone waits, and may come late.
@@ -78,6 +80,7 @@ impl Weather {
             status_hang: 10,
             status_odd: 20,
             no_bytes: 20,
+            unreadable: 15,
             unfulfillable: 40,
             too_late: 20,
             tells_l1_head: 500,
