@@ -316,6 +316,7 @@ fn weather(rng: &mut Rng, kinds: &[Kind]) -> Weather {
         (weather.witness_hang, weather.status_fail) = (rough.witness_hang, rough.status_fail);
         (weather.status_hang, weather.status_odd) = (rough.status_hang, rough.status_odd);
         (weather.no_bytes, weather.unfulfillable) = (rough.no_bytes, rough.unfulfillable);
+        weather.unreadable = rough.unreadable;
         weather.too_late = rough.too_late;
     }
     weather
