@@ -9,7 +9,9 @@ mod given;
 
 use given::*;
 use prooflog_core::{Effect, Urgency, plan};
-use prooflog_events::event::{AbandonReason, Event, InvalidReason, ParkReason, ReplaceReason};
+use prooflog_events::event::{
+    AbandonReason, ChainRegistered, Event, InvalidReason, ParkReason, ReplaceReason,
+};
 use prooflog_events::ids::*;
 use prooflog_events::input::*;
 use prooflog_events::policy::Policy;
@@ -199,12 +201,20 @@ fn a_checkpoint_is_reserved_signed_on_disk_and_only_then_sent() {
     assert_eq!(given.slot_phase(5), SlotPhase::Broadcast);
 }
 
+/// Another rollup beside those that are there, whose transactions the same account sends. It is spoken of from here on.
+fn beside(given: &mut Given, chain: ChainId, finalized: u64, change: impl FnOnce(&mut Policy)) {
+    let mut policy = Policy { span_blocks: 50, confirmations: 3, ..Policy::with_signer(SIGNER) };
+    change(&mut policy);
+    given.chain = chain;
+    given.register(ChainRegistered { l2_genesis: h("another"), ..registration() }, policy, finalized);
+}
+
 /// Aggregates of two rollups that one account sends for, with as many slots as that. That of the second rollup waits
 /// half a minute longer. Their quotes, in the order in which endpoints answer: that of the first rollup first.
 fn two_that_wait(max_pending: u32) -> (Given, [TxQuoted; 2]) {
     let few = |policy: &mut Policy| policy.fees.max_pending = max_pending;
     let mut given = Given::chain(1_100, few);
-    given.beside(ChainId(11), 1_100, few);
+    beside(&mut given, ChainId(11), 1_100, few);
     for chain in [ChainId(11), CHAIN] {
         given.chain = chain;
         given.proven(1);

@@ -214,6 +214,7 @@ async fn mock_span(prover: &Prover, span: &CheckSpan, findings: &mut Vec<Finding
         Requested::Failed { class, text } => {
             finding("mock span", Verdict::Failed, format!("{class:?}: {text}"))
         }
+        Requested::MembersRefused { text, .. } => finding("mock span", Verdict::Failed, text),
         Requested::Taken { .. } => {
             finding("mock span", Verdict::Failed, "an id instead of a fulfilled status")
         }
@@ -228,6 +229,10 @@ async fn real_span(prover: &Prover, span: &CheckSpan, findings: &mut Vec<Finding
         Requested::Taken { proof_id, .. } => proof_id,
         Requested::Failed { class, text } => {
             findings.push(finding("real span", Verdict::Failed, format!("{class:?}: {text}")));
+            return;
+        }
+        Requested::MembersRefused { text, .. } => {
+            findings.push(finding("real span", Verdict::Failed, text));
             return;
         }
         Requested::Fulfilled(_) => {

@@ -68,17 +68,8 @@ impl Given {
         given
     }
 
-    /// Another rollup beside those that are there, whose transactions the same account sends. It is spoken of from
-    /// here on.
-    pub(crate) fn beside(&mut self, chain: ChainId, finalized: u64, change: impl FnOnce(&mut Policy)) {
-        let mut policy = Policy { span_blocks: 50, confirmations: 3, ..Policy::with_signer(SIGNER) };
-        change(&mut policy);
-        self.chain = chain;
-        let registration = ChainRegistered { l2_genesis: h("another"), ..registration() };
-        self.register(registration, policy, finalized);
-    }
-
-    fn register(&mut self, registration: ChainRegistered, policy: Policy, finalized: u64) {
+    /// Takes a rollup on, the one that is spoken of, with all that is known of it at the start.
+    pub(crate) fn register(&mut self, registration: ChainRegistered, policy: Policy, finalized: u64) {
         self.when(ChainConfigured { chain: self.chain, registration, policy });
         self.contract();
         self.output(1_000);
