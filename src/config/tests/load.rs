@@ -58,7 +58,7 @@ const LEAST: [(&str, &str); 6] = [
 fn variables_in_use(root: &Path, found: &mut BTreeMap<String, PathBuf>) {
     for entry in std::fs::read_dir(root).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() && !path.ends_with("target") {
+        if path.is_dir() && !path.ends_with("target") && !path.ends_with("golden") {
             variables_in_use(&path, found);
         }
         // What is no text names no variables.
