@@ -433,8 +433,8 @@ impl<S: Sequence> Shared<S> {
         came
     }
 
-    /// Makes a group durable and visible; who follows is told later. The caller holds the committer. An error is the answer to all of the group:
-    /// even what wrote nothing was answered on records that are not there now.
+    /// Makes a group durable and visible; who follows is told later. The caller holds the committer. An error is the
+    /// answer to all of the group: even what wrote nothing was answered on records that are not there now.
     fn write(&self, group: &mut Group) -> Result<(), AppendError> {
         self.refuse_poisoned()?;
         if group.records.is_empty() {

@@ -79,7 +79,7 @@ pub struct ProofRequested {
     pub attempt: Attempt,
     /// The prover's id.
     pub proof_id: ProofId,
-    /// The proof's L1 head is at or below this block.
+    /// The proof's L1 head is at or below this block; 2^53-1 where nobody knew, and the bound comes with the proof.
     pub l1_bound: L1Number,
     /// That head, where the server tells.
     pub l1_head: Option<L1Ref>,
@@ -105,7 +105,7 @@ pub struct ProofFulfilled {
     pub proof: BlobRef,
     /// First four bytes of an aggregate proof, which choose the verifier's route.
     pub selector: Option<[u8; 4]>,
-    /// The proof's L1 head is at or below this block.
+    /// The proof's L1 head is at or below this block; 2^53-1 where nobody knew, and the bound comes with the proof.
     pub l1_bound: L1Number,
     /// That head, where the server tells.
     pub l1_head: Option<L1Ref>,
@@ -197,7 +197,7 @@ pub enum LateAnswer {
     Requested {
         /// The prover's id.
         proof_id: ProofId,
-        /// The proof's L1 head is at or below this block.
+        /// The proof's L1 head is at or below this block; 2^53-1 where nobody knew.
         l1_bound: L1Number,
     },
     /// A failure.

@@ -2,7 +2,7 @@
 //!
 //! A stored record keeps its bytes for ever; an upcaster works after they were read. When a struct changes, the old
 //! struct moves here under its version's name, a function turns it into the next one, and the table gains a line.
-//! Format 0, before the first release, keeps no old versions, so the table is empty today.
+//! No event of format 1 has changed so far, so the table is empty.
 
 use super::{Event, EventType};
 use crate::codec::CodecError;

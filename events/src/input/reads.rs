@@ -42,6 +42,7 @@ pub struct ChainConfigured {
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct TimerDue {
     /// The rollups for which it came, in order; none means all: more was left to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chains: Vec<ChainId>,
 }
 

@@ -445,6 +445,10 @@ impl Chain {
             },
             _ => return,
         };
+        if class == FailureClass::Unreachable {
+            // What answers next time may be another server.
+            self.hold.config_ok = None;
+        }
         match class {
             FailureClass::Unexecutable | FailureClass::DataNotReady | FailureClass::Restart => {}
             FailureClass::Capacity => self.pause_prover(time),

@@ -229,6 +229,9 @@ impl Unit {
     }
 }
 
+/// Longest that a request is waited for after its deadline while nobody can be asked for it, in seconds.
+const UNHEARD_SECS_MAX: u64 = 86_400;
+
 impl UnitState {
     fn new(id: UnitId, at: Micros, range: Range, body: Body) -> Self {
         Self {
@@ -301,11 +304,11 @@ impl UnitState {
     }
 
     /// When a request that the prover took ends although nobody could be asked for it: as long again after its deadline
-    /// as that was away. A proof is paid for, and may be there; whoever answers "not yet" after the deadline ends it at
-    /// once.
+    /// as that was away, a day at most. A proof is paid for, and may be there; whoever answers "not yet" after the
+    /// deadline ends it at once.
     #[must_use]
-    pub const fn unheard_until(&self) -> Micros {
-        let limit = self.deadline.0.saturating_sub(self.started.0);
+    pub fn unheard_until(&self) -> Micros {
+        let limit = self.deadline.0.saturating_sub(self.started.0).min(UNHEARD_SECS_MAX * 1_000_000);
         Micros(self.deadline.0.saturating_add(limit))
     }
 

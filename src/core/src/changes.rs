@@ -87,7 +87,7 @@ pub const CHANGES: &[RuleChange] = &[
     },
     RuleChange {
         behaviour: 3,
-        about: "the server is compared with the contract again before each request of an aggregate",
+        about: "the server is compared with the contract again before each request of an aggregate, and after it could not be reached",
         events: &[EventType::ContractConfigValidated, EventType::WitnessGenStarted],
     },
 ];

@@ -10,6 +10,16 @@ use prooflog_projections::state::chain::backoff;
 /// Version of the rules in this crate; it grows when the same state and input may lead to other events.
 pub const BEHAVIOUR: u32 = 3;
 
+/// How long a free slot of an account is kept for what has waited longer, in seconds. Its simulation takes one or two; if
+/// none comes, because the endpoints of its rollup are dead, the others go on.
+pub(crate) const SLOT_KEPT_SECS: u64 = 60;
+
+/// How long a transaction yields to what has waited longer, in seconds, however busy its account is.
+pub(crate) const SLOT_YIELDED_SECS: u64 = 600;
+
+/// Times that the same blocks are proven again because their proof could not be used.
+pub(crate) const PROVEN_AGAIN_MAX: usize = 2;
+
 /// The oracle sees the last 256 block hashes; a checkpoint is signed with at least 56 blocks left for inclusion.
 const CHECKPOINT_WINDOW: u64 = 200;
 /// From this age on a pending checkpoint cannot be included in time any more.

@@ -255,6 +255,30 @@ fn a_rollup_whose_endpoints_are_dead_holds_the_slots_of_an_account_up_for_a_minu
 }
 
 #[test]
+fn a_rollup_that_never_comes_holds_the_slots_of_a_busy_account_up_for_ten_minutes_only() {
+    let (mut given, [first, _]) = two_that_wait(1);
+    let busy = ChainId(12);
+    beside(&mut given, busy, 1_100, |policy| policy.fees.max_pending = 1);
+    given.proven(1);
+    given.proven(2);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        // Something of a third rollup moves by a transaction of the account all the time.
+        let aggs = &mut given.state.chains.get_mut(&busy).unwrap().aggs;
+        let agg = aggs.get_mut(&1).unwrap();
+        (agg.phase, agg.since) = (Phase::Included, given.now);
+        let again = TxQuoted { at: given.head(), ..first.clone() };
+        if given.names(again) == ["CheckpointStarted", "TxReserved"] {
+            break;
+        }
+        assert!(tries < 30, "it waits for ever");
+        given.now = given.now.plus_secs(30);
+    }
+    assert!(tries > 15, "the other one had {tries} half minutes");
+}
+
+#[test]
 fn everything_from_the_checkpoint_to_a_settled_aggregate() {
     let mut given = submission_sent();
     given.latest = Some(Anchor { index: 5, root: root(1_100), block: L2Block(1_100) });

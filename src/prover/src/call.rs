@@ -130,7 +130,7 @@ async fn refusal_text(response: &mut Response, stall: Duration) -> String {
 const MEMBERS_MAX: usize = 1_024;
 
 /// An answer other than 200: plain text, or JSON with an `error` and perhaps an `error_class`.
-fn refusal(status: u16, text: &str) -> CallError {
+pub(crate) fn refusal(status: u16, text: &str) -> CallError {
     let json: Option<serde_json::Value> = serde_json::from_str(text).ok();
     let field = |name: &str| json.as_ref()?.get(name)?.as_str().map(str::to_owned);
     let words = field("error").unwrap_or_else(|| text.to_owned());

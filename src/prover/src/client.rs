@@ -376,3 +376,39 @@ async fn named(answer: Answer) -> Result<Option<Proof>, CallError> {
     let hashing = tokio::task::spawn_blocking(move || Proof::of(answer));
     hashing.await.map_err(|_| CallError::Dropped("the process is ending".to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use prooflog_core::AggRequest;
+    use prooflog_events::ids::Hash32;
+    use prooflog_events::values::BlobRef;
+
+    use super::*;
+    use crate::call::refusal;
+
+    fn members_of(text: &str) -> Option<Vec<u32>> {
+        let member = BlobRef { sha256: Hash32([1; 32]), length: 9 };
+        let (head, prover, config_name) = (Hash32::ZERO, Address([0; 20]), Hash32::ZERO);
+        let agg = AggRequest { members: vec![member; 3], head, prover, config_name };
+        match refused_members(&refusal(500, text), &agg)? {
+            Requested::MembersRefused { members, .. } => Some(members),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn members_are_refused_only_where_the_server_names_some_that_were_sent() {
+        let named = |members: &str| {
+            format!(r#"{{"error": "bad proof", "error_class": "unreadable_members", "members": {members}}}"#)
+        };
+        assert_eq!(members_of(&named("[2, 0]")), Some(vec![2, 0]));
+        for nobody in ["[]", "[3]", "[0, 3]", "null", "7", r#"["0"]"#, "[-1]", "[1.5]"] {
+            assert_eq!(members_of(&named(nobody)), None, "{nobody}");
+        }
+        assert_eq!(
+            members_of(r#"{"error": "bad proof", "error_class": "witness_error", "members": [0]}"#),
+            None
+        );
+        assert_eq!(members_of("unreadable_members"), None);
+    }
+}

@@ -21,10 +21,10 @@ const DECODE_BYTES_MAX: usize = MAX_DECODE + (1 << 20);
 
 fuzz_target!(|bytes: &[u8]| {
     for kind in EventType::ALL {
-        event(kind.name(), kind.version(), bytes);
+        (1..=kind.version()).for_each(|version| event(kind.name(), version, bytes));
     }
-    for (name, version) in Input::ALL {
-        input(name, *version, bytes);
+    for (name, newest) in Input::ALL {
+        (1..=*newest).for_each(|version| input(name, version, bytes));
     }
     envelope(bytes);
     snapshot(bytes);

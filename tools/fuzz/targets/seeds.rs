@@ -62,7 +62,7 @@ fn envelope() -> Vec<u8> {
         batch_first: Position(6),
         batch_len: 2,
         prev: Hash32([3; 32]),
-        cause: Some(Cause { name: "TimerDue", version: 1, bytes: &payload }),
+        cause: Some(Cause { name: "TimerDue", version: 2, bytes: &[1, 10] }),
         metadata: b"meta",
         payload: &payload,
     }

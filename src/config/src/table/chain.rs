@@ -87,7 +87,7 @@ pub(super) const KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
         Older::new("WITNESS_GEN_TIMEOUT", &[(Go, "1200")]).bare(),
     ];
     "prover.proving-timeout" Shared Seconds { least: 1, most: LONG }, |c| c.policy.proving_timeout_secs,
-    "How long a proof may take after it was requested.", [
+    "How long a proof may take after it was requested. The first answer after it that brings no proof ends the request; where nobody answers, it ends as much later again, a day at most.", [
         Older::new("MAX_PROOF_TIME", &[(Go, "14400")]).bare()
             .changed("It had no effect before; now a proof that takes longer counts as timed out and is tried again."),
         Older::new("PROVING_TIMEOUT", &[(Rust, "14400")]).bare(),

@@ -88,10 +88,6 @@ pub(super) fn status(batch: &mut Batch<'_>, input: &StatusAnswered) -> Result<()
             let Some(bound) = known_bound(unit, input.attempt) else {
                 return Ok(());
             };
-            // Without a bound no checkpoint could be chosen: it is asked for again, with a look at the L1.
-            if bound == L1Number::UNSEEN && delivery.l1_head.is_none() {
-                return Ok(());
-            }
             deliver(batch, input.unit, input.attempt, bound, delivery)
         }
         StatusAnswer::Status { fulfillment: UNFULFILLABLE, execution, text, .. } => {
@@ -124,7 +120,9 @@ pub(super) fn status(batch: &mut Batch<'_>, input: &StatusAnswered) -> Result<()
         }
         // Asked after its limit, and not there: only an answer ends a request that was paid for, so that an outage on
         // either side does not.
-        StatusAnswer::Status { .. } if is_overdue => time_out(batch, input.unit),
+        StatusAnswer::Status { fulfillment, .. } if is_overdue && *fulfillment != FULFILLED => {
+            time_out(batch, input.unit)
+        }
         // Everything else is transient, or says nothing new; numbers nobody knows are never guessed at.
         StatusAnswer::Status { .. } | StatusAnswer::Lost { .. } => Ok(()),
     }
@@ -148,6 +146,10 @@ pub(super) fn deliver(
     l1_bound: L1Number,
     delivery: &Delivery,
 ) -> Result<(), Illegal> {
+    // Without a bound no checkpoint could be chosen: it is asked for again, with a look at the L1.
+    if l1_bound == L1Number::UNSEEN && delivery.l1_head.is_none() {
+        return Ok(());
+    }
     let Some(unit) = batch.state.unit(id) else {
         return Ok(());
     };

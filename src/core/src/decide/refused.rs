@@ -13,10 +13,7 @@ use prooflog_projections::state::phase::Phase;
 
 use super::proving;
 use crate::batch::Batch;
-use crate::rules::clip;
-
-/// Times that the same blocks are proven again because their proof could not be used.
-const PROVEN_AGAIN_MAX: usize = 2;
+use crate::rules::{PROVEN_AGAIN_MAX, clip};
 
 /// The request of an aggregate was refused for some of its members.
 pub(super) fn members(batch: &mut Batch<'_>, input: &MembersRefused) -> Result<(), Illegal> {

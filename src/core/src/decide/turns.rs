@@ -2,7 +2,8 @@
 //!
 //! The simulation that is answered first would always win, which is that of the rollup that comes first in every
 //! order. So what has waited longest goes first. Nothing is remembered for it: since when something waits, and when the
-//! account was last used, is in the state, so a crash in here changes no turn.
+//! account was last used, is in the state, so a crash in here changes no turn. Optimistic outputs have no turn: they
+//! take a slot where they find one.
 
 use prooflog_events::ids::{L1Number, Micros, UnitId};
 use prooflog_events::values::Purpose;
@@ -14,11 +15,7 @@ use prooflog_projections::state::unit::Unit;
 
 use super::aggregates::checkpoint_bound;
 use super::sending::{is_carried, is_wanted, may_send};
-use crate::rules::checkpoint_block;
-
-/// How long a free slot is kept for what has waited longer, in seconds. Its simulation takes one or two; if none comes,
-/// because the endpoints of its rollup are dead, the others go on.
-const KEPT_SECS: u64 = 60;
+use crate::rules::{SLOT_KEPT_SECS, SLOT_YIELDED_SECS, checkpoint_block};
 
 /// Whether all free slots of the account are kept for others, who have waited longer than `purpose`.
 pub(super) fn is_kept_for_others(
@@ -52,7 +49,8 @@ pub(super) fn is_kept_for_others(
             }
         }
     }
-    before_us >= free && now < last_used.plus_secs(KEPT_SECS)
+    // On a busy account the first limit alone would never pass, and who never comes would hold the others up for ever.
+    before_us >= free && now < last_used.plus_secs(SLOT_KEPT_SECS) && now < own.0.plus_secs(SLOT_YIELDED_SECS)
 }
 
 /// Since when a unit could have been sent; no two are alike.

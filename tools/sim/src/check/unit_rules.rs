@@ -376,7 +376,8 @@ fn thrown_away(unit: &ModelUnit, world: &World) -> Broken {
 fn timed_out(batch: &Batch, unit: &ModelUnit, e: &TimedOut) -> Broken {
     let (began, limit) = unit.limit;
     let asked = matches!(&batch.input, Input::StatusAnswered(input) if input.unit == unit.id);
-    let patience = Micros(limit.0.saturating_add(limit.0.saturating_sub(began.0)));
+    let day = 86_400_000_000;
+    let patience = Micros(limit.0.saturating_add(limit.0.saturating_sub(began.0).min(day)));
     let early = batch.time < limit || (unit.stage == Stage::Proving && !asked && batch.time < patience);
     rule("asked first", e.reason == TimeoutReason::Deadline && early, || {
         format!("{} attempt {} ends by its limit, and nobody asked for it", unit.id, e.attempt)

@@ -111,6 +111,8 @@ pub struct Prover {
     witnesses: BTreeMap<u64, Witness>,
     next: u64,
     pub(super) rng: Rng,
+    /// Of what was added later, so that kept seeds stay what they were.
+    pub(super) trouble: Rng,
 }
 
 impl Prover {
@@ -138,6 +140,7 @@ impl Prover {
             witnesses: BTreeMap::new(),
             next: 1,
             rng: Rng::new(seed ^ chain.0, "prover"),
+            trouble: Rng::new(seed ^ chain.0, "prover's trouble"),
         }
     }
 

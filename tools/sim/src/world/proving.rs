@@ -166,7 +166,7 @@ impl World {
         }
         let proof_id = prover.id_of(job);
         let l1_head = placed.tells.then_some(placed.l1_head);
-        let l1_seen = match prover.rng.chance(l1_fail) {
+        let l1_seen = match prover.trouble.chance(l1_fail) {
             true => L1Number::UNSEEN,
             false => l1_seen,
         };
@@ -200,11 +200,12 @@ impl World {
         };
         let roots = (output_root(chain, range.start), output_root(chain, range.end));
         let prover = self.provers.get_mut(&chain)?;
+        let comes_unreadable = request.agg.is_none() && prover.trouble.chance(weather.unreadable);
         Some(prover.place(request.idempotency_key, |job, rng| {
             let bytes = match &request.agg {
                 None => {
                     let proof = SpanProof { chain, range, l1_head, commitments, job }.encode();
-                    if rng.chance(weather.unreadable) { unreadable(proof) } else { proof }
+                    if comes_unreadable { unreadable(proof) } else { proof }
                 }
                 Some(agg) => {
                     let proof = AggProof {
