@@ -116,6 +116,11 @@ fn compile(regex: &str) -> Result<fancy_regex::Regex, Refusal> {
 }
 
 impl Wanted {
+    /// Whether it passes some over, and takes a comparison for each.
+    pub(crate) const fn is_quick(&self) -> bool {
+        !matches!(self, Self::Everything | Self::Regex(..))
+    }
+
     /// Whether an event is wanted.
     pub(crate) fn matches(&self, event: &Peek<'_>) -> Result<bool, Refusal> {
         let text = |on: &On| match on {

@@ -81,11 +81,14 @@ pub(crate) const TAIL_BYTES: usize = 8 << 20;
 /// Records that a live subscription takes at a time.
 pub(crate) const TAIL_RECORDS: usize = 256;
 
+/// Records that a filtered subscription looks at at a time.
+pub(crate) const LOOK_RECORDS: usize = 8_192;
+
 /// What one more subscription to everything, filtered or not, adds to the pause between two wake-ups of all of them.
 /// Waking one costs about a tenth of it, so delivery takes a tenth of a processor however many there are.
-pub(crate) const PAUSE_PER_SUBSCRIPTION: Duration = Duration::from_micros(100);
+pub(crate) const PAUSE_PER_SUBSCRIPTION: Duration = Duration::from_micros(200);
 /// Longest such pause: what a subscription is late at most.
-pub(crate) const PAUSE_MAX: Duration = Duration::from_millis(250);
+pub(crate) const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// Bytes of a regular expression, and steps that one match may take.
 pub(crate) const REGEX_BYTES: usize = 2_048;

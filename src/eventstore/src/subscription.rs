@@ -159,12 +159,19 @@ impl Subscription {
         let Cursor { position, revision, .. } = self.cursor;
         let taken = match &self.asked.view {
             View::Stream { name, .. } => self.ground.tail.of_stream(name, revision, position),
+            View::All(wanted) if wanted.is_quick() => self.ground.tail.pick(position, wanted)?,
             View::All(_) | View::Links(_) => self.ground.tail.after(position),
         };
         match taken {
-            Taken::Entries(entries) => {
-                entries.iter().try_for_each(|entry| self.consider(entry))?;
-                self.send_due_checkpoint();
+            Taken::Entries(look) => {
+                for entry in &look.entries {
+                    self.pass_over(entry.position());
+                    self.consider(entry)?;
+                }
+                self.pass_over(look.through.next());
+                if !look.more {
+                    self.send_due_checkpoint();
+                }
                 Ok(())
             }
             Taken::Nothing => {
@@ -208,15 +215,21 @@ impl Subscription {
                 }
             }
         }
-        self.cursor.position = entry.position().next();
-        if let Some(window) = asked.window {
-            self.cursor.considered += 1;
+        self.pass_over(entry.position().next());
+        Ok(())
+    }
+
+    /// Everything below `next` was considered.
+    fn pass_over(&mut self, next: Position) {
+        let passed = next.0.saturating_sub(self.cursor.position.0);
+        self.cursor.position = self.cursor.position.max(next);
+        if let (Some(window), 1..) = (self.asked.window, passed) {
+            self.cursor.considered += passed;
             if self.cursor.considered >= window {
                 self.cursor.considered = 0;
-                self.checkpoint_due = Some(entry.position());
+                self.checkpoint_due = Some(Position(next.0.saturating_sub(1)));
             }
         }
-        Ok(())
     }
 
     fn send_due_checkpoint(&mut self) {

@@ -20,7 +20,8 @@ use prooflog_log::Record;
 use tokio::sync::Notify;
 
 use crate::error::Refusal;
-use crate::limits::{PAUSE_MAX, PAUSE_PER_SUBSCRIPTION, TAIL_BYTES, TAIL_RECORDS};
+use crate::filter::Wanted;
+use crate::limits::{LOOK_RECORDS, PAUSE_MAX, PAUSE_PER_SUBSCRIPTION, TAIL_BYTES, TAIL_RECORDS};
 use crate::show::{self, IdForm};
 use crate::source::Source;
 
@@ -98,11 +99,31 @@ impl Entry {
 /// What the ring holds after some place.
 pub(crate) enum Taken {
     /// What comes next.
-    Entries(Vec<Arc<Entry>>),
+    Entries(Look),
     /// Nothing has come yet.
     Nothing,
     /// What comes next is not in the ring, or may not be: the log knows.
     Elsewhere,
+}
+
+/// A look at what came.
+pub(crate) struct Look {
+    /// What was found.
+    pub(crate) entries: Vec<Arc<Entry>>,
+    /// Everything up to here was looked at.
+    pub(crate) through: Position,
+    /// There may be more.
+    pub(crate) more: bool,
+}
+
+impl Look {
+    fn of(entries: Vec<Arc<Entry>>) -> Taken {
+        let more = entries.len() >= TAIL_RECORDS;
+        match entries.last().map(|last| last.position()) {
+            Some(through) => Taken::Entries(Self { entries, through, more }),
+            None => Taken::Nothing,
+        }
+    }
 }
 
 /// The newest records, gapless.
@@ -145,10 +166,25 @@ impl Ring {
     fn after(&self, next: Position) -> Taken {
         let Some(first) = self.first.filter(|first| *first <= next) else { return Taken::Elsewhere };
         let skip = usize::try_from(next.0.saturating_sub(first.0)).unwrap_or(usize::MAX);
-        match self.entries.iter().skip(skip).take(TAIL_RECORDS).cloned().collect::<Vec<_>>() {
-            found if found.is_empty() => Taken::Nothing,
-            found => Taken::Entries(found),
+        Look::of(self.entries.iter().skip(skip).take(TAIL_RECORDS).cloned().collect())
+    }
+
+    /// As [`Ring::after`], only what is wanted; the others cost a comparison each.
+    fn pick(&self, next: Position, wanted: &Wanted) -> Result<Taken, Refusal> {
+        let Some(first) = self.first.filter(|first| *first <= next) else { return Ok(Taken::Elsewhere) };
+        let skip = usize::try_from(next.0.saturating_sub(first.0)).unwrap_or(usize::MAX);
+        let (mut entries, mut through, mut looked) = (Vec::new(), None, 0);
+        for entry in self.entries.iter().skip(skip).take(LOOK_RECORDS) {
+            (through, looked) = (Some(entry.position()), looked + 1);
+            if wanted.matches(&entry.peek())? {
+                entries.push(Arc::clone(entry));
+                if entries.len() >= TAIL_RECORDS {
+                    break;
+                }
+            }
         }
+        let more = looked >= LOOK_RECORDS || entries.len() >= TAIL_RECORDS;
+        Ok(through.map_or(Taken::Nothing, |through| Taken::Entries(Look { entries, through, more })))
     }
 
     fn of_stream(&self, stream: &str, next: Revision, position: Position) -> Taken {
@@ -162,10 +198,7 @@ impl Ring {
         let first = positions.front().and_then(|first| self.at(*first)).map(|entry| entry.revision.0);
         let Some(skip) = first.and_then(|first| next.0.checked_sub(first)) else { return Taken::Elsewhere };
         let wanted = positions.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX)).take(TAIL_RECORDS);
-        match wanted.filter_map(|position| self.at(*position).cloned()).collect::<Vec<_>>() {
-            found if found.is_empty() => Taken::Nothing,
-            found => Taken::Entries(found),
-        }
+        Look::of(wanted.filter_map(|position| self.at(*position).cloned()).collect())
     }
 }
 
@@ -304,6 +337,12 @@ impl Tail {
     /// What comes at `position` and after, of the whole log.
     pub(crate) fn after(&self, position: Position) -> Taken {
         self.ring.read().unwrap_or_else(PoisonError::into_inner).after(position)
+    }
+
+    /// What is wanted of what comes at `position` and after, and how far it was looked for. For filters that are quick: no
+    /// record is taken in meanwhile.
+    pub(crate) fn pick(&self, position: Position, wanted: &Wanted) -> Result<Taken, Refusal> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner).pick(position, wanted)
     }
 
     /// What comes at `next` and after, of one stream of which everything below `position` is known.
