@@ -105,6 +105,10 @@ pub(crate) fn status(source: &Source, reports: Vec<ChainReport>, form: Form) -> 
     }
     output::print(|out| match form {
         Form::Json => chains.iter().try_for_each(|chain| json_line(out, chain)),
+        Form::Text if chains.is_empty() => {
+            let (at, head) = (source.at(), source.head().position);
+            writeln!(out, "position {at} of {head}: nothing is recorded of any rollup up to here")
+        }
         Form::Text => {
             writeln!(out, "position {} of {}, {time}", source.at(), source.head().position)?;
             let block = |block: Option<u64>| block.map_or_else(|| "-".to_owned(), |block| block.to_string());
