@@ -229,14 +229,22 @@ fn contract(side: &Side, oracle: &OracleReport, mode: Mode, report: &mut Report)
             let found = format!("{} may not submit{wait}", side.sender);
             report.add("approval", Grade::Bad, found, "the contract's owner must approve this account");
         }
-        allowed => report.good("approval", format!("{} may submit ({allowed:?})", side.sender)),
+        Approval::Sender => {
+            report.good("approval", format!("{} may submit: the contract's list has it", side.sender));
+        }
+        Approval::Everyone => report.good("approval", format!("{} may submit, as anyone may", side.sender)),
+        Approval::Fallback => {
+            let found = format!("{} may submit: nobody did for so long that anyone may", side.sender);
+            report.good("approval", found);
+        }
     }
     if oracle.optimistic {
         let mend = "nothing is proven or submitted in this mode unless optimistic = submit";
         report.add("mode", Grade::Warning, "the contract is in optimistic mode", mend);
     }
     if let Some(other) = oracle.factory_mismatch {
-        let found = format!("the oracle names factory {:?}, the configuration {other}", oracle.factory);
+        let named = oracle.factory.map_or_else(|| "no factory".to_owned(), |own| format!("factory {own}"));
+        let found = format!("the oracle names {named}, the configuration {other}");
         report.add(
             "factory",
             Grade::Warning,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use prooflog_core::ProofRequest;
 use prooflog_events::envelope::blob_hash;
 use prooflog_events::ids::{Address, Attempt, ChainId, Hash32, Micros, ProofId, Range, UnitId, UnitKind};
+use prooflog_events::phrase::Phrase as _;
 use prooflog_events::values::{BlobRef, FailureClass, Mode};
 use prooflog_net::{HttpError, Limits, read_body};
 
@@ -212,7 +213,7 @@ async fn mock_span(prover: &Prover, span: &CheckSpan, findings: &mut Vec<Finding
             finding("mock span", Verdict::Ok, format!("a proof of {} bytes", proof.blob.bytes.len()))
         }
         Requested::Failed { class, text } => {
-            finding("mock span", Verdict::Failed, format!("{class:?}: {text}"))
+            finding("mock span", Verdict::Failed, format!("{}: {text}", class.phrase()))
         }
         Requested::MembersRefused { text, .. } => finding("mock span", Verdict::Failed, text),
         Requested::Taken { .. } => {
@@ -228,7 +229,7 @@ async fn real_span(prover: &Prover, span: &CheckSpan, findings: &mut Vec<Finding
     let id = match ask(prover, &request).await {
         Requested::Taken { proof_id, .. } => proof_id,
         Requested::Failed { class, text } => {
-            findings.push(finding("real span", Verdict::Failed, format!("{class:?}: {text}")));
+            findings.push(finding("real span", Verdict::Failed, format!("{}: {text}", class.phrase())));
             return;
         }
         Requested::MembersRefused { text, .. } => {
@@ -271,7 +272,9 @@ async fn arrival(prover: &Prover, id: &ProofId, pause: Duration) -> Result<Box<P
             Polled::State { fulfillment: 4, execution, text, .. } => {
                 return Err(format!("unfulfillable, execution status {execution}: {text}"));
             }
-            Polled::Lost { failures, class } => return Err(format!("{class:?} after {failures} questions")),
+            Polled::Lost { failures, class } => {
+                return Err(format!("{} after {failures} questions", class.phrase()));
+            }
             Polled::State { .. } | Polled::Nothing { .. } => tokio::time::sleep(pause).await,
         }
     }
