@@ -373,12 +373,7 @@ fn a_refusal_that_names_no_member_of_the_request_costs_no_proof() {
 
 #[test]
 fn a_verifier_that_does_not_take_the_proof_parks_the_aggregate_and_keeps_it() {
-    let mut given = checkpoint_sent();
-    given.confirmed_in_block(5, 1, None);
-    let point = given.state.unit(AGG).unwrap().agg_body().unwrap().checkpoint.unwrap().block;
-    let read = ContractRead { checkpoints: vec![l1(point.0)], ..given.read() };
-    given.when(read);
-    given.validated();
+    let mut given = agg_started();
     given.agg_proven();
     given.output(1_100);
     let purpose = given.wanted_quote();
