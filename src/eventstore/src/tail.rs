@@ -163,18 +163,23 @@ impl Ring {
         self.entries.get(usize::try_from(index).ok()?)
     }
 
-    fn after(&self, next: Position) -> Taken {
-        let Some(first) = self.first.filter(|first| *first <= next) else { return Taken::Elsewhere };
+    /// What comes at `next` and after; none if some of it may be gone.
+    fn entries_from(&self, next: Position) -> Option<impl Iterator<Item = &Arc<Entry>>> {
+        let first = self.first.filter(|first| *first <= next)?;
         let skip = usize::try_from(next.0.saturating_sub(first.0)).unwrap_or(usize::MAX);
-        Look::of(self.entries.iter().skip(skip).take(TAIL_RECORDS).cloned().collect())
+        Some(self.entries.iter().skip(skip))
+    }
+
+    fn after(&self, next: Position) -> Taken {
+        let Some(entries) = self.entries_from(next) else { return Taken::Elsewhere };
+        Look::of(entries.take(TAIL_RECORDS).cloned().collect())
     }
 
     /// As [`Ring::after`], only what is wanted; the others cost a comparison each.
     fn pick(&self, next: Position, wanted: &Wanted) -> Result<Taken, Refusal> {
-        let Some(first) = self.first.filter(|first| *first <= next) else { return Ok(Taken::Elsewhere) };
-        let skip = usize::try_from(next.0.saturating_sub(first.0)).unwrap_or(usize::MAX);
+        let Some(there) = self.entries_from(next) else { return Ok(Taken::Elsewhere) };
         let (mut entries, mut through, mut looked) = (Vec::new(), None, 0);
-        for entry in self.entries.iter().skip(skip).take(LOOK_RECORDS) {
+        for entry in there.take(LOOK_RECORDS) {
             (through, looked) = (Some(entry.position()), looked + 1);
             if wanted.matches(&entry.peek())? {
                 entries.push(Arc::clone(entry));
