@@ -200,7 +200,7 @@ impl Adapters {
                 if let Some((fulfillment, execution)) = polled.unknown() {
                     tracing::warn!(%unit, %attempt, fulfillment, execution, "a status that nobody knows");
                 }
-                let l1_seen = match needs_l1 && polled.brings_proof() {
+                let l1_seen = match needs_l1 && polled.lacks_l1_head() {
                     true => Some(side.l1.head().await.map_err(Failed::of)?.block.number),
                     false => None,
                 };
@@ -263,22 +263,23 @@ impl Adapters {
         };
         // An id is worth money by now, and a crash would lose it: where the L1 does not tell its head at once, the bound
         // is learned with the proof. What is already here, a mock proof, waits for it as long as it takes.
-        let mut l1_head = requested.l1_head();
+        let told = requested.l1_head();
         let l1_seen = loop {
-            if let Some(number) = l1_head {
+            if let Some(number) = told {
                 break number;
             }
-            match tokio::time::timeout(L1_HEAD_LIMIT, side.l1.head()).await {
-                Ok(Ok(head)) => l1_head = Some(head.block.number),
-                Ok(Err(_)) | Err(_) if requested.is_taken() => {
-                    tracing::warn!(unit = %request.unit, "the L1 does not tell where it stands; the request is recorded without");
-                    l1_head = Some(L1Number::UNSEEN);
-                }
-                Ok(Err(_)) | Err(_) => {
-                    tracing::warn!(unit = %request.unit, "a proof waits for the L1 to tell where it stands");
-                    tokio::time::sleep(L1_HEAD_PAUSE).await;
-                }
+            let why = match tokio::time::timeout(L1_HEAD_LIMIT, side.l1.head()).await {
+                Ok(Ok(head)) => break head.block.number,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            };
+            if requested.is_taken() {
+                let unit = request.unit;
+                tracing::warn!(%unit, why, "the L1 does not tell where it stands; the request is recorded without");
+                break L1Number::UNSEEN;
             }
+            tracing::warn!(unit = %request.unit, why, "a proof waits for the L1 to tell where it stands");
+            tokio::time::sleep(L1_HEAD_PAUSE).await;
         };
         let (input, blob) = requested.into_input(request.unit, request.attempt, l1_seen);
         self.received(input, blob).await

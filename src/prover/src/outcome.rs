@@ -187,7 +187,7 @@ impl Polled {
 
     /// Whether a proof came whose L1 head the server does not tell.
     #[must_use]
-    pub fn brings_proof(&self) -> bool {
+    pub fn lacks_l1_head(&self) -> bool {
         matches!(self, Self::State { proof: Some(proof), .. } if proof.l1_head.is_none())
     }
 
