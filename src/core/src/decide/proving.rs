@@ -190,18 +190,8 @@ pub(super) fn deliver(
     recover_if(batch, id.chain, |_| true)
 }
 
-/// Records the failure of an attempt that is not under way any more.
-pub(super) fn late_failure(
-    batch: &mut Batch<'_>,
-    id: UnitId,
-    attempt: Attempt,
-    text: String,
-) -> Result<(), Illegal> {
-    record_late(batch, id, attempt, LateAnswer::Failed { text })
-}
-
 /// Records a late answer, once per attempt and kind.
-fn record_late(
+pub(super) fn record_late(
     batch: &mut Batch<'_>,
     id: UnitId,
     attempt: Attempt,

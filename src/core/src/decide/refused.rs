@@ -4,7 +4,7 @@
 //! members sees that. Blocks whose proofs turn out so again and again are not bought for ever: then something else is
 //! wrong, and the aggregate's budget ends in an alert.
 
-use prooflog_events::event::{InvalidReason, Invalidated, WitnessGenFailed};
+use prooflog_events::event::{InvalidReason, Invalidated, LateAnswer, WitnessGenFailed};
 use prooflog_events::ids::UnitId;
 use prooflog_events::input::MembersRefused;
 use prooflog_events::values::FailureClass;
@@ -24,7 +24,7 @@ pub(super) fn members(batch: &mut Batch<'_>, input: &MembersRefused) -> Result<(
         .unit(agg)
         .is_some_and(|unit| unit.phase == Phase::WitnessGen && unit.attempt == input.attempt);
     if !is_current {
-        return proving::late_failure(batch, agg, input.attempt, text);
+        return proving::record_late(batch, agg, input.attempt, LateAnswer::Failed { text });
     }
     let guilty = guilty(batch, input);
     let class = FailureClass::WitnessError;
@@ -32,8 +32,13 @@ pub(super) fn members(batch: &mut Batch<'_>, input: &MembersRefused) -> Result<(
     if guilty.is_empty() {
         return proving::after_failure(batch, agg, class, &text);
     }
-    let names: Vec<String> = guilty.iter().map(UnitId::to_string).collect();
+    let mut names = Vec::new();
     for span in guilty {
+        // What does not fit is refused again with the next aggregate.
+        if !batch.has_room() {
+            break;
+        }
+        names.push(span.to_string());
         let detail = clip(&format!("{agg} cannot take its proof: {text}"));
         batch.unit(span, Invalidated { reason: InvalidReason::Undecodable, detail })?;
     }
