@@ -16,7 +16,9 @@ use prooflog_events::ids::*;
 use prooflog_events::input::*;
 use prooflog_events::policy::Policy;
 use prooflog_events::values::*;
+use prooflog_projections::state::index::Index;
 use prooflog_projections::state::phase::{Phase, SlotPhase};
+use prooflog_projections::state::unit::Body;
 
 const AGG: UnitId = UnitId::agg(CHAIN, 1);
 const ACCOUNT: SignerId = SignerId { l1: L1ChainId(1), address: SIGNER };
@@ -362,6 +364,31 @@ fn only_the_span_whose_proof_nobody_can_read_is_proven_again() {
     assert_eq!(given.phase(1), Phase::Complete, "its proof is as good as before");
     let events = given.proven(3);
     assert!(names(&events).contains(&"AggQueued"), "{events:?}");
+}
+
+#[test]
+fn a_refusal_of_very_many_members_fits_into_a_batch() {
+    let mut given = agg_started();
+    let chain = given.state.chains.get_mut(&CHAIN).unwrap();
+    let span = chain.spans.get(&2).unwrap().clone();
+    for nth in 0..1_000 {
+        let mut more = span.clone();
+        more.id.number = 10 + nth;
+        (more.range.start.0, more.range.end.0) = (1_100 + nth, 1_101 + nth);
+        chain.spans.insert(more.id.number, more);
+    }
+    let agg = chain.aggs.get_mut(&AGG.number).unwrap();
+    let Body::Agg(body) = &mut agg.body else { unreachable!() };
+    body.members.extend(10..1_010);
+    chain.last_span = 1_009;
+    chain.index = Index::of(chain);
+    let text = "many words ".repeat(1_000);
+    let events = given.when(MembersRefused { text, ..refused((0..1_002).collect()) });
+    assert!(events.len() <= 512, "{} events", events.len());
+    let unusable =
+        |event: &&Event| matches!(event, Event::Invalidated(e) if e.reason == InvalidReason::Undecodable);
+    assert!(events.iter().filter(unusable).count() > 100, "as many as fit");
+    assert!(given.state.unit(AGG).is_none(), "the aggregate is over, the next one names the rest");
 }
 
 #[test]
