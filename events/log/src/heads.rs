@@ -7,14 +7,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
 use prooflog_events::ids::Revision;
 use prooflog_events::limits::HEADS_REMEMBERED;
 
 /// Newest revisions by stream; `None` is known to have no events.
 #[derive(Debug, Default)]
 pub(crate) struct Heads {
-    young: HashMap<Arc<str>, Option<Revision>>,
-    old: HashMap<Arc<str>, Option<Revision>>,
+    young: HashMap<Arc<str>, Option<Revision>, RandomState>,
+    old: HashMap<Arc<str>, Option<Revision>, RandomState>,
 }
 
 impl Heads {

@@ -1,9 +1,11 @@
 //! How long the second stage waits for those whom it has just answered.
 //!
-//! Writers that append again as soon as they are answered would fall into two halves: one waits for the write under way
-//! while the other queues the next one, and every sync is paid by half of them. So before it writes, the second stage
-//! waits until as many are on their way as there were, for a part of what a write takes. Where they do not come back,
-//! it soon stops waiting. What a crash in here means: nothing was promised yet.
+//! Writers that append again as soon as they are answered would fall into parts: some wait for the write under way while
+//! others queue the next one, and every sync is paid by a few of them. So before it writes, the second stage may wait
+//! until as many are on their way as there were. Whether that pays depends on how long they stay away: a thread of this
+//! process is back before long, a client over the network has two messages to send. So every length of wait is tried
+//! for some commits, and the one with which most appends were answered in a second is kept for a while. Where they do
+//! not come back, nothing is waited for. What a crash in here means: nothing was promised yet.
 
 use std::time::Duration;
 
@@ -13,44 +15,116 @@ const LEVEL_MAX: usize = 64;
 /// Longest wait, however slow the disk is.
 const WAIT_MAX: Duration = Duration::from_millis(5);
 
-/// Commits without a wait after waits in vain, as a power of two.
-const SKIPS_MAX: u32 = 6;
+/// The lengths of wait that are tried, in quarters of what a write takes.
+const WAITS: [u32; 4] = [0, 2, 6, 16];
+
+/// Commits of one trial.
+const TRIAL: u32 = 24;
+
+/// Commits between trials: twice as many each time that they end as before.
+const KEPT_MIN: u32 = 96;
+const KEPT_MAX: u32 = 6_144;
+
+/// A longer wait must answer so much more, in percent, than a shorter one.
+const GAIN: u128 = 104;
 
 /// What the second stage has learnt of its callers.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     level: usize,
-    wait: Duration,
+    took: Duration,
+    /// Which of [`WAITS`] is in use.
+    wait: usize,
+    /// The one that was kept last.
+    best: usize,
+    /// Whether `wait` is being tried; else it is kept.
+    trying: bool,
+    /// Commits until the trial, or the time of keeping, ends.
+    left: u32,
+    kept: u32,
+    /// How many were on their way when the trials began.
+    usual: usize,
+    seen: Seen,
+    /// What the trials so far have shown.
+    rates: [u128; WAITS.len()],
+}
+
+/// What one trial has shown so far.
+#[derive(Debug, Default, Clone, Copy)]
+struct Seen {
+    begun: Option<Duration>,
+    answered: usize,
+    came: u32,
     in_vain: u32,
-    skips: u32,
 }
 
 impl Pace {
-    /// A write took `took`; when it ended, `level` appends were on their way, those that it wrote among them.
-    pub(crate) fn wrote(&mut self, level: usize, took: Duration) {
+    /// A write took `took` and ended `now`, answering `answered`; then `level` appends were on their way, those among
+    /// them.
+    pub(crate) fn wrote(&mut self, level: usize, answered: usize, took: Duration, now: Duration) {
         self.level = level.min(LEVEL_MAX);
-        self.wait = (took / 2).min(WAIT_MAX);
+        self.took = took;
+        if self.level < 2 {
+            return;
+        }
+        if self.level > self.usual.saturating_mul(2) || self.level < self.usual / 2 || self.kept == 0 {
+            self.usual = self.level;
+            self.kept = KEPT_MIN;
+            self.begin(0);
+        }
+        match self.seen.begun {
+            None => self.seen.begun = Some(now),
+            Some(_) => self.seen.answered = self.seen.answered.saturating_add(answered),
+        }
+        // Those who stay away are not waited for until a trial ends.
+        let given_up = self.seen.in_vain > 4 && self.seen.in_vain > self.seen.came;
+        self.left = if given_up { 0 } else { self.left.saturating_sub(1) };
+        if self.left > 0 {
+            return;
+        }
+        if !self.trying {
+            return self.begin(0);
+        }
+        let passed = now.saturating_sub(self.seen.begun.unwrap_or(now)).as_nanos().max(1);
+        if let Some(rate) = self.rates.get_mut(self.wait) {
+            *rate = if given_up { 0 } else { self.seen.answered as u128 * 1_000_000_000_000 / passed };
+        }
+        if self.wait + 1 < WAITS.len() && !given_up {
+            return self.begin(self.wait + 1);
+        }
+        self.keep();
+    }
+
+    fn begin(&mut self, wait: usize) {
+        if wait == 0 {
+            self.rates = [0; WAITS.len()];
+        }
+        (self.wait, self.trying, self.left, self.seen) = (wait, true, TRIAL, Seen::default());
+    }
+
+    fn keep(&mut self) {
+        let mut best = (0, 0);
+        for (wait, rate) in self.rates.iter().enumerate() {
+            if *rate * 100 > best.1 * GAIN {
+                best = (wait, *rate);
+            }
+        }
+        self.kept = if best.0 == self.best { (self.kept * 2).min(KEPT_MAX) } else { KEPT_MIN };
+        self.best = best.0;
+        (self.wait, self.trying, self.left, self.seen) = (best.0, false, self.kept, Seen::default());
     }
 
     /// How many on their way to wait for, and for how long.
     pub(crate) fn awaited(&mut self) -> Option<(usize, Duration)> {
         let level = std::mem::take(&mut self.level);
-        if level < 2 {
-            return None;
-        }
-        match self.skips.checked_sub(1) {
-            Some(left) => {
-                self.skips = left;
-                None
-            }
-            None => Some((level, self.wait)),
-        }
+        let quarters = WAITS.get(self.wait).copied().unwrap_or(0);
+        (level >= 2 && quarters > 0).then(|| (level, (self.took * quarters / 4).min(WAIT_MAX)))
     }
 
-    /// Whether they came. Callers that have other things to do are asked for ever more seldom.
+    /// Whether they came.
     pub(crate) fn waited(&mut self, came: bool) {
-        self.in_vain = if came { 0 } else { (self.in_vain + 1).min(SKIPS_MAX) };
-        self.skips = if came { 0 } else { 1 << self.in_vain };
+        let counted = if came { &mut self.seen.came } else { &mut self.seen.in_vain };
+        *counted = counted.saturating_add(1);
     }
 }
 
@@ -58,37 +132,79 @@ impl Pace {
 mod tests {
     use super::*;
 
+    const MICRO: Duration = Duration::from_micros(1);
+
+    /// Writers who come back `away` after an answer, each a little later than the one before, and a write that takes
+    /// 100 us and 2 more for each append: appends answered in a second, by this pace or by a wait that never changes.
+    fn rate(writers: u32, away: u32, fixed: Option<usize>) -> u64 {
+        let mut pace = Pace::default();
+        let mut back: Vec<Duration> = (0..writers).map(|n| MICRO * n).collect();
+        let (mut now, mut answered) = (Duration::ZERO, 0_u64);
+        while now < Duration::from_secs(1) {
+            if let Some(wait) = fixed {
+                (pace.wait, pace.trying, pace.left) = (wait, false, u32::MAX);
+            }
+            if let Some((level, limit)) = pace.awaited() {
+                back.sort_unstable();
+                let all = back.get(level.saturating_sub(1)).copied().unwrap_or(Duration::MAX);
+                pace.waited(all <= now + limit);
+                now = now.max(all.min(now + limit));
+            }
+            now = now.max(back.iter().min().copied().unwrap_or_default());
+            let taken: Vec<_> =
+                (0..back.len()).filter(|at| back.get(*at).is_some_and(|at| *at <= now)).collect();
+            let took = MICRO * (100 + 2 * u32::try_from(taken.len()).unwrap_or(u32::MAX));
+            now += took;
+            let level = back.iter().filter(|at| **at <= now).count();
+            for (nth, at) in (0..).zip(&taken) {
+                if let Some(back) = back.get_mut(*at) {
+                    *back = now + MICRO * (away + 5 * nth);
+                }
+            }
+            answered += taken.len() as u64;
+            pace.wrote(level, taken.len(), took, now);
+        }
+        answered
+    }
+
+    #[test]
+    fn what_answers_most_is_found_whoever_comes_back_when() {
+        for (writers, away) in
+            [(2, 10), (4, 20), (4, 150), (4, 300), (16, 30), (16, 400), (64, 60), (64, 2_000)]
+        {
+            let best = (0..WAITS.len()).map(|wait| rate(writers, away, Some(wait))).max().unwrap_or(0);
+            let found = rate(writers, away, None);
+            assert!(found * 100 >= best * 90, "{writers} away for {away} us: {found} of {best}");
+        }
+    }
+
+    #[test]
+    fn waiting_pays_where_they_are_back_soon() {
+        assert!(rate(4, 20, None) * 10 > rate(4, 20, Some(0)) * 14);
+    }
+
     #[test]
     fn one_writer_is_never_waited_for() {
         let mut pace = Pace::default();
         assert_eq!(pace.awaited(), None);
-        pace.wrote(1, Duration::from_micros(200));
-        assert_eq!(pace.awaited(), None);
-    }
-
-    #[test]
-    fn those_who_come_back_are_waited_for_each_time_and_a_part_of_a_write_at_most() {
-        let mut pace = Pace::default();
-        for _ in 0..10 {
-            pace.wrote(16, Duration::from_micros(200));
-            assert_eq!(pace.awaited(), Some((16, Duration::from_micros(100))));
-            pace.waited(true);
+        for n in 1..1_000 {
+            pace.wrote(1, 1, MICRO * 200, MICRO * 300 * n);
+            assert_eq!(pace.awaited(), None);
         }
-        pace.wrote(1_000, Duration::from_secs(1));
-        assert_eq!(pace.awaited(), Some((LEVEL_MAX, WAIT_MAX)));
     }
 
     #[test]
-    fn those_who_stay_away_are_waited_for_ever_more_seldom() {
+    fn those_who_stay_away_are_waited_for_ever_more_seldom_and_never_long() {
         let mut pace = Pace::default();
         let mut waits = 0;
-        for _ in 0..1_000 {
-            pace.wrote(8, Duration::from_micros(200));
-            if pace.awaited().is_some() {
+        for n in 1..20_000 {
+            pace.wrote(8, 4, Duration::from_secs(1), Duration::from_secs(n));
+            if let Some((level, limit)) = pace.awaited() {
+                assert_eq!((level, limit), (8, WAIT_MAX));
                 waits += 1;
                 pace.waited(false);
             }
         }
-        assert!(waits < 30, "{waits} waits in vain");
+        assert!((1..100).contains(&waits), "{waits} waits in vain");
     }
 }

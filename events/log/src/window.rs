@@ -3,10 +3,12 @@
 //! Bounded; rebuilt at open from the newest records. Content is remembered as a keyed 64-bit digest, whose key no
 //! client can know, so that an id with other content is told apart without reading the record again.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
+use foldhash::quality::RandomState as Quick;
 use prooflog_events::ids::{EventId, Position, Revision};
 use prooflog_events::limits::IDEMPOTENCE_WINDOW;
 
@@ -33,7 +35,7 @@ type Key = (EventId, Arc<str>);
 /// The last ids.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
-    known: HashMap<Key, Known>,
+    known: HashMap<Key, Known, Quick>,
     order: VecDeque<(Key, Position)>,
     digests: RandomState,
 }
@@ -59,9 +61,10 @@ impl Window {
         self.known.insert(key, known);
         if self.order.len() > IDEMPOTENCE_WINDOW
             && let Some((key, position)) = self.order.pop_front()
-            && self.known.get(&key).is_some_and(|known| known.position == position)
+            && let Entry::Occupied(oldest) = self.known.entry(key)
+            && oldest.get().position == position
         {
-            self.known.remove(&key);
+            oldest.remove();
         }
     }
 

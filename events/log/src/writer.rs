@@ -10,7 +10,7 @@
 //! order of what is sequenced, and only after the commit is durable. After a failed write the log
 //! refuses everything until it is opened again. What a crash means: what was answered is there; what was not may be.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -53,8 +53,16 @@ pub(crate) struct Shared<S> {
     filled: Condvar,
     /// Appends accepted and not yet answered. Only at zero may an append go past the queue.
     outstanding: AtomicUsize,
+    /// Microseconds that the last write took.
+    took: AtomicU64,
     poison: OnceLock<SequenceError>,
 }
+
+/// Largest append that is made on the thread of a caller who must not be held up.
+const HERE_BYTES_MAX: usize = 16 << 10;
+
+/// A write that took no longer holds up nobody.
+const QUICK_WRITE: Duration = Duration::from_micros(500);
 
 /// Appends that make it worth waking the first stage while the second writes.
 const AHEAD_MIN: usize = 24;
@@ -80,6 +88,7 @@ impl<S: Sequence> Log<S> {
             ahead: Condvar::new(),
             filled: Condvar::new(),
             outstanding: AtomicUsize::new(0),
+            took: AtomicU64::new(u64::MAX),
             poison: OnceLock::new(),
         });
         let threads = vec![
@@ -199,6 +208,26 @@ impl<S: Sequence> Log<S> {
         self.shared.sequence.delete_snapshots(projection, keep)
     }
 
+    /// As [`Log::submit_with`]. A small append that finds nothing under way, while writes are quick, is made on the
+    /// caller's thread and answered before this returns: there, two changes of threads would take longer than the write.
+    ///
+    /// # Errors
+    /// As [`Log::submit_with`].
+    pub fn append_with(
+        &self,
+        append: Append,
+        callback: impl FnOnce(Answer) + Send + 'static,
+    ) -> Result<(), AppendError> {
+        let here = append.size() <= HERE_BYTES_MAX && self.shared.writes_quickly();
+        match if here { self.shared.append_inline(append) } else { Err(append) } {
+            Ok(answer) => {
+                callback(answer);
+                Ok(())
+            }
+            Err(append) => self.submit_with(append, callback),
+        }
+    }
+
     /// A reader of everything that is durable now.
     #[must_use]
     pub fn reader(&self) -> Reader<'_, S> {
@@ -246,6 +275,10 @@ impl<S: Sequence> Drop for Log<S> {
 impl<S: Sequence> Shared<S> {
     fn refuse_poisoned(&self) -> Result<(), AppendError> {
         self.poison.get().map_or(Ok(()), |error| Err(AppendError::Poisoned(error.clone())))
+    }
+
+    fn writes_quickly(&self) -> bool {
+        Duration::from_micros(self.took.load(Ordering::Relaxed)) <= QUICK_WRITE
     }
 
     fn enqueue(&self, append: Append, reply: Reply) -> Result<(), AppendError> {
@@ -349,13 +382,14 @@ impl<S: Sequence> Shared<S> {
     fn commit_loop(&self) {
         let _guard = PoisonOnPanic(self);
         let mut pace = Pace::default();
+        let opened = Instant::now();
         while let Some(mut group) = self.next_group(&mut pace) {
             let begun = Instant::now();
             let result = self.write(&mut group.0);
             drop(group.1);
             let replies = std::mem::take(&mut group.0.replies);
             let level = self.outstanding.fetch_sub(replies.len(), Ordering::AcqRel);
-            pace.wrote(level, begun.elapsed());
+            pace.wrote(level, replies.len(), begun.elapsed(), opened.elapsed());
             match result {
                 Ok(()) => {
                     deliver(replies);
@@ -440,7 +474,10 @@ impl<S: Sequence> Shared<S> {
         if group.records.is_empty() {
             return Ok(());
         }
-        match self.sequence.append(group.commit()) {
+        let begun = Instant::now();
+        let written = self.sequence.append(group.commit());
+        self.took.store(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        match written {
             Ok(()) => {
                 self.tail.publish(group.head, std::mem::take(&mut group.records));
                 Ok(())

@@ -70,7 +70,7 @@ impl<S: Sequence> Source for Here<S> {
 
 impl<S: Sequence> Door for Here<S> {
     fn submit(&self, append: Append, reply: Box<dyn FnOnce(Answer) + Send>) -> Result<(), AppendError> {
-        self.0.submit_with(append, reply)
+        self.0.append_with(append, reply)
     }
 }
 

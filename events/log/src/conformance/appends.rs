@@ -226,6 +226,42 @@ impl Wake for Unpark {
     }
 }
 
+/// Whoever must not wait gives a callback: it is called once, before or after the call returns, and never is the caller
+/// held up by a write under way.
+pub fn a_caller_who_must_not_wait_is_answered_once<F: Factory>(factory: &F) {
+    let log = Log::open(Wrapped::new(factory.fresh())).unwrap();
+    let (answers, answered) = channel();
+    let append = |stream: &str, text: &str| {
+        let answers = answers.clone();
+        log.append_with(batch(vec![event(stream, text)]), move |answer| answers.send(answer).unwrap())
+            .unwrap();
+    };
+    for n in 1..=20 {
+        append("alone", "");
+        assert_eq!(answered.recv().unwrap().unwrap().last, Position(n));
+    }
+    let hold = log.sequence().hold();
+    let under_way = log.submit(batch(vec![event("alone", "under way")])).unwrap();
+    while log.sequence().commits().len() < 21 {
+        thread::yield_now();
+    }
+    append("alone", "behind it");
+    assert!(answered.try_recv().is_err(), "answered before it is durable");
+    drop(hold);
+    assert_eq!(under_way.wait().unwrap().last, Position(21));
+    assert_eq!(answered.recv().unwrap().unwrap().last, Position(22));
+    thread::scope(|scope| {
+        for writer in 0..4 {
+            let append = &append;
+            scope.spawn(move || (0..25).for_each(|_| append(&format!("of-{writer}"), "")));
+        }
+    });
+    let mut places: Vec<_> = (0..100).map(|_| answered.recv().unwrap().unwrap().last.0).collect();
+    places.sort_unstable();
+    assert_eq!(places, (23..=122).collect::<Vec<_>>());
+    assert_eq!(verified(log.sequence()), 5);
+}
+
 /// A ticket is a future: its task is woken once the append is durable, also when another thread took the task over.
 pub fn a_task_waits_for_its_append<F: Factory>(factory: &F) {
     let log = Log::open(Wrapped::new(factory.fresh())).unwrap();

@@ -50,6 +50,7 @@ macro_rules! conformance_tests {
             appends: after_a_failed_write_nothing_is_accepted,
             appends: answers_come_in_the_order_of_the_appends,
             appends: a_task_waits_for_its_append,
+            appends: a_caller_who_must_not_wait_is_answered_once,
             appends: a_full_queue_says_busy,
             appends: another_writer_is_fenced_off,
             idempotence: repeating_gives_the_first_answer_again,
