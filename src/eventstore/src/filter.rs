@@ -121,6 +121,14 @@ impl Wanted {
         !matches!(self, Self::Everything | Self::Regex(..))
     }
 
+    /// What the names of all wanted streams begin with, if that is what they are wanted for.
+    pub(crate) fn beginnings(&self) -> Option<&[String]> {
+        match self {
+            Self::Prefix(On::Stream, beginnings) => Some(beginnings),
+            _ => None,
+        }
+    }
+
     /// Whether an event is wanted.
     pub(crate) fn matches(&self, event: &Peek<'_>) -> Result<bool, Refusal> {
         let text = |on: &On| match on {

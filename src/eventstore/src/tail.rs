@@ -6,7 +6,8 @@
 //! fixed share of a processor from the writer. Who falls behind the bounded ring reads from the log again. What a
 //! crash means: nothing; a subscription is a place in the log.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -132,7 +133,8 @@ struct Ring {
     /// Position of the first entry, or of the next one; none while nobody follows.
     first: Option<Position>,
     entries: VecDeque<Arc<Entry>>,
-    streams: HashMap<Arc<str>, VecDeque<Position>>,
+    /// Sorted, so that a beginning of names is a range.
+    streams: BTreeMap<Arc<str>, VecDeque<Position>>,
     bytes: usize,
 }
 
@@ -175,9 +177,13 @@ impl Ring {
         Look::of(entries.take(TAIL_RECORDS).cloned().collect())
     }
 
-    /// As [`Ring::after`], only what is wanted; the others cost a comparison each.
+    /// As [`Ring::after`], only what is wanted. Where beginnings of stream names are, the others cost nothing; else a
+    /// comparison each.
     fn pick(&self, next: Position, wanted: &Wanted) -> Result<Taken, Refusal> {
         let Some(there) = self.entries_from(next) else { return Ok(Taken::Elsewhere) };
+        if let Some(picked) = wanted.beginnings().and_then(|beginnings| self.beginning(next, beginnings)) {
+            return Ok(picked);
+        }
         let (mut entries, mut through, mut looked) = (Vec::new(), None, 0);
         for entry in there.take(LOOK_RECORDS) {
             (through, looked) = (Some(entry.position()), looked + 1);
@@ -190,6 +196,32 @@ impl Ring {
         }
         let more = looked >= LOOK_RECORDS || entries.len() >= TAIL_RECORDS;
         Ok(through.map_or(Taken::Nothing, |through| Taken::Entries(Look { entries, through, more })))
+    }
+
+    /// What comes at `next` and after of the streams whose names begin so; none where so many do that looking at each
+    /// event is quicker.
+    fn beginning(&self, next: Position, beginnings: &[String]) -> Option<Taken> {
+        let Some(last) = self.entries.back().map(|last| last.position()).filter(|last| *last >= next) else {
+            return Some(Taken::Nothing);
+        };
+        let mut streams_left = last.0.saturating_sub(next.0) + 1;
+        let mut found: Vec<&Position> = Vec::new();
+        for beginning in beginnings {
+            let from = (Bound::Included(beginning.as_str()), Bound::Unbounded);
+            let range = self.streams.range::<str, _>(from);
+            for (_, positions) in range.take_while(|(name, _)| name.starts_with(beginning)) {
+                streams_left = streams_left.checked_sub(1)?;
+                let skip = positions.partition_point(|position| *position < next);
+                found.extend(positions.iter().skip(skip).take(TAIL_RECORDS));
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        let more = found.len() >= TAIL_RECORDS;
+        found.truncate(TAIL_RECORDS);
+        let through = found.last().filter(|_| more).map_or(last, |last| **last);
+        let entries = found.into_iter().filter_map(|position| self.at(*position).cloned()).collect();
+        Some(Taken::Entries(Look { entries, through, more }))
     }
 
     fn of_stream(&self, stream: &str, next: Revision, position: Position) -> Taken {
