@@ -13,6 +13,7 @@ mod keys;
 mod open;
 mod options;
 mod readers;
+mod scratch;
 mod store;
 mod tables;
 

@@ -5,9 +5,8 @@
 //! files must do.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prooflog_events::ids::{Hash32, LogId, Position, Revision};
 use prooflog_events::port::{
@@ -19,6 +18,7 @@ use crate::error::{StoreError, reading};
 use crate::head_file::{self, Acknowledged};
 use crate::open::{passing, reaches, retry_look};
 use crate::options::Mode;
+use crate::scratch::Scratch;
 use crate::tables::Tables;
 
 /// A log as it was at one moment, for reading. Works without write permission and on a full disk.
@@ -67,13 +67,11 @@ impl ReadOnlyStore {
 
 /// A log that another process writes, for following it.
 pub struct FollowerStore {
+    // In this order: what lies in the directory is closed before it goes.
     tables: Tables,
     head: Mutex<Head>,
-    own: PathBuf,
+    _own: Arc<Scratch>,
 }
-
-/// Tells the followers of one process apart.
-static FOLLOWERS: AtomicU64 = AtomicU64::new(0);
 
 impl FollowerStore {
     /// Follows the log in `dir`. Keeps small files of its own in the system's temporary directory while it lives.
@@ -84,23 +82,13 @@ impl FollowerStore {
         if !crate::dir::database(dir).join("CURRENT").is_file() {
             return Err(StoreError::NotFound { dir: dir.to_owned() });
         }
-        let number = FOLLOWERS.fetch_add(1, Ordering::Relaxed);
-        let own = std::env::temp_dir().join(format!("prooflog-follow-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&own).map_err(StoreError::io("making", &own))?;
-        let opened = retry_look(|| {
-            let tables = Tables::open(dir, Mode::Follow, Some(&own))?;
-            let this = Self { head: Mutex::new(Head::empty(tables.log)), tables, own: own.clone() };
+        let own = Arc::new(Scratch::take(&std::env::temp_dir())?);
+        retry_look(|| {
+            let tables = Tables::open(dir, Mode::Follow, Some(own.path()))?;
+            let this = Self { head: Mutex::new(Head::empty(tables.log)), tables, _own: Arc::clone(&own) };
             this.refresh().map_err(StoreError::sequence(dir))?;
             Ok(this)
-        });
-        opened.inspect_err(|_| drop(std::fs::remove_dir_all(&own)))
-    }
-}
-
-impl Drop for FollowerStore {
-    fn drop(&mut self) {
-        // Left behind, it is a few kilobytes in the temporary directory.
-        let _ = std::fs::remove_dir_all(&self.own);
+        })
     }
 }
 
