@@ -62,7 +62,25 @@ const UNKNOWN_BLOCK: &[&str] = &[
     "block out of range",
 ];
 
+/// Words by which nodes say that they have the block, and not its state any more.
+const NO_STATE: &[&str] = &[
+    "missing trie node",
+    "historical state",
+    "state not available",
+    "state is not available",
+    "state unavailable",
+    "state already discarded",
+    "pruned",
+];
+
 impl RpcFault {
+    /// Whether the endpoint has thrown away the state of the block that the call was pinned to.
+    pub(crate) fn is_without_state(&self) -> bool {
+        let Self::Refused { message, .. } = self else { return false };
+        let message = message.to_ascii_lowercase();
+        NO_STATE.iter().any(|words| message.contains(words))
+    }
+
     /// Whether the endpoint does not know the block that the call was pinned to, or no longer counts it as canonical.
     pub(crate) fn is_unknown_block(&self) -> bool {
         let Self::Refused { message, code, .. } = self else { return false };

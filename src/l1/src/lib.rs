@@ -324,6 +324,13 @@ impl L1 {
             };
             heads.discard(&pin).await;
             let tries = match &error {
+                // The head may be older than it looks, as after a machine stood still: once more at a fresh one, before
+                // the endpoint is blamed.
+                L1Error::Rpc(fault) if fault.is_without_state() && tried == 1 => TRIES,
+                L1Error::Rpc(fault) if fault.is_without_state() => {
+                    pin.member.distrust(heads.pause(), &error.to_string());
+                    heads.members.len().min(TRIES).saturating_add(1)
+                }
                 L1Error::Rpc(_) => {
                     pin.member.distrust(heads.pause(), &error.to_string());
                     heads.members.len().min(TRIES)

@@ -129,3 +129,28 @@ async fn a_read_moves_to_the_next_endpoint_when_its_own_fails() {
     assert!(l1.read_contract(&contract()).await.is_ok());
     assert!(l1.endpoints()[0].distrusted.clone().unwrap().contains("missing trie node"));
 }
+
+#[tokio::test]
+async fn where_states_are_thrown_away_a_pinned_head_that_is_too_old_is_replaced_as_a_whole() {
+    let mut world = World::new();
+    world.keeps_state = 64;
+    let node = Node::new(world);
+    // The head counts as fresh for an hour, and the chain goes on for two: as for a machine that stood still.
+    let l1 = l1(&[node.serve().await], Settings { head_max_age: Duration::from_secs(3_600), ..fresh() });
+    assert_eq!(l1.read_contract(&contract()).await.unwrap().at.block.number, L1Number(100));
+    node.with(|world| world.mine(600));
+    let read = l1.read_contract(&contract()).await.unwrap();
+    let hash = |number| node.with(|world| world.hash(number));
+    assert_eq!((read.at.block.number, read.at.block.hash), (L1Number(700), hash(700)));
+    assert_eq!((read.confirmed_at.number, read.confirmed_at.hash), (L1Number(690), hash(690)));
+    assert!(l1.endpoints()[0].distrusted.is_none(), "the endpoint did nothing wrong");
+
+    // A depth at which no state is kept is an error that says so, each time, and never half a read.
+    let mut deep = contract();
+    deep.confirmations = 65;
+    for _ in 0..2 {
+        let error = l1.read_contract(&deep).await.unwrap_err();
+        assert!(error.to_string().contains("missing trie node"), "{error}");
+    }
+    assert!(l1.read_contract(&contract()).await.is_ok());
+}

@@ -65,6 +65,8 @@ pub(crate) struct World {
     pub(crate) refuse_send: Option<Refusal>,
     pub(crate) mock_verifier: bool,
     pub(crate) takes_hashes: bool,
+    /// Blocks below the head whose state is still there.
+    pub(crate) keeps_state: u64,
     /// Answers at blocks that were reorged away, as a node does that ignores `requireCanonical`.
     pub(crate) serves_orphans: bool,
     pub(crate) takes_batches: bool,
@@ -119,6 +121,7 @@ impl World {
             refuse_send: None,
             mock_verifier: false,
             takes_hashes: true,
+            keeps_state: u64::MAX,
             serves_orphans: false,
             takes_batches: true,
             log_range: u64::MAX,
@@ -259,8 +262,16 @@ impl World {
         })
     }
 
-    /// The number of the block that a parameter names.
+    /// The number of the block that a parameter names, whose state must still be there.
     fn at(&self, param: &Value, visible: usize) -> Result<u64, Refusal> {
+        let at = self.named(param, visible)?;
+        if at.saturating_add(self.keeps_state) < visible as u64 {
+            return Err((-32000, format!("missing trie node {} (path )", self.hash(at as usize)), None));
+        }
+        Ok(at)
+    }
+
+    fn named(&self, param: &Value, visible: usize) -> Result<u64, Refusal> {
         match param {
             Value::Null => Ok(visible as u64),
             Value::String(text) => Ok(u64::from_str_radix(&text[2..], 16).unwrap()),
