@@ -14,6 +14,7 @@ use prooflog_events::values::{FailureClass, Mode};
 use prooflog_net::{Endpoint, HttpError, Limits};
 use reqwest::{Client, RequestBuilder, header};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::answer::{Answer, AnswerLimits};
 use crate::body::{self, ProofSource, SourceError};
@@ -49,6 +50,9 @@ pub struct ProverLimits {
     pub validate: Duration,
     /// Sizes of answers.
     pub answer: AnswerLimits,
+    /// Status questions at once. After a start all requests are asked for in the same moment, and each answer may carry
+    /// a proof of megabytes.
+    pub polls: usize,
     /// Pauses between tries while the server is still starting.
     pub start_pauses: Vec<Duration>,
 }
@@ -61,6 +65,7 @@ impl Default for ProverLimits {
             transfer: Duration::from_secs(900),
             validate: Duration::from_secs(30),
             answer: AnswerLimits::default(),
+            polls: 16,
             start_pauses: [1, 2, 4, 8].map(Duration::from_secs).to_vec(),
         }
     }
@@ -73,6 +78,7 @@ pub struct Prover {
     http: Client,
     losses: Arc<Mutex<Losses>>,
     calls: Arc<AtomicU64>,
+    polls: Arc<Semaphore>,
     /// Statuses outside the interface that were told to the operator.
     strange: Arc<Mutex<BTreeSet<(i32, i32)>>>,
 }
@@ -86,7 +92,8 @@ impl Prover {
         let limits = Limits { connect: config.limits.connect, ..Limits::default() };
         let http = prooflog_net::client(limits)?;
         let (losses, calls, strange) = (Arc::default(), Arc::default(), Arc::default());
-        Ok(Self { config: Arc::new(config), http, losses, calls, strange })
+        let polls = Arc::new(Semaphore::new(config.limits.polls.max(1)));
+        Ok(Self { config: Arc::new(config), http, losses, calls, polls, strange })
     }
 
     /// Whom it asks.
@@ -161,6 +168,8 @@ impl Prover {
     /// Asks for the state of a proof, and brings the proof if there is one.
     pub async fn poll(&self, id: &ProofId, patience: Patience) -> Polled {
         let limits = &self.config.limits;
+        // It is never closed, and without a place the question would only be one too many.
+        let _place = self.polls.acquire().await;
         let asking = exchange(self.get_status(id), limits.stall, limits.stall, limits.answer);
         let outcome = match tokio::time::timeout(limits.transfer, asking).await {
             Ok(outcome) => outcome,
