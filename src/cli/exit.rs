@@ -114,10 +114,12 @@ const fn run_code(error: &RunError) -> u8 {
         RunError::Service(
             ServiceError::Ring(RingError::Bug(_) | RingError::Refused(_)) | ServiceError::Died,
         ) => BUG,
-        RunError::Log(_) | RunError::Access(_) | RunError::Tls(_) => USAGE,
-        RunError::Sequence(_) | RunError::Service(_) | RunError::Listen { .. } | RunError::Io { .. } => {
-            UNAVAILABLE
-        }
+        RunError::Log(_) | RunError::Access(_) | RunError::Tls(_) | RunError::NoRollup(_) => USAGE,
+        RunError::Sequence(_)
+        | RunError::Service(_)
+        | RunError::Listen { .. }
+        | RunError::NotSynced(_)
+        | RunError::Io { .. } => UNAVAILABLE,
     }
 }
 

@@ -121,6 +121,12 @@ async fn rollup(config: &ChainConfig, loaded: &Loaded, l1s: &L1s, report: &mut R
         "endpoints",
         format!("L1 {} and the rollup node of chain {} answer", side.l1.chain(), config.id),
     );
+    let changed = super::pinned::changed(&loaded.process.data_dir, config.id, &side.rollup.settings);
+    if !changed.is_empty() {
+        let found: Vec<String> = changed.iter().map(ToString::to_string).collect();
+        let mend = "where a node was upgraded, see that the contract takes the configuration that the server proves under";
+        report.add("rollup config", Grade::Warning, found.join("; "), mend);
+    }
     clock(&side, report).await;
     safe_db(&side, report).await;
     balance(&side, report).await;
@@ -292,7 +298,8 @@ async fn anchor(side: &Side, terms: &Terms, report: &mut Report) {
     let ask = prooflog_l1::ReadContract {
         chain: side.config.id,
         oracle: side.config.oracle,
-        confirmations: 0,
+        // At that depth the engine reads as well: an endpoint that keeps too little of the state shows here.
+        confirmations: side.config.policy(side.sender).confirmations,
         checkpoints: Vec::new(),
         canonical: Vec::new(),
         since: None,
@@ -301,7 +308,9 @@ async fn anchor(side: &Side, terms: &Terms, report: &mut Report) {
     let latest = match side.l1.read_contract(&ask).await {
         Ok(read) => read.latest,
         Err(error) => {
-            return report.add("agreement", Grade::Bad, error.to_string(), "mend what is named here");
+            let mend = "mend what is named here; where it is state that the L1 endpoint threw away, use one that keeps \
+                        more of it, or lower num-confirmations";
+            return report.add("agreement", Grade::Bad, error.to_string(), mend);
         }
     };
     let Some(latest) = latest else {

@@ -38,6 +38,12 @@ pub(crate) enum RunError {
     /// The certificate of the EventStore interface cannot be used.
     #[error("the EventStore interface: {0}")]
     Tls(#[from] prooflog_eventstore::TlsError),
+    /// Every rollup is stopped.
+    #[error("no rollup can run, so the process ends; {0}")]
+    NoRollup(String),
+    /// A rollup node did not catch up in time, and no rollup is left.
+    #[error("a rollup node is not in sync, and no rollup runs, so the process ends; {0}")]
+    NotSynced(String),
     /// The system refused something.
     #[error("{what}: {source}")]
     Io {

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{RunError, logging, secrets, terminated};
+use super::{RunError, Signals, logging, secrets};
 
 /// How often a log that another process writes is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -64,12 +64,13 @@ pub(crate) fn run(process: &ProcessConfig) -> Result<(), RunError> {
 }
 
 async fn beside(process: &ProcessConfig) -> Result<(), RunError> {
+    let mut told_to_end = Signals::listen()?;
     let records = Arc::new(FollowerStore::open(&process.data_dir)?);
     if process.eventstore.write {
         tracing::warn!("eventstore.write has no effect here: only the engine's process writes the log");
     }
     let serving = serve(process, Arc::new(Beside::new(records, LOOK)), None).await?;
-    let reason = terminated().await?;
+    let reason = told_to_end.any().await;
     tracing::info!(reason, "ending");
     serving.end().await;
     Ok(())

@@ -12,6 +12,7 @@ mod error;
 mod eventstore;
 mod failure;
 mod outside;
+mod pinned;
 mod salt;
 mod secrets;
 mod sides;
@@ -38,7 +39,8 @@ use prooflog_replay::Cadence;
 use prooflog_service::{Handle, Options, Service};
 use prooflog_store::{FORMAT, OpenOptions, RocksStore};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 
 use crate::api::{Api, Chains, Standing, serve_port, serve_socket, socket};
 use crate::words::held_by;
@@ -95,6 +97,7 @@ async fn serve(
     (secrets, logs): (Secrets, LogControl),
 ) -> Result<(), RunError> {
     let process = &loaded.process;
+    let told_to_end = Signals::listen()?;
     for note in &loaded.report {
         tracing::info!(note = %note, "configuration");
     }
@@ -137,27 +140,35 @@ async fn serve(
     tokio::spawn(disk::watch(process.data_dir.clone(), process.min_free_bytes, engine.clone()));
     let told = start::Told { chains, health: health.clone(), metrics };
     let starter = start::Starter::new(process, spending, engine.clone(), (sides, l1s), told);
+    let mut starts = JoinSet::new();
     for chain in configured {
-        tokio::spawn(starter.clone().start(chain));
+        starts.spawn(starter.clone().start(chain));
     }
     health.started();
     tracing::info!(dir = %process.data_dir.display(), "running");
 
-    let ended = until_told(&mut service, &health).await;
+    let wrong = loaded.chains.iter().filter_map(|chain| chain.as_ref().err()).map(ToString::to_string);
+    let nobody_left = start::nobody_left(starts, wrong.collect());
+    let ended = until_told(&mut service, &health, (told_to_end, nobody_left)).await;
     if let Some(serving) = serving {
         serving.end().await;
     }
-    ended?;
     // A socket that nobody listens on would look like an engine that hangs.
     let _ = std::fs::remove_file(socket(&process.data_dir));
+    ended?;
     tracing::info!("ended in order");
     Ok(())
 }
 
-/// Runs until a signal comes or the engine ends by itself, and ends it in order.
-async fn until_told(service: &mut Service, health: &Health) -> Result<(), RunError> {
-    let reason = tokio::select! {
-        told = terminated() => told?,
+/// Runs until a signal comes, no rollup is left or the engine ends by itself, and ends it in order.
+async fn until_told(
+    service: &mut Service,
+    health: &Health,
+    (mut told_to_end, nobody_left): (Signals, impl Future<Output = RunError>),
+) -> Result<(), RunError> {
+    let (reason, why) = tokio::select! {
+        reason = told_to_end.any() => (reason, Ok(())),
+        error = nobody_left => ("no rollup is left", Err(error)),
         ended = service.ended() => {
             health.log(LogStatus::Failed { reason: "the engine ended".to_owned() });
             return Ok(ended?);
@@ -165,17 +176,30 @@ async fn until_told(service: &mut Service, health: &Health) -> Result<(), RunErr
     };
     health.stopping();
     service.handle().stop(reason).await;
-    Ok(service.ended().await?)
+    service.ended().await?;
+    why
 }
 
-/// Waits for a signal to end, and says which it was.
-async fn terminated() -> Result<&'static str, RunError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::io("listening for signals"))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::io("listening for signals"))?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+/// The signals that end the process. They are listened for before anything is opened: one that comes during the start
+/// ends it in order, as any other.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, RunError> {
+        let on = |kind| signal(kind).map_err(RunError::io("listening for signals"));
+        Ok(Self { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one of them, and says which it was.
+    async fn any(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }
 
 /// The rollups that the configuration names, with those that are left out: they are told as stopped.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use prooflog_config::ChainConfig;
 use prooflog_events::ids::{Address, ChainId, SignerId};
 use prooflog_l1::L1;
-use prooflog_node::{L2Node, RollupNode};
+use prooflog_node::{L2Node, RollupConfig, RollupNode};
 use prooflog_prover::Prover;
 use prooflog_signer::Signer;
 use tokio::sync::watch;
@@ -25,8 +25,8 @@ pub(crate) struct Side {
     pub(crate) sender: Address,
     /// Who signs for it; nobody where we only observe.
     pub(crate) signer: Option<Signer>,
-    /// Seconds between two L2 blocks.
-    pub(crate) block_time: u64,
+    /// The rollup's configuration, as its node tells it.
+    pub(crate) rollup: RollupConfig,
 }
 
 /// All rollups that run.

@@ -4,8 +4,9 @@
 //! id, no code at the oracle's address, another key) stops this rollup with its reason, and no other.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prooflog_config::{ChainConfig, ProcessConfig, SignerConfig};
 use prooflog_events::event::ChainRegistered;
@@ -15,12 +16,13 @@ use prooflog_l1::{L1, L1Error, Settings};
 use prooflog_net::{Endpoint, HttpError, Limits, RpcClient};
 use prooflog_node::{L2Limits, L2Node, NodeEndpoint, NodeError, RollupConfig, RollupNode};
 use prooflog_observe::{ChainStatus, Health, Metrics, Observation};
-use prooflog_prover::{AnswerLimits, Prover, ProverConfig, ProverLimits};
+use prooflog_prover::{AnswerLimits, Prover, ProverConfig, ProverLimits, Validation};
 use prooflog_service::{CommandError, Handle};
 use prooflog_signer::{Signer, SignerError};
+use tokio::task::JoinSet;
 
-use super::Spending;
 use super::sides::{Side, Sides};
+use super::{RunError, Spending, pinned};
 use crate::api::{Chains, Standing};
 
 /// Pauses between tries, in seconds: the first, and the longest.
@@ -32,6 +34,9 @@ pub(crate) enum StartError {
     /// It may come by itself.
     #[error("{0}")]
     NotYet(String),
+    /// The rollup node catches up with L1, which has a limit.
+    #[error("{0}")]
+    NotSynced(String),
     /// Somebody must change something.
     #[error("{0}")]
     Wrong(String),
@@ -100,10 +105,40 @@ impl L1s {
     }
 }
 
+/// How the start of a rollup ended.
+pub(crate) enum Started {
+    /// It runs.
+    Runs,
+    /// Somebody must change something; its name and why.
+    Wrong(String),
+    /// Its node did not catch up in time; its name and why.
+    Late(String),
+}
+
+/// Waits until no rollup is left that runs or may yet: a process that stays would look alive and do nothing. `wrong` are
+/// those that the configuration left out already.
+pub(crate) async fn nobody_left(mut starts: JoinSet<Started>, mut wrong: Vec<String>) -> RunError {
+    let mut late = Vec::new();
+    while let Some(ended) = starts.join_next().await {
+        match ended {
+            Ok(Started::Wrong(reason)) => wrong.push(reason),
+            Ok(Started::Late(reason)) => late.push(reason),
+            // One that panicked is a bug, and no reason to end the others.
+            Ok(Started::Runs) | Err(_) => std::future::pending::<()>().await,
+        }
+    }
+    if late.is_empty() {
+        return RunError::NoRollup(wrong.join("; "));
+    }
+    late.append(&mut wrong);
+    RunError::NotSynced(late.join("; "))
+}
+
 /// Starts rollups.
 #[derive(Clone)]
 pub(crate) struct Starter {
     limits: Limits,
+    dir: PathBuf,
     spending: Spending,
     engine: Handle,
     sides: Sides,
@@ -127,30 +162,47 @@ impl Starter {
         (sides, l1s): (Sides, L1s),
         told: Told,
     ) -> Self {
-        Self { limits: limits(process), spending, engine, sides, told, l1s }
+        let dir = process.data_dir.clone();
+        Self { limits: limits(process), dir, spending, engine, sides, told, l1s }
     }
 
     /// Starts a rollup, however long it takes; ends when it runs or cannot.
-    pub(crate) async fn start(self, config: ChainConfig) {
+    pub(crate) async fn start(self, config: ChainConfig) -> Started {
         let mut pause = PAUSE.0;
+        let mut syncing: Option<Instant> = None;
         loop {
-            match self.once(&config).await {
+            let reason = match self.once(&config).await {
                 Ok(()) => {
                     tracing::info!(chain = %config.id, name = %config.name, "the rollup runs");
-                    return self.tell(&config, Standing::Running);
+                    self.tell(&config, Standing::Running);
+                    return Started::Runs;
                 }
-                Err(StartError::Wrong(reason)) => {
-                    tracing::error!(chain = %config.id, name = %config.name, %reason, "the rollup is stopped");
-                    return self.tell(&config, Standing::Stopped { reason });
+                Err(StartError::Wrong(reason)) => return self.stopped(&config, reason, Started::Wrong),
+                Err(StartError::NotSynced(reason)) => {
+                    let waited = syncing.get_or_insert_with(Instant::now).elapsed();
+                    if waited >= config.node_sync_timeout {
+                        let limit = config.node_sync_timeout;
+                        let reason = format!("{reason}: given up after {limit:?} (node-sync-timeout)");
+                        return self.stopped(&config, reason, Started::Late);
+                    }
+                    // Not much later than the limit.
+                    pause = pause.min((config.node_sync_timeout - waited).as_secs().max(PAUSE.0));
+                    reason
                 }
-                Err(StartError::NotYet(reason)) => {
-                    tracing::warn!(chain = %config.id, name = %config.name, %reason, "the rollup waits to start");
-                    self.tell(&config, Standing::Starting { reason });
-                }
-            }
+                Err(StartError::NotYet(reason)) => reason,
+            };
+            tracing::warn!(chain = %config.id, name = %config.name, %reason, "the rollup waits to start");
+            self.tell(&config, Standing::Starting { reason });
             tokio::time::sleep(Duration::from_secs(pause)).await;
             pause = pause.saturating_mul(2).min(PAUSE.1);
         }
+    }
+
+    fn stopped(&self, config: &ChainConfig, reason: String, how: fn(String) -> Started) -> Started {
+        tracing::error!(chain = %config.id, name = %config.name, %reason, "the rollup is stopped");
+        let told = format!("{}: {reason}", config.name);
+        self.tell(config, Standing::Stopped { reason });
+        how(told)
     }
 
     fn tell(&self, config: &ChainConfig, standing: Standing) {
@@ -163,17 +215,40 @@ impl Starter {
         self.told.chains.tell(Some(config.id), &config.name, standing);
     }
 
+    /// Tells what the rollup node says of its rollup that it did not say before. It is told at each start until the
+    /// contract takes it.
+    async fn tell_changes(&self, side: &Side) {
+        let (id, settings) = (side.config.id, &side.rollup.settings);
+        let changed = pinned::changed(&self.dir, id, settings);
+        for change in &changed {
+            tracing::warn!(chain = %id, %change, "the rollup node tells another configuration than before");
+        }
+        let is_taken = match side.prover.validate(side.config.oracle).await {
+            Validation::Answered { rollup_config_ok, .. } => rollup_config_ok,
+            Validation::Unreachable { .. } => false,
+        };
+        if is_taken {
+            pinned::keep(&self.dir, id, settings);
+        } else if !changed.is_empty() {
+            tracing::warn!(chain = %id, "the prover's server does not say that the contract takes it: nothing is bought");
+        }
+    }
+
     async fn once(&self, config: &ChainConfig) -> Result<(), StartError> {
         let limits = Limits { call: config.network_timeout, ..self.limits };
         let (side, registration) = reach(config, limits, &self.l1s, self.spending).await?;
-        let pace = Observation::BlockTime { chain: config.id, seconds: side.block_time };
+        let pace = Observation::BlockTime { chain: config.id, seconds: side.rollup.block_time };
         self.told.metrics.observed(pace, super::now());
         let mut policy = config.policy(side.sender);
         policy.observe = self.spending == Spending::Observing;
         let configured = ChainConfigured { chain: config.id, registration, policy };
         match self.engine.seen(configured).await {
             Ok(_) => {
-                self.sides.add(Arc::new(side));
+                let side = Arc::new(side);
+                self.sides.add(Arc::clone(&side));
+                // The server may take its time to answer, which nothing waits for.
+                let starter = self.clone();
+                tokio::spawn(async move { starter.tell_changes(&side).await });
                 Ok(())
             }
             Err(CommandError::Refused(refused)) => Err(StartError::Wrong(refused.to_string())),
@@ -229,8 +304,7 @@ pub(crate) async fn reach(
     if config.wait_node_sync {
         synced(&node, identity.head.block.number.0).await?;
     }
-    let block_time = rollup.block_time;
-    Ok((Side { config: config.clone(), l1, node, l2, prover, sender, signer, block_time }, registration))
+    Ok((Side { config: config.clone(), l1, node, l2, prover, sender, signer, rollup }, registration))
 }
 
 /// That the node is of the configured chains; the rollup's first block.
@@ -284,10 +358,11 @@ async fn signer(config: &ChainConfig, spending: Spending) -> Result<(Address, Op
 async fn synced(node: &RollupNode, l1_head: u64) -> Result<(), StartError> {
     /// L1 blocks that a node in sync may be behind.
     const BEHIND_MAX: u64 = 64;
-    let heads = node.heads().await?;
+    // It told its configuration a moment ago: what it does not know yet, it does not know for want of blocks.
+    let heads = node.heads().await.map_err(|error| StartError::NotSynced(error.to_string()))?;
     let behind = l1_head.saturating_sub(heads.current_l1.number.0);
     if behind <= BEHIND_MAX {
         return Ok(());
     }
-    Err(StartError::NotYet(format!("the rollup node is {behind} L1 blocks behind and catches up")))
+    Err(StartError::NotSynced(format!("the rollup node is {behind} L1 blocks behind and catches up")))
 }

@@ -166,7 +166,7 @@ fn ask(loaded: &Loaded, config: &ChainConfig) -> Result<Outlook, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(CliError::io("the runtime"))?;
     runtime.block_on(look_outside(config, &loaded.process)).map_err(|error| match error {
-        StartError::NotYet(text) => CliError::Outside(text),
+        StartError::NotYet(text) | StartError::NotSynced(text) => CliError::Outside(text),
         StartError::Wrong(text) => CliError::Usage(text),
     })
 }

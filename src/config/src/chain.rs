@@ -40,6 +40,8 @@ pub struct ChainConfig {
     pub safe_db_fallback: bool,
     /// Whether to wait at start until the rollup node has caught up with L1.
     pub wait_node_sync: bool,
+    /// How long that is waited for before the rollup is given up.
+    pub node_sync_timeout: Duration,
     /// Pause between two looks at the outside.
     pub poll_interval: Duration,
     /// How long a call to L1, a rollup node or the L2 node may take.

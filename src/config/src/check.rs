@@ -91,6 +91,7 @@ pub(crate) fn chain(
                 signer_address: c.signer.address,
                 safe_db_fallback: c.safe_db_fallback,
                 wait_node_sync: c.wait_node_sync,
+                node_sync_timeout: c.node_sync_timeout,
                 poll_interval: c.poll_interval,
                 network_timeout: c.network_timeout,
                 policy,

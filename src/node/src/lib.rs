@@ -17,4 +17,4 @@ pub use error::NodeError;
 pub use l2::{L2Limits, L2Node};
 pub use rollup::{DISTRUST, RollupNode};
 pub use safedb::{SafeDb, SafeHead};
-pub use wire::{BlockId, L1Block, L2Head, Output, RollupConfig, SyncStatus, block_stats};
+pub use wire::{BlockId, L1Block, L2Head, Output, RollupConfig, SETTINGS_MAX, SyncStatus, block_stats};

@@ -4,6 +4,8 @@
 //! has another shape is refused with words, and a zero or missing reference is `None`: it is what a node says before it
 //! knows. What a crash in here means: nothing; these are pure functions.
 
+use std::collections::BTreeMap;
+
 use prooflog_events::ids::{Hash32, L2Block, Micros};
 use prooflog_events::input::BlockStats;
 use serde::Deserialize;
@@ -204,7 +206,15 @@ pub struct RollupConfig {
     pub genesis_l1: Option<BlockId>,
     /// The rollup's first block; not number 0 where a chain was migrated.
     pub genesis_l2: Option<BlockId>,
+    /// Everything the node told, one entry per value: `genesis.system_config.gasLimit` = `30000000`. At most
+    /// [`SETTINGS_MAX`] of them.
+    pub settings: BTreeMap<String, String>,
 }
+
+/// Most values of a rollup's configuration that are kept; nodes tell about forty.
+pub const SETTINGS_MAX: usize = 512;
+/// Longest path of a value that is kept, in bytes.
+const PATH_MAX: usize = 1_024;
 
 #[derive(Deserialize)]
 struct RawConfig {
@@ -229,6 +239,8 @@ impl RollupConfig {
     /// # Errors
     /// With what is wrong with it.
     pub fn parse(value: Value) -> Result<Self, String> {
+        let mut settings = BTreeMap::new();
+        flatten("", &value, &mut settings);
         let raw: RawConfig = object(value)?;
         if raw.l2_chain_id == 0 || raw.l1_chain_id == 0 || raw.block_time == 0 {
             return Err("a chain id or the block time is zero".to_owned());
@@ -240,7 +252,23 @@ impl RollupConfig {
             block_time: raw.block_time,
             genesis_l1: known(raw.genesis.l1),
             genesis_l2: known(raw.genesis.l2),
+            settings,
         })
+    }
+}
+
+/// The values of an object under their paths. What the JSON reader takes has a limit on its depth.
+fn flatten(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
+    if let Value::Object(fields) = value {
+        for (name, value) in fields {
+            let dot = if path.is_empty() { "" } else { "." };
+            flatten(&format!("{path}{dot}{}", tame(name)), value, into);
+        }
+        return;
+    }
+    if into.len() < SETTINGS_MAX && path.len() <= PATH_MAX {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        into.insert(path.to_owned(), tame(&text));
     }
 }
 

@@ -160,8 +160,12 @@ pub(super) const KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
     ];
     "wait-node-sync" Shared Switch, |c| c.wait_node_sync,
     "Whether to wait at start until the rollup node has caught up with L1.", [
-        Older::new("WAIT_NODE_SYNC", &[(Go, "false"), (OpProposer, "false")]),
+        Older::new("WAIT_NODE_SYNC", &[(Go, "false"), (OpProposer, "false")])
+            .changed("It waited for ever; now `node-sync-timeout` ends it."),
     ];
+    "node-sync-timeout" Shared Span { least_ms: 1_000, most_ms: 10 * 365 * 86_400_000 }, |c| c.node_sync_timeout,
+    "How long `wait-node-sync` waits. Then the rollup is stopped with that reason, and a process none of whose rollups \
+     is left ends with exit code 3.", [];
     "poll-interval" Shared Span { least_ms: 10, most_ms: 86_400_000 }, |c| c.poll_interval,
     "Pause between two looks at the outside.", [
         Older::new("POLL_INTERVAL", &[(Go, "12s"), (GoCompose, "20s"), (OpProposer, "12s")]),

@@ -66,10 +66,15 @@ pub(crate) fn output(block: &Header, withdrawals: Hash32, lie: Option<Lie>) -> V
 }
 
 /// `optimism_rollupConfig`.
-pub(crate) fn rollup_config(records: &Records, config: &NodeConfig, ids: (u64, u64)) -> Option<Value> {
+pub(crate) fn rollup_config(
+    records: &Records,
+    script: &Script,
+    config: &NodeConfig,
+    ids: (u64, u64),
+) -> Option<Value> {
     let (l1, l2) = (records.l1.first()?, records.l2.first()?.header);
     let address = "0x0000000000000000000000000000000000000000";
-    Some(json!({
+    let mut told = json!({
         "genesis": {
             "l1": id(l1), "l2": id(&l2), "l2_time": l2.timestamp,
             "system_config": { "batcherAddr": address, "overhead": Hash32::default(),
@@ -79,7 +84,11 @@ pub(crate) fn rollup_config(records: &Records, config: &NodeConfig, ids: (u64, u
         "channel_timeout": 300, "l1_chain_id": ids.0, "l2_chain_id": ids.1,
         "regolith_time": 0, "canyon_time": 0, "delta_time": 0, "ecotone_time": 0, "fjord_time": 0,
         "batch_inbox_address": address, "deposit_contract_address": address, "l1_system_config_address": address,
-    }))
+    });
+    if let Some(told) = told.as_object_mut() {
+        told.extend(script.forks.iter().map(|(name, time)| (name.clone(), json!(time))));
+    }
+    Some(told)
 }
 
 /// `optimism_safeHeadAtL1Block`.

@@ -47,6 +47,13 @@ pub enum Step {
         /// Whether they are.
         on: bool,
     },
+    /// The rollup's configuration tells of a fork that it did not tell of before.
+    Fork {
+        /// The value's name.
+        name: String,
+        /// When it begins, in seconds.
+        time: u64,
+    },
     /// Every call is answered with an HTTP status and no answer.
     Down {
         /// The status, 400 to 599.
@@ -96,12 +103,21 @@ pub(crate) struct Script {
     pub(crate) zeros: bool,
     pub(crate) down: Option<u16>,
     lies: BTreeMap<u64, Lie>,
+    pub(crate) forks: BTreeMap<String, u64>,
 }
 
 impl Script {
     pub(crate) const fn new(lag: u64) -> Self {
         let finalized = Finalized::Behind(lag);
-        Self { finalized, lag, safe_db: true, zeros: false, down: None, lies: BTreeMap::new() }
+        Self {
+            finalized,
+            lag,
+            safe_db: true,
+            zeros: false,
+            down: None,
+            lies: BTreeMap::new(),
+            forks: BTreeMap::new(),
+        }
     }
 
     /// The finalized block while the L2 stands at `head`.
@@ -129,6 +145,7 @@ impl Script {
             Step::SafeDb { on } => self.safe_db = *on,
             Step::Lie { block, how } => drop(self.lies.insert(*block, *how)),
             Step::Truth { block } => drop(self.lies.remove(block)),
+            Step::Fork { name, time } => drop(self.forks.insert(name.clone(), *time)),
             Step::Zeros { on } => self.zeros = *on,
             Step::Down { status } if !(400..600).contains(status) => {
                 return Err(ScriptError::Status(*status));

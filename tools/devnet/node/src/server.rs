@@ -201,8 +201,8 @@ impl Node {
             }
             "optimism_outputAtBlock" => self.output(script, param).await,
             "optimism_rollupConfig" => {
-                rollup_config(&self.follower.records(), &self.config, (self.l1_chain_id, chain))
-                    .ok_or_else(empty)
+                let ids = (self.l1_chain_id, chain);
+                rollup_config(&self.follower.records(), script, &self.config, ids).ok_or_else(empty)
             }
             "optimism_safeHeadAtL1Block" => {
                 number(param).and_then(|number| safe_head(&self.follower.records(), script, number))
