@@ -5,6 +5,7 @@
 //! included twice, every output on the contract must be the L2's real one, and each must lie above the one before.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests: what goes wrong in here is a failed test")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prooflog_devnet::{Devnet, DevnetConfig, Output, Rollup};
@@ -22,13 +23,15 @@ const SHOWN: usize = 6_000;
 #[derive(Debug)]
 pub struct World {
     /// Chains, contracts, rollup node and prover.
-    pub devnet: Devnet,
+    pub devnet: Arc<Devnet>,
     /// The first of its rollups.
     pub rollup: Rollup,
     /// Where the program works and with what.
     pub setup: Setup,
     engine: Option<Engine>,
     story: Option<Story>,
+    /// Bytes that were printed before the program was started last.
+    printed_before: usize,
     _dir: tempfile::TempDir,
 }
 
@@ -54,16 +57,67 @@ impl World {
 
     /// Around a devnet that is there, without the program.
     #[must_use]
-    pub fn around(devnet: Devnet, settings: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+    pub fn around(devnet: impl Into<Arc<Devnet>>, settings: &str) -> Self {
+        let devnet = devnet.into();
         let text = with_settings(&demo::config(&devnet), settings);
-        let setup = Setup::write(dir.path(), &text, devnet.prooflog_env()).unwrap();
+        let env = devnet.prooflog_env();
+        Self::of(devnet, &text, env)
+    }
+
+    /// Another proposer of the same rollup alone, without the program: with a data directory of its own, a prover's server
+    /// of its own (that of the devnet's last rollup), and one of the L1's accounts by its place.
+    #[must_use]
+    pub fn beside(&self, account: usize, settings: &str) -> Self {
+        let devnet = Arc::clone(&self.devnet);
+        let text = first_chain(&with_settings(&demo::config(&devnet), settings));
+        let prover = &devnet.rollups.last().unwrap().prover;
+        let text = text.replace(&self.rollup.prover, prover);
+        let mut env = devnet.prooflog_env();
+        for (name, value) in &mut env {
+            if name == "PROOFLOG_HD_PATH" {
+                *value = format!("m/44'/60'/0'/0/{account}");
+            }
+        }
+        Self::of(devnet, &text, env)
+    }
+
+    /// The configuration has the first of the devnet's rollups and no other from now on.
+    pub fn serve_one(&self) {
+        let text = std::fs::read_to_string(&self.setup.config).unwrap();
+        std::fs::write(&self.setup.config, first_chain(&text)).unwrap();
+    }
+
+    fn of(devnet: Arc<Devnet>, text: &str, env: Vec<(String, String)>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let setup = Setup::write(dir.path(), text, env).unwrap();
         let rollup = devnet.rollups.first().cloned().unwrap();
-        Self { devnet, rollup, setup, engine: None, story: None, _dir: dir }
+        Self { devnet, rollup, setup, engine: None, story: None, printed_before: 0, _dir: dir }
+    }
+
+    /// Moves the log of a program that does not run to another place, as onto another machine.
+    pub fn move_log(&mut self, name: &str) {
+        self.story = None;
+        let other = self.setup.data.with_file_name(name);
+        std::fs::rename(&self.setup.data, &other).unwrap();
+        self.setup.data = other;
+    }
+
+    /// Waits until the program ends by itself: its exit code and everything that it printed.
+    pub fn ended(&mut self) -> (Option<i32>, String) {
+        let status = self.engine.take().unwrap().wait().unwrap();
+        (status.code(), self.setup.printed())
+    }
+
+    /// Sends the program a signal, by its name.
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().unwrap().to_string();
+        let told = std::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap();
+        assert!(told.success(), "kill -{name} {pid}");
     }
 
     /// Starts the program, and follows its log from the first time on.
     pub fn run(&mut self, arguments: &[&str]) {
+        self.printed_before = self.setup.printed().len();
         self.engine = Some(Engine::start_with(&self.setup, arguments).unwrap());
         if self.story.is_none() {
             self.story = Some(Story::follow(&self.setup, LIMIT).unwrap_or_else(|error| self.fail(&error)));
@@ -75,8 +129,18 @@ impl World {
         self.engine.take().unwrap().kill().unwrap();
     }
 
+    /// Waits until the program printed something: it listens for signals before it does.
+    pub fn listens(&mut self) {
+        while self.setup.printed().len() == self.printed_before
+            && self.engine.as_mut().is_some_and(Engine::runs)
+        {
+            std::thread::yield_now();
+        }
+    }
+
     /// Ends the program in order; it can be started again.
     pub fn stop(&mut self) {
+        self.listens();
         if let Some(engine) = self.engine.take() {
             let status = engine.stop().unwrap();
             assert!(status.success(), "{status}: {}", self.setup.printed());
@@ -195,6 +259,12 @@ impl World {
     pub fn faults(&self, faults: Vec<Fault>) {
         self.devnet.prover.script(self.rollup.chain, |script| script.faults = faults).unwrap();
     }
+}
+
+/// A configuration without all rollups but the first.
+fn first_chain(text: &str) -> String {
+    let parts: Vec<&str> = text.splitn(3, "[[chain]]").collect();
+    parts.into_iter().take(2).collect::<Vec<_>>().join("[[chain]]")
 }
 
 /// The configuration with settings for all rollups, in the place of those it has.
