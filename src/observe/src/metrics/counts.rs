@@ -149,6 +149,9 @@ impl Counts {
             Event::Invalidated(e) if unit.kind == UnitKind::Agg && is_a_mistake(e.reason) => {
                 self.count(&legacy::AGG_INVALID, chain, &[]);
             }
+            Event::Invalidated(e) if unit.kind == UnitKind::Agg && is_outrun(e.reason) => {
+                self.count(&own::OUTRUN, chain, &[]);
+            }
             Event::SubmissionRefused(_) | Event::SubmissionReverted(_) => {
                 self.count(&legacy::RELAY_ERRORS, chain, &[]);
             }
@@ -234,6 +237,11 @@ const fn is_a_mistake(reason: InvalidReason) -> bool {
             | InvalidReason::Straddles
             | InvalidReason::BelowNext
     )
+}
+
+/// Whether an output that is not the aggregate's own made it useless.
+const fn is_outrun(reason: InvalidReason) -> bool {
+    matches!(reason, InvalidReason::Superseded | InvalidReason::Straddles | InvalidReason::BelowNext)
 }
 
 pub(crate) fn secs(time: Micros) -> f64 {

@@ -100,4 +100,7 @@ table! {
         ["prooflog_proofs_without_price_total"];
     PAID_TWICE: Kind::Counter, Chain, Zero, [label("certainty", words::CERTAINTY)], "attempts",
         "Attempts that were paid and not needed, or may have been.", ["prooflog_paid_twice_total"];
+    OUTRUN: Kind::Counter, Chain, Zero, [], "aggregates",
+        "Aggregates of no use any more because the contract took another output first.",
+        ["prooflog_outrun_aggregates_total"];
 }
