@@ -11,6 +11,7 @@ mod check;
 pub mod conformance;
 pub mod export;
 pub mod follow;
+mod fresh;
 mod group;
 mod heads;
 pub mod memory;

@@ -6,16 +6,17 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use prooflog_events::envelope::{Actor, Causation, Cause, Envelope, native_event_id, record_hash};
 use prooflog_events::ids::{EventId, Hash32, LogId, Micros, Position, Revision};
 use prooflog_events::limits::IDEMPOTENCE_WINDOW;
-use prooflog_events::port::{Direction, Head, SequenceError, SequenceRead, StreamScan};
+use prooflog_events::port::{Blob, Direction, Head, SequenceError, SequenceRead, StreamScan};
 
 use crate::append::{Append, AppendError, Appended, By, Expected, NewRecord, Outcome};
 use crate::check::check;
-use crate::group::Group;
+use crate::fresh::Fresh;
+use crate::group::{Group, lock};
 use crate::heads::Heads;
 use crate::record::undecodable;
 use crate::window::{ContentOf, Known, Window};
@@ -28,8 +29,6 @@ pub(crate) struct Sequencer {
     recorded_at: Micros,
     heads: Heads,
     window: Window,
-    /// Blobs given up by records that may not be written yet: up to then the store still has them.
-    forgotten: Vec<(Hash32, Position)>,
 }
 
 /// One stream of an append.
@@ -87,7 +86,6 @@ impl Sequencer {
             recorded_at: Micros(0),
             heads: Heads::default(),
             window: Window::default(),
-            forgotten: Vec::new(),
         };
         let first = head.position.0.saturating_sub(IDEMPOTENCE_WINDOW as u64) + 1;
         let mut failure = None;
@@ -133,42 +131,33 @@ impl Sequencer {
         sequence: &S,
         mut append: Append,
         group: &mut Group,
+        fresh: &Mutex<Fresh>,
     ) -> Result<Appended, AppendError> {
         check(&append)?;
-        let blobs = std::mem::take(&mut append.blobs);
+        let mut blobs = std::mem::take(&mut append.blobs);
         let named = std::mem::take(&mut append.named);
         let mut forget = std::mem::take(&mut append.forget);
         let mut plans = self.plans(sequence, &append)?;
         if let Some(answer) = self.settle(sequence, &append, &plans)? {
             return Ok(answer);
         }
-        let brought = |hash: &Hash32| blobs.iter().any(|blob| blob.hash == *hash);
+        let mut fresh = lock(fresh);
+        let brings = |blobs: &[Blob], hash: &Hash32| blobs.iter().any(|blob| blob.hash == *hash);
         for hash in &named {
-            let beside = brought(hash) || group.blobs.iter().any(|blob| blob.hash == *hash);
-            if !beside && !self.is_kept(sequence, *hash)? {
+            let beside = brings(&blobs, hash) || brings(&group.blobs, hash);
+            if !beside && !fresh.is_kept(sequence, *hash)? {
                 return Err(AppendError::MissingBlob(*hash));
             }
         }
         let first = self.head.position.next();
         self.write(&append, &mut plans, group);
-        forget.retain(|hash| !named.contains(hash) && !brought(hash));
-        group.forget(&forget);
-        self.forgotten.retain(|(hash, _)| !brought(hash));
-        self.forgotten.extend(forget.into_iter().map(|hash| (hash, self.head.position)));
+        blobs.extend(named.iter().filter_map(|hash| fresh.named(*hash)));
+        forget.retain(|hash| !named.contains(hash) && !brings(&blobs, hash));
+        group.forget(&fresh.give_up(&blobs, forget, self.head.position));
         group.blobs.extend(blobs);
         group.named.extend(named);
         let revisions = plans.iter().map(|plan| (plan.name.as_ref().to_owned(), plan.current)).collect();
         Ok(Appended { outcome: Outcome::Written, first, last: self.head.position, revisions })
-    }
-
-    /// Whether a blob is stored, and will be when what is sequenced is written.
-    fn is_kept<S: SequenceRead + ?Sized>(&mut self, sequence: &S, hash: Hash32) -> Result<bool, AppendError> {
-        if !self.forgotten.is_empty() {
-            let written = sequence.head().map_err(AppendError::Read)?.position;
-            self.forgotten.retain(|(_, at)| *at > written);
-        }
-        let going = self.forgotten.iter().any(|(forgotten, _)| *forgotten == hash);
-        Ok(!going && sequence.blob_len(hash).map_err(AppendError::Read)?.is_some())
     }
 
     /// The streams of an append, written ones and expected ones, with where they are.

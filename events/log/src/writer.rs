@@ -22,6 +22,7 @@ use prooflog_events::port::{Blob, Head, Sequence, SequenceError, Snapshot, Snaps
 
 use crate::append::{Append, AppendError};
 use crate::follow::Follower;
+use crate::fresh::Fresh;
 use crate::group::{Answer, Group, Reply, Ticket, deliver, lock};
 use crate::pace::Pace;
 use crate::queue::{Lane, Queue};
@@ -47,6 +48,8 @@ pub(crate) struct Shared<S> {
     queue: Mutex<Queue>,
     /// What is sequenced and not taken for writing. Changed only under `sequencer`.
     pending: Mutex<Group>,
+    /// Blobs that were stored and not yet named, or given up and not yet gone.
+    fresh: Mutex<Fresh>,
     /// For the first stage: enough waits to sequence ahead, or there is room again.
     ahead: Condvar,
     /// For the second stage: there is something to write.
@@ -85,6 +88,7 @@ impl<S: Sequence> Log<S> {
             sequencer: Mutex::new(sequencer),
             pending: Mutex::new(Group::new(head)),
             queue: Mutex::default(),
+            fresh: Mutex::default(),
             ahead: Condvar::new(),
             filled: Condvar::new(),
             outstanding: AtomicUsize::new(0),
@@ -179,9 +183,12 @@ impl<S: Sequence> Log<S> {
             });
         }
         self.shared.refuse_poisoned()?;
-        let blob = Blob { hash: blob_hash(&bytes), bytes };
-        self.shared.sequence.put_blob(&blob).map_err(AppendError::Read)?;
-        Ok(blob.hash)
+        let hash = blob_hash(&bytes);
+        let blob = lock(&self.shared.fresh).store(Blob { hash, bytes }, self.head().position);
+        if let Some(blob) = blob {
+            self.shared.sequence.put_blob(&blob).map_err(AppendError::Read)?;
+        }
+        Ok(hash)
     }
 
     /// Removes a blob's bytes; the records that name it stay as they are. `false` if it was not there.
@@ -319,7 +326,7 @@ impl<S: Sequence> Shared<S> {
         };
         let mut group = Group::new(sequencer.head());
         let answer = match self.refuse_poisoned() {
-            Ok(()) => sequencer.sequence(&self.sequence, append, &mut group),
+            Ok(()) => sequencer.sequence(&self.sequence, append, &mut group, &self.fresh),
             Err(poisoned) => Err(poisoned),
         };
         // What is sequenced from here on stands above this group, and is written when the committer is free again.
@@ -342,7 +349,7 @@ impl<S: Sequence> Shared<S> {
         pending.outside = pending.outside.saturating_add(outside);
         for (append, reply) in drained {
             let answer = match self.refuse_poisoned() {
-                Ok(()) => sequencer.sequence(&self.sequence, append, &mut pending),
+                Ok(()) => sequencer.sequence(&self.sequence, append, &mut pending, &self.fresh),
                 Err(poisoned) => Err(poisoned),
             };
             pending.replies.push((reply, answer));

@@ -71,6 +71,7 @@ macro_rules! conformance_tests {
             lanes: a_queue_full_of_appends_from_outside_takes_the_engines,
             storage: blobs_are_kept_by_name,
             storage: a_blob_goes_with_the_event_that_gives_it_up,
+            storage: a_blob_that_is_stored_again_outlives_its_first_owner,
             storage: a_blob_that_nothing_names_is_gone_after_reopening,
             storage: the_newest_fitting_snapshot_is_found,
             storage: everything_is_there_after_reopening,

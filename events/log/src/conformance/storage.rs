@@ -218,6 +218,41 @@ pub fn a_blob_goes_with_the_event_that_gives_it_up<F: Factory>(factory: &F) {
     verified(log.sequence());
 }
 
+/// Bytes that are stored a second time while their first owner gives them up are there for the second one, whichever of
+/// the two comes first.
+pub fn a_blob_that_is_stored_again_outlives_its_first_owner<F: Factory>(factory: &F) {
+    let log = Log::open(Wrapped::new(factory.fresh())).unwrap();
+    let append = |text: &str, named: &[Hash32], forget: &[Hash32]| {
+        let append = batch(vec![event("s", text)]);
+        Append { named: named.to_vec(), forget: forget.to_vec(), ..append }
+    };
+    let (early, late) = (vec![5; BLOB_PIECE_BYTES + 1], vec![6; BLOB_PIECE_BYTES + 1]);
+    let hashes = [&early, &late].map(|bytes| log.put_blob(bytes.clone()).unwrap());
+    log.append(append("names both", &hashes, &[])).unwrap();
+
+    assert_eq!(log.put_blob(early.clone()).unwrap(), hashes[0]);
+    log.append(append("gives it up after it was stored again", &[], &hashes[..1])).unwrap();
+    log.append(append("names it", &hashes[..1], &[])).unwrap();
+
+    let held = log.sequence().hold();
+    let given_up = log.submit(append("gives it up", &[], &hashes[1..])).unwrap();
+    while log.sequence().commits().len() < 4 {
+        std::thread::yield_now();
+    }
+    assert_eq!(log.put_blob(late.clone()).unwrap(), hashes[1]);
+    let named = log.submit(append("names it", &hashes[1..], &[])).unwrap();
+    drop(held);
+    given_up.wait().unwrap();
+    named.wait().unwrap();
+
+    let log = Log::open(factory.reopened(log.into_sequence().unwrap().into_inner())).unwrap();
+    for (hash, bytes) in hashes.iter().zip([&early, &late]) {
+        assert!(log.reader().blob(*hash).unwrap().as_ref() == Some(bytes));
+    }
+    log.append(append("its last owner", &[], &hashes)).unwrap();
+    assert_eq!(hashes.map(|hash| log.reader().blob_len(hash).unwrap()), [None, None]);
+}
+
 /// Its owner crashed before saying what it is for. A named one stays, and so does one that is stored a second time.
 pub fn a_blob_that_nothing_names_is_gone_after_reopening<F: Factory>(factory: &F) {
     let log = Log::open(factory.fresh()).unwrap();
