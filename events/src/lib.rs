@@ -5,7 +5,7 @@
 //! What a crash in here means: nothing; there is no state.
 
 pub mod codec;
-mod cursor;
+pub mod cursor;
 pub mod envelope;
 pub mod event;
 pub mod ids;

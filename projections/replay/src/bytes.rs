@@ -3,6 +3,8 @@
 //! Most of what a snapshot says of a unit differs little from what it says of the one before, so differences are small
 //! numbers of a byte or two. All arithmetic wraps: every pair of numbers has a difference, and it comes back.
 
+use prooflog_events::cursor::Cursor;
+
 /// Appends a whole number.
 pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u64) {
     loop {
@@ -31,28 +33,26 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 /// A place in encoded bytes. `None` from any method means that they end too early or are not what was asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bytes<'a> {
-    rest: &'a [u8],
+    rest: Cursor<'a>,
 }
 
 impl<'a> Bytes<'a> {
     pub(crate) const fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { rest: Cursor::new(bytes) }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.rest.is_empty()
+        self.rest.rest().is_empty()
     }
 
     #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (array, rest) = self.rest.split_first_chunk()?;
-        self.rest = rest;
-        Some(*array)
+        self.rest.array()
     }
 
     #[inline]
     pub(crate) fn byte(&mut self) -> Option<u8> {
-        self.array().map(|[byte]| byte)
+        self.rest.byte()
     }
 
     #[inline]
@@ -81,10 +81,8 @@ impl<'a> Bytes<'a> {
 
     #[inline]
     pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
-        let length = usize::try_from(self.number()?).ok()?;
-        let (bytes, rest) = self.rest.split_at_checked(length)?;
-        self.rest = rest;
-        Some(bytes)
+        let length = self.number()?;
+        self.rest.take(length)
     }
 }
 
