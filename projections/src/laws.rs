@@ -8,7 +8,7 @@ use prooflog_events::event::{
     AggQueued, CheckpointStarted, Event, SpanCreated, SpanOrigin, SubmissionStarted, TxReserved,
     WitnessGenStarted,
 };
-use prooflog_events::ids::{Attempt, L1Number, L2Block, Revision, SlotId, StreamId, UnitId};
+use prooflog_events::ids::{Attempt, L1Number, L2Block, Range, Revision, SlotId, StreamId, UnitId};
 use prooflog_events::values::{Control, Purpose};
 
 use crate::state::chain::Chain;
@@ -56,6 +56,10 @@ fn unit_event(chain: &Chain, id: UnitId, event: &Event) -> Law {
     match event {
         Event::SpanCreated(e) => return span_created(chain, id, e),
         Event::AggQueued(e) => return agg_queued(chain, id, e),
+        // The proof of a span that was halved makes it alive again.
+        Event::ProofFulfilled(_) => {
+            return chain.halved_span(id).map_or(Ok(()), |whole| lies_free(chain, id, whole.range));
+        }
         _ => {}
     }
     // What is not there the fold refuses.
@@ -68,12 +72,17 @@ fn unit_event(chain: &Chain, id: UnitId, event: &Event) -> Law {
     }
 }
 
-fn span_created(chain: &Chain, id: UnitId, e: &SpanCreated) -> Law {
-    let below = chain.index.by_start.range(..e.range.end).next_back();
+/// No other span is alive where one comes to life.
+fn lies_free(chain: &Chain, id: UnitId, range: Range) -> Law {
+    let below = chain.index.by_start.range(..range.end).next_back();
     let below = below.and_then(|(_, number)| chain.spans.get(number));
-    law("live spans never overlap", below.is_none_or(|other| other.range.end <= e.range.start), || {
-        format!("{id} covers {}, where {:?} is alive", e.range, below.map(|other| (other.id, other.range)))
-    })?;
+    law("live spans never overlap", below.is_none_or(|other| other.range.end <= range.start), || {
+        format!("{id} covers {range}, where {:?} is alive", below.map(|other| (other.id, other.range)))
+    })
+}
+
+fn span_created(chain: &Chain, id: UnitId, e: &SpanCreated) -> Law {
+    lies_free(chain, id, e.range)?;
     // Halves have their parent's blocks and keys, and another proposer saw a head and keys of its own.
     if matches!(e.origin, SpanOrigin::HalfOf(_) | SpanOrigin::Imported) {
         return Ok(());

@@ -3,7 +3,7 @@
 //! One entry per event, in log order, of one correlation or of all. The words are an interface for eyes and not for
 //! programs; what needs an operator is written in capitals.
 
-use prooflog_events::event::{Event, SpanOrigin};
+use prooflog_events::event::{Event, SpanOrigin, UnknownStatusRecorded};
 use prooflog_events::ids::{Micros, Position, StreamId, UnitId};
 use prooflog_events::phrase::{Phrase, duration, purpose};
 use serde::Serialize;
@@ -91,6 +91,11 @@ fn origin(origin: SpanOrigin, stream: StreamId) -> String {
     }
 }
 
+fn unknown_status(e: &UnknownStatusRecorded) -> String {
+    let numbers = format!("fulfilment {}, execution {}", e.fulfillment, e.execution);
+    format!("attempt {}: A STATUS THAT NOBODY KNOWS: {numbers}{}", e.attempt, said(&e.text))
+}
+
 fn describe_unit(event: &Event, stream: StreamId) -> Option<String> {
     Some(match event {
         Event::SpanCreated(e) => {
@@ -122,6 +127,7 @@ fn describe_unit(event: &Event, stream: StreamId) -> Option<String> {
         Event::LateAnswerRecorded(e) => {
             format!("late answer to attempt {}: {}", e.attempt, e.answer.phrase())
         }
+        Event::UnknownStatusRecorded(e) => unknown_status(e),
         Event::DuplicateSpendRecorded(e) => {
             format!("attempt {} was paid beside attempt {}", e.wasted, e.kept)
         }
@@ -169,6 +175,10 @@ fn describe_tx(event: &Event) -> Option<String> {
         Event::TxReplaced(e) => {
             let (reason, fee) = (e.reason.phrase(), e.fees.max_fee);
             format!("version {} takes over ({reason}), max fee {fee} wei", e.version)
+        }
+        Event::FeeCeilingReached(e) => {
+            let (needed, allowed) = (e.needed, e.allowed);
+            format!("FEE CEILING: {} needs {needed} wei per gas, {allowed} are allowed", purpose(&e.purpose))
         }
         Event::TxIncluded(e) => format!("version {} in L1 block {}", e.version, e.block.number),
         Event::TxReverted(e) => {

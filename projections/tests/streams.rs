@@ -28,6 +28,7 @@ ContractRolledBack:
 OutputChecked:
 OutputMismatched:
 FlushRequested:
+FeeCeilingReached:
 FinalizedMoved: !head
 FinalizedStalled: head !stalled
 DegradedModeEntered: !degraded

@@ -17,11 +17,12 @@ WitnessGenStarted: ready -> witness_gen
 WitnessGenFailed: witness_gen -> failed
 ProofRequested: witness_gen -> requested
 ProofAssigned: requested -> assigned
-ProofFulfilled: ready witness_gen requested assigned parked -> complete
+ProofFulfilled: ready witness_gen requested assigned parked split -> complete
 Unfulfillable: requested assigned -> failed
 TimedOut: witness_gen requested assigned -> failed
 ProofLost: requested assigned -> failed
-LateAnswerRecorded: ready witness_gen requested assigned complete parked -> own
+LateAnswerRecorded: ready witness_gen requested assigned complete parked split -> own
+UnknownStatusRecorded: ready witness_gen requested assigned parked split -> own
 DuplicateSpendRecorded: ready witness_gen requested assigned complete parked -> own
 Retried: ready failed -> ready
 Retried: complete -> complete
@@ -51,6 +52,7 @@ Unfulfillable: requested assigned -> failed
 TimedOut: witness_gen requested assigned -> failed
 ProofLost: requested assigned -> failed
 LateAnswerRecorded: queued checkpointing ready witness_gen requested assigned complete submitting included confirmed parked -> own
+UnknownStatusRecorded: ready witness_gen requested assigned parked -> own
 DuplicateSpendRecorded: ready witness_gen requested assigned complete parked -> own
 OutputChecked: queued checkpointing ready complete submitting included confirmed -> own
 OutputMismatched: queued checkpointing ready complete submitting included confirmed -> own
@@ -65,6 +67,7 @@ Unparked: parked -> queued [no proof, no checkpoint]
 Invalidated: queued checkpointing ready witness_gen requested assigned failed complete submitting included parked -> invalidated
 Cancelled: queued checkpointing ready witness_gen requested assigned complete parked -> cancelled
 SubmissionRefused: queued complete -> own
+FeeCeilingReached: queued complete -> own
 SubmissionStarted: complete -> submitting
 SubmissionAbandoned: submitting -> complete
 Submitted: submitting -> included
@@ -81,6 +84,7 @@ TxPrepared: unsigned -> prepared
 TxBroadcast: prepared -> broadcast
 TxDropped: broadcast -> prepared
 TxReplaced: unsigned prepared broadcast -> unsigned
+FeeCeilingReached: unsigned prepared broadcast -> own
 TxIncluded: prepared broadcast -> included
 TxIncluded: unsigned -> included [signed]
 TxReverted: prepared broadcast -> reverted

@@ -197,9 +197,6 @@ impl Adapters {
                 if let Polled::Nothing { trouble, text } = polled {
                     return Err(Failed { kind: trouble.kind(), text });
                 }
-                if let Some((fulfillment, execution)) = polled.unknown() {
-                    tracing::warn!(%unit, %attempt, fulfillment, execution, "a status that nobody knows");
-                }
                 let l1_seen = match needs_l1 && polled.lacks_l1_head() {
                     true => Some(side.l1.head().await.map_err(Failed::of)?.block.number),
                     false => None,
@@ -344,5 +341,52 @@ const fn about(effect: &Effect) -> About {
         Effect::PollProof { unit, .. } => About::Chain(unit.chain),
         Effect::ReadSigner { signer, .. } | Effect::QuoteTx { signer, .. } => About::Signer(*signer),
         Effect::SignTx { slot, .. } | Effect::BroadcastTx { slot, .. } => About::Signer(slot.signer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use prooflog_core::AggRequest;
+    use prooflog_events::ids::{Address, Attempt, ChainId, L2Block, LogId, Micros, Range, UnitId};
+    use prooflog_events::values::Mode;
+    use prooflog_store::OpenOptions;
+
+    use super::*;
+
+    fn request(members: Vec<BlobRef>) -> ProofRequest {
+        let (head, config_name, prover) = (Hash32([1; 32]), Hash32::ZERO, Address([2; 20]));
+        ProofRequest {
+            unit: UnitId::agg(ChainId(10), 1),
+            attempt: Attempt(1),
+            range: Range { start: L2Block(1), end: L2Block(9) },
+            mode: Mode::Real,
+            idempotency_key: Hash32([3; 32]),
+            deadline: Micros(0),
+            agg: Some(AggRequest { members, head, prover, config_name }),
+        }
+    }
+
+    #[tokio::test]
+    async fn members_whose_bytes_are_gone_or_of_another_length_are_named_by_their_places_and_no_others() {
+        let place = tempfile::tempdir().unwrap();
+        let options = OpenOptions::or_create(LogId([4; 16])).ballast(0);
+        let store = prooflog_store::open(&place.path().join("log"), options).unwrap().0;
+        let log = Arc::new(Log::open(store).unwrap());
+        let stored = |byte: u8| {
+            let sha256 = log.put_blob(vec![byte; 100_000]).unwrap();
+            BlobRef { sha256, length: 100_000 }
+        };
+        let (first, pruned, cut) = (stored(1), stored(2), stored(3));
+        assert!(log.prune_blob(pruned.sha256).unwrap());
+        let cut = BlobRef { length: 99_999, ..cut };
+        let never = BlobRef { sha256: Hash32([9; 32]), length: 7 };
+        let empty = BlobRef { sha256: Hash32([8; 32]), length: 0 };
+        let blobs = Blobs(Arc::clone(&log));
+        let lost = blobs.lost_members(&request(vec![first, pruned, empty, cut, never, first])).await;
+        assert_eq!(lost, [1, 3, 4], "an empty proof needs no place");
+        assert!(blobs.lost_members(&request(vec![first])).await.is_empty());
+        let span = ProofRequest { agg: None, ..request(Vec::new()) };
+        assert!(blobs.lost_members(&span).await.is_empty());
     }
 }

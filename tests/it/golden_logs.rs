@@ -10,10 +10,10 @@ use std::io::BufReader;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use prooflog_core::{Effect, Outbox, Pacing, plan};
-use prooflog_engine::redecide::{Change, Since, check};
-use prooflog_events::event::{Event, EventType};
-use prooflog_events::ids::{ChainId, LogId, Micros, Position};
+use prooflog_core::{BEHAVIOUR, Effect, Outbox, Pacing, plan};
+use prooflog_engine::redecide::{built_in, check, written_by};
+use prooflog_events::event::{Event, InvalidReason, Stage};
+use prooflog_events::ids::{ChainId, LogId, Micros, Position, Wei};
 use prooflog_events::port::{Head, SequenceRead};
 use prooflog_log::export::{import, read_header};
 use prooflog_log::read::Reader;
@@ -68,18 +68,15 @@ fn told(sequence: &MemorySequence) -> String {
 }
 
 /// Every recorded input, decided again on the state before it, leads to the recorded events, but for what was declared
-/// since: an aggregate is requested once the server was compared with the contract again.
+/// since the rules that wrote the log: in a log of today's rules, for nothing.
 fn replays(sequence: &MemorySequence) {
     let reader = Reader::new(sequence).unwrap();
     let (begin, head) = ((State::new(sequence.log_id()), Position::ZERO), reader.head().position);
-    let compared_first = Change {
-        about: "the server is compared before each request of an aggregate".to_owned(),
-        events: vec![EventType::WitnessGenStarted],
-        inputs: ["ContractRead", "TimerDue"].map(str::to_owned).to_vec(),
-        since: Since::Behaviour(3),
-    };
-    let checked = check(&reader, begin, head, &[compared_first], &mut |_| {}).unwrap();
+    let checked = check(&reader, begin, head, &built_in(), &mut |_| {}).unwrap();
     assert_eq!(checked.difference, None);
+    let end = prooflog_replay::fold_to(&reader, sequence.log_id(), head).unwrap();
+    let of_today = written_by(&reader, &end).unwrap().behaviour == BEHAVIOUR;
+    assert!(!of_today || checked.expected.is_empty(), "{:?}", checked.expected);
     let mut state = State::new(sequence.log_id());
     state.count_proof_names();
     let mut outbox = Outbox::new(Pacing::default());
@@ -135,7 +132,23 @@ fn stories() -> Vec<Story> {
     reorg.incidents = (0..12).map(|nth| (at(120 + nth * 40), Incident::Reorg(3, 0))).collect();
     let mut operator = calm(5);
     operator.incidents = (0..10).map(|nth| (at(40 + nth * 30), Incident::Operator(ChainId(10)))).collect();
+    let mut unreadable = calm(6);
+    unreadable.weather.unreadable = 400;
+    let mut answered = calm(7);
+    (answered.weather.too_late, answered.weather.status_odd) = (500, 100);
+    answered.active_secs = 5_400;
+    let mut dear = calm(9);
+    dear.chains.iter_mut().for_each(|chain| chain.policy.fees.max_fee = Wei(60_000_000_000));
+    dear.incidents = vec![(at(60), Incident::FeeSpike(700))];
+    let is_late = |event: &Event| matches!(event, Event::TimedOut(e) if e.stage == Stage::Proving);
     vec![
+        (
+            "unreadable-members",
+            unreadable,
+            |event| matches!(event, Event::Invalidated(e) if e.reason == InvalidReason::Undecodable),
+        ),
+        ("ended-by-an-answer", answered, is_late),
+        ("fee-ceiling", dear, |event| matches!(event, Event::FeeCeilingReached(_))),
         ("happy-path", calm(1), |event| matches!(event, Event::AggSettled(_))),
         ("split", split, |event| matches!(event, Event::Split(_))),
         ("retry-until-parked", parked, |event| matches!(event, Event::Parked(_))),

@@ -218,6 +218,25 @@ fn a_golden_payload_cut_short_or_made_longer_is_refused() {
     }
 }
 
+/// A fuzzer that has no seed of a type searches for its decoder instead of starting inside it.
+#[test]
+fn every_current_type_has_a_seed_that_decodes_as_it() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/fuzz/corpus/seeds");
+    let of = |name: &str| -> Vec<Vec<u8>> {
+        (0..2).filter_map(|fill| fs::read(seeds.join(format!("{name}.{fill}"))).ok()).collect()
+    };
+    for kind in EventType::ALL {
+        let decodes = |bytes: &Vec<u8>| Event::decode(kind.name(), kind.version(), bytes).is_ok();
+        let found = of(kind.name());
+        assert!(!found.is_empty() && found.iter().all(decodes), "{kind:?}: tools/fuzz/run seeds");
+    }
+    for (name, version) in Input::ALL {
+        let decodes = |bytes: &Vec<u8>| Input::decode(name, *version, bytes).is_ok();
+        let found = of(name);
+        assert!(!found.is_empty() && found.iter().all(decodes), "{name}: tools/fuzz/run seeds");
+    }
+}
+
 #[test]
 fn json_never_shows_a_number_that_a_double_cannot_hold() {
     fn check(name: &str, value: &serde_json::Value) {

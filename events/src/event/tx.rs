@@ -90,6 +90,24 @@ pub enum ReplaceReason {
     PurposeGone,
 }
 
+/// The L1 asks more than the policy lets a transaction pay: it is not sent, or keeps the fees that it has, until that
+/// changes. Recorded once for what waits: an aggregate, a version of a transaction, a block without a proof.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct FeeCeilingReached {
+    /// What was to be sent.
+    pub purpose: Purpose,
+    /// The L1 block whose fees were looked at.
+    pub at: L1Ref,
+    /// Its base fee per gas.
+    pub base_fee: Wei,
+    /// Tip per gas that the endpoint suggested.
+    pub tip: Wei,
+    /// Least that a version would have to allow per gas.
+    pub needed: Wei,
+    /// Most that the policy lets it allow.
+    pub allowed: Wei,
+}
+
 /// A version is in an L1 block and succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct TxIncluded {

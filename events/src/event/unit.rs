@@ -212,6 +212,20 @@ pub enum LateAnswer {
     },
 }
 
+/// The server told a state of a proof in numbers that nobody knows here. They are on record as they came, once for each
+/// attempt, and move nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct UnknownStatusRecorded {
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// Fulfilment status as answered.
+    pub fulfillment: i32,
+    /// Execution status as answered.
+    pub execution: i32,
+    /// The server's words, where it had any.
+    pub text: String,
+}
+
 /// Two attempts were paid for one proof.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct DuplicateSpendRecorded {

@@ -131,6 +131,12 @@ pub enum StatusAnswer {
     },
 }
 
+/// Whether the interface knows these statuses of a proof.
+#[must_use]
+pub const fn is_known_status(fulfillment: i32, execution: i32) -> bool {
+    matches!(fulfillment, 0..=4) && matches!(execution, 0..=3)
+}
+
 /// A transaction was simulated at a pinned block, with the nonce and fees to send it under.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct TxQuoted {

@@ -25,7 +25,7 @@ use crate::units;
 pub const PROJECTION: &str = "scheduler";
 
 /// Version of the layout in here.
-const LAYOUT: u8 = 3;
+const LAYOUT: u8 = 4;
 
 /// Bytes below which starting threads costs more than they save.
 const WORTH_A_THREAD: usize = 96 << 10;
@@ -42,6 +42,8 @@ mod kind {
     pub(super) const AGGS: u8 = 3;
     /// Units that are over and hold a proof.
     pub(super) const RETIRED: u8 = 4;
+    /// Spans that were halved.
+    pub(super) const HALVED: u8 = 5;
 }
 
 /// A state read from a snapshot.
@@ -81,6 +83,7 @@ pub fn encode(state: &State) -> Vec<u8> {
         push_units(&mut bytes, kind::SPANS, chain, chain.spans.values());
         push_units(&mut bytes, kind::AGGS, chain, chain.aggs.values());
         push_units(&mut bytes, kind::RETIRED, chain, chain.retired.values());
+        push_units(&mut bytes, kind::HALVED, chain, chain.halved.values());
     }
     bytes
 }
@@ -90,6 +93,7 @@ fn without_units(chain: &Chain) -> Chain {
     bare.spans = Map::default();
     bare.aggs = Map::default();
     bare.retired = Map::default();
+    bare.halved = Map::default();
     bare
 }
 
@@ -139,6 +143,7 @@ pub fn decode(bytes: &[u8]) -> Result<State, CodecError> {
             kind::SPANS => parts.spans.push(units),
             kind::AGGS => parts.aggs.push(units),
             kind::RETIRED => parts.retired.push(units),
+            kind::HALVED => parts.halved.push(units),
             _ => return Err(malformed("a piece is of no known kind")),
         }
     }
@@ -153,11 +158,13 @@ struct Parts {
     spans: Vec<Vec<Unit>>,
     aggs: Vec<Vec<Unit>>,
     retired: Vec<Vec<Unit>>,
+    halved: Vec<Vec<Unit>>,
 }
 
 impl Parts {
     fn of(chain: Chain) -> Self {
-        Self { chain, spans: Vec::new(), aggs: Vec::new(), retired: Vec::new() }
+        let none = Vec::new;
+        Self { chain, spans: none(), aggs: none(), retired: none(), halved: none() }
     }
 
     fn join(self) -> Chain {
@@ -167,6 +174,7 @@ impl Parts {
         chain.spans = numbered(self.spans).collect();
         chain.aggs = numbered(self.aggs).collect();
         chain.retired = self.retired.into_iter().flatten().map(|unit| (unit.id, unit)).collect();
+        chain.halved = numbered(self.halved).collect();
         chain.index = Index::of(&chain);
         chain
     }

@@ -37,14 +37,10 @@ mod flag {
 }
 
 /// What most units do not have.
-type Rare = (
-    SpanOrigin,
-    Option<FailureClass>,
-    Option<InvalidReason>,
-    (u32, u32),
-    Vec<Request>,
-    Vec<(Attempt, LateKind)>,
-);
+type Rare = (SpanOrigin, Option<FailureClass>, Option<InvalidReason>, (u32, u32), Vec<Request>, Answered);
+
+/// Answers on record: late ones, and statuses that nobody knows.
+type Answered = (Vec<(Attempt, LateKind)>, Vec<(Attempt, i32, i32)>);
 
 fn rare(unit: &UnitState) -> Rare {
     let origin = match &unit.body {
@@ -52,11 +48,12 @@ fn rare(unit: &UnitState) -> Rare {
         Body::Agg(_) => SpanOrigin::Planned,
     };
     let failures = (unit.own_failures, unit.streak);
-    (origin, unit.last_failure, unit.invalid, failures, unit.late.clone(), unit.late_recorded.clone())
+    let answered = (unit.late_recorded.clone(), unit.unknown.clone());
+    (origin, unit.last_failure, unit.invalid, failures, unit.late.clone(), answered)
 }
 
 const fn nothing_rare() -> Rare {
-    (SpanOrigin::Planned, None, None, (0, 0), Vec::new(), Vec::new())
+    (SpanOrigin::Planned, None, None, (0, 0), Vec::new(), (Vec::new(), Vec::new()))
 }
 
 /// What the next unit is compared with.
@@ -224,7 +221,7 @@ fn read_unit(
         false => None,
     };
     let rare = if is(flag::RARE) { codec::decode(bytes.bytes()?).ok()? } else { nothing_rare() };
-    let (origin, last_failure, invalid, (own_failures, streak), late, late_recorded) = rare;
+    let (origin, last_failure, invalid, (own_failures, streak), late, (late_recorded, unknown)) = rare;
     if let Body::Span(span) = &mut body {
         span.origin = origin;
     }
@@ -249,6 +246,7 @@ fn read_unit(
         request,
         late,
         late_recorded,
+        unknown,
         proof,
         invalid,
     })
@@ -383,6 +381,7 @@ mod tests {
                     }),
                     submission: Some(Submission { slot, root: hash, included: None }),
                     refusals: 3,
+                    capped: block % 2 == 0,
                     end_root: Some((hash, Micros(block))),
                     fence: Attempt(2),
                     output_index: Some(block),
@@ -427,6 +426,7 @@ mod tests {
                 last_failure,
                 last_failed: Micros(times[5]),
                 request,
+                unknown: late.iter().map(|late| (late.attempt, 7, -1)).collect(),
                 late_recorded: late.iter().map(|late| (late.attempt, LateKind::Failed)).collect(),
                 late,
                 proof,

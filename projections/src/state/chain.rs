@@ -10,7 +10,7 @@ use prooflog_events::ids::{
 };
 use prooflog_events::policy::Policy;
 use prooflog_events::values::{
-    AggTerms, Anchor, Commitments, ContractValues, Control, DegradedReason, FailureClass,
+    AggTerms, Anchor, Commitments, ContractValues, Control, DegradedReason, FailureClass, Purpose,
 };
 
 use super::index::{Index, Keys};
@@ -56,6 +56,9 @@ pub struct Chain {
     pub open_calls: Map<(L2Block, L2Block), Micros>,
     /// Units that are over and still hold a proof.
     pub retired: Map<UnitId, Unit>,
+    /// Spans that were halved, by their number, until the contract has passed their first block: the proof of one of
+    /// their attempts may still come, and saves what is left of the halves.
+    pub halved: Map<u64, Unit>,
     /// Derived from the above, kept up to date.
     pub index: Index,
 }
@@ -110,6 +113,8 @@ pub struct Hold {
     pub config_at: Micros,
     /// Everything up to here is to be submitted without waiting.
     pub flush_to: Option<L2Block>,
+    /// The block that would be submitted without a proof, if the L1 did not ask more than the policy allows.
+    pub capped: Option<L2Block>,
 }
 
 /// Health of the prover, as the outcomes of attempts tell.
@@ -152,6 +157,7 @@ impl Chain {
             aggs: Map::default(),
             open_calls: Map::default(),
             retired: Map::default(),
+            halved: Map::default(),
             index: Index::default(),
         }
     }
@@ -163,6 +169,28 @@ impl Chain {
             UnitKind::Span => self.spans.get(&id.number),
             UnitKind::Agg => self.aggs.get(&id.number),
         }
+    }
+
+    /// A span that was halved and whose own proof may still come.
+    #[must_use]
+    pub fn halved_span(&self, id: UnitId) -> Option<&Unit> {
+        self.halved.get(&id.number).filter(|unit| unit.id == id)
+    }
+
+    /// A unit whose answers are of use: a live one, or a span that was halved.
+    #[must_use]
+    pub fn awaited(&self, id: UnitId) -> Option<&Unit> {
+        self.unit(id).or_else(|| self.halved_span(id))
+    }
+
+    /// The contract stands at `latest`: whole spans that begin below are of no use any more. Gives who they are.
+    pub(super) fn forget_halved_below(&mut self, latest: L2Block) -> Vec<UnitId> {
+        let passed: Vec<UnitId> =
+            self.halved.values().filter(|unit| unit.range.start < latest).map(|unit| unit.id).collect();
+        for id in &passed {
+            self.halved.remove(&id.number);
+        }
+        passed
     }
 
     /// Until when the server may be at a call for these blocks that nobody waits for.
@@ -403,6 +431,12 @@ impl Chain {
             Event::Paused(e) => return self.hold.paused.insert(e.control, time).is_none(),
             Event::Resumed(e) => return self.hold.paused.remove(&e.control).is_some(),
             Event::FlushRequested(e) => self.hold.flush_to = Some(e.to),
+            Event::FeeCeilingReached(e) => match e.purpose {
+                Purpose::Optimistic { chain, block, .. } if chain == self.id => {
+                    self.hold.capped = Some(block)
+                }
+                _ => return false,
+            },
             Event::ProverDegraded(e) => {
                 if self.prover.degraded.is_some() {
                     return false;
@@ -556,7 +590,8 @@ chain_fields!(
     spans,
     aggs,
     open_calls,
-    retired
+    retired,
+    halved
 );
 
 /// Sets of units, by what they wait for.

@@ -30,7 +30,7 @@ use slot::{Signer, Slot};
 use unit::{Unit, UnitState};
 
 /// Version of the fold; it is part of a snapshot's fingerprint, so a snapshot of another fold is never used.
-pub const FOLD_VERSION: u32 = 3;
+pub const FOLD_VERSION: u32 = 4;
 
 /// An event that cannot follow the state it was found in: the log is damaged, or the code has a bug.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -191,6 +191,10 @@ impl State {
             {
                 unit.set_output_index(e.latest.index);
             }
+            if let Event::ContractAdvanced(e) = &fact.event {
+                let passed = chain.forget_halved_below(e.latest.block);
+                self.touched.units.extend(passed);
+            }
             chain.revision = revision;
             if matches!(
                 fact.event,
@@ -261,11 +265,23 @@ impl State {
         self.chains.get(&id.chain)?.unit(id)
     }
 
+    /// A live unit, or a span that was halved and whose own proof may still come.
+    #[must_use]
+    pub fn awaited(&self, id: UnitId) -> Option<&Unit> {
+        self.chains.get(&id.chain)?.awaited(id)
+    }
+
     /// A live unit, or one that is over and still holds its proof.
     #[must_use]
     pub fn unit_or_retired(&self, id: UnitId) -> Option<&Unit> {
         let chain = self.chains.get(&id.chain)?;
         chain.unit(id).or_else(|| chain.retired.get(&id))
+    }
+
+    /// A unit that more may happen to: live, over with a proof, or halved.
+    #[must_use]
+    pub fn remembered(&self, id: UnitId) -> Option<&Unit> {
+        self.unit_or_retired(id).or_else(|| self.awaited(id))
     }
 
     /// An open nonce slot.
@@ -281,7 +297,7 @@ impl State {
             StreamId::Node => return Revision(self.node_events),
             StreamId::Signer(id) => return Revision(self.signers.get(&id).map_or(0, |signer| signer.events)),
             StreamId::Chain(id) => self.chains.get(&id).map(|chain| chain.revision),
-            StreamId::Unit(id) => self.unit_or_retired(id).map(|unit| unit.revision),
+            StreamId::Unit(id) => self.remembered(id).map(|unit| unit.revision),
             StreamId::Tx(id) => match self.slot(id) {
                 Some(slot) => Some(slot.revision),
                 None => self.signers.get(&id.signer).and_then(|signer| signer.closed.get(&id.nonce).copied()),
@@ -359,6 +375,9 @@ fn change_unit(chain: &mut Chain, id: UnitId, fact: &Fact<'_>) -> Result<(), Fou
         UnitKind::Agg => &mut chain.aggs,
     };
     let Some(unit) = units.get_mut(&id.number) else {
+        if let Some(halved) = chain.halved_span(id).cloned() {
+            return change_halved(chain, halved, fact);
+        }
         let retired = chain.retired.get(&id).cloned().ok_or(Found::Nothing)?;
         return change_retired(chain, retired, fact);
     };
@@ -400,7 +419,9 @@ fn change_unit(chain: &mut Chain, id: UnitId, fact: &Fact<'_>) -> Result<(), Fou
             let members = unit.agg_body().map_or(0, |agg| agg.members.len());
             chain.member_cap = u32::try_from(members / 2).unwrap_or(u32::MAX).max(1);
         }
-        if unit.proof.is_some() {
+        if phase == phase::Phase::Split {
+            chain.halved.insert(id.number, unit);
+        } else if unit.proof.is_some() {
             chain.index.retire(&unit);
             chain.retired.insert(id, unit);
         }
@@ -432,6 +453,7 @@ fn change_slot(signer: &mut Signer, id: SlotId, fact: &Fact<'_>) -> Result<(), F
             last_outcome: None,
             signed: Vec::new(),
             mined: None,
+            capped: false,
         };
         signer.slots.insert(id.nonce, slot);
     } else {
@@ -482,15 +504,39 @@ fn change_retired(chain: &mut Chain, mut unit: Unit, fact: &Fact<'_>) -> Result<
     let content: &mut UnitState = &mut unit;
     content.absorb(&fact.event, fact.time);
     content.revision = revision;
+    revive(chain, unit, phase, fact.time);
+    Ok(())
+}
+
+/// An answer to a span that was halved: of no use, or its own proof after all.
+fn change_halved(chain: &mut Chain, mut unit: Unit, fact: &Fact<'_>) -> Result<(), Found> {
+    let revision = follow(unit.revision, fact.revision)?;
+    let phase = next_phase(unit.shape(), unit.phase, fact.event.event_type())
+        .ok_or(Found::Phase(unit.phase.name()))?;
+    check_attempt(&unit, &fact.event)?;
+    let content: &mut UnitState = &mut unit;
+    content.absorb(&fact.event, fact.time);
+    content.revision = revision;
+    if phase.is_over() {
+        chain.halved.insert(unit.id.number, unit);
+    } else {
+        chain.halved.remove(&unit.id.number);
+        revive(chain, unit, phase, fact.time);
+    }
+    Ok(())
+}
+
+/// A unit that was over is alive again.
+fn revive(chain: &mut Chain, mut unit: Unit, phase: phase::Phase, now: Micros) {
+    let content: &mut UnitState = &mut unit;
     content.phase = phase;
-    content.since = fact.time;
+    content.since = now;
     chain.index.add(&unit);
     match unit.id.kind {
         UnitKind::Span => chain.spans.insert(unit.id.number, unit),
         UnitKind::Agg => chain.aggs.insert(unit.id.number, unit),
     };
     refresh_outdated(chain);
-    Ok(())
 }
 
 /// Whether an event ends the call under way because the server answered it, or leaves the unit where it is.

@@ -138,6 +138,9 @@ const fn next_of_span(shape: Shape, phase: Phase, event: EventType) -> Option<Ph
     use Phase as P;
     Some(match (phase, event) {
         (P::Failed, E::Split) => P::Split,
+        // Its own proof came after all, in place of its halves.
+        (P::Split, E::ProofFulfilled) => P::Complete,
+        (P::Split, E::LateAnswerRecorded | E::UnknownStatusRecorded) => P::Split,
         (P::Ready | P::WitnessGen | P::Requested | P::Assigned | P::Complete | P::Parked, E::SpanSettled) => {
             P::Settled
         }
@@ -160,7 +163,7 @@ const fn next_of_agg(shape: Shape, phase: Phase, event: EventType) -> Option<Pha
         (P::Parked, E::CheckpointLost) => P::Parked,
         (P::Ready | P::WitnessGen | P::Requested | P::Assigned, E::ProofFulfilled) => P::Complete,
         (P::Parked, E::ProofFulfilled) if shape.has_checkpoint => P::Complete,
-        (P::Queued | P::Complete, E::SubmissionRefused) => phase,
+        (P::Queued | P::Complete, E::SubmissionRefused | E::FeeCeilingReached) => phase,
         (P::Complete, E::SubmissionStarted) => P::Submitting,
         (P::Submitting, E::SubmissionAbandoned) => P::Complete,
         (P::Submitting, E::Submitted) => P::Included,
@@ -215,6 +218,9 @@ const fn next_of_either(shape: Shape, phase: Phase, event: EventType) -> Option<
             P::Ready | P::WitnessGen | P::Requested | P::Assigned | P::Complete | P::Parked,
             E::LateAnswerRecorded | E::DuplicateSpendRecorded,
         ) => phase,
+        (P::Ready | P::WitnessGen | P::Requested | P::Assigned | P::Parked, E::UnknownStatusRecorded) => {
+            phase
+        }
         (P::Settled | P::Invalidated, E::Restored) if shape.has_proof => P::Complete,
         (P::Settled | P::Invalidated | P::Cancelled, E::ProofPruned) if shape.has_proof => phase,
         (_, _) => return None,
@@ -291,6 +297,7 @@ pub const fn next_slot_phase(shape: SlotShape, phase: SlotPhase, event: EventTyp
         (P::Prepared, E::TxBroadcast) => P::Broadcast,
         (P::Broadcast, E::TxDropped) => P::Prepared,
         (P::Unsigned | P::Prepared | P::Broadcast, E::TxReplaced) => P::Unsigned,
+        (P::Unsigned | P::Prepared | P::Broadcast, E::FeeCeilingReached) => phase,
         (P::Unsigned, E::TxIncluded) if shape.is_signed => P::Included,
         (P::Prepared | P::Broadcast, E::TxIncluded) => P::Included,
         (P::Unsigned, E::TxReverted) if shape.is_signed => P::Reverted,

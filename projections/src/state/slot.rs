@@ -43,6 +43,8 @@ pub struct Slot {
     pub signed: Vec<Signed>,
     /// The version that is in a canonical block.
     pub mined: Option<Mined>,
+    /// The newest version could not be given higher fees: more is asked than the policy allows.
+    pub capped: bool,
 }
 
 /// A signed version.
@@ -147,6 +149,7 @@ impl Slot {
                 self.fees = e.fees;
                 self.gas_limit = e.gas_limit;
                 self.since = time;
+                self.capped = false;
             }
             Event::TxIncluded(e) => {
                 self.mined = Some(Mined { version: e.version, hash: e.hash, block: e.block });
@@ -154,6 +157,7 @@ impl Slot {
             Event::TxReverted(e) => {
                 self.mined = Some(Mined { version: e.version, hash: e.hash, block: e.block });
             }
+            Event::FeeCeilingReached(_) => self.capped = true,
             Event::TxReorged(_) => {
                 self.mined = None;
                 self.last_sent = time;

@@ -86,6 +86,8 @@ pub struct UnitState {
     pub late: Vec<Request>,
     /// Late answers on record: attempt and kind.
     pub late_recorded: Vec<(Attempt, LateKind)>,
+    /// Statuses on record that nobody knows: attempt, fulfilment and execution.
+    pub unknown: Vec<(Attempt, i32, i32)>,
     /// The proof.
     pub proof: Option<Proof>,
     /// Why it is of no use any more.
@@ -123,6 +125,8 @@ pub struct AggBody {
     pub submission: Option<Submission>,
     /// Refusals of its checkpoint or submission in a row.
     pub refusals: u32,
+    /// Its checkpoint or submission is not sent, because more is asked for it than the policy allows.
+    pub capped: bool,
     /// Root of its last block, as agreed, and when.
     pub end_root: Option<(Hash32, Micros)>,
     /// Attempts below this one were bound to a checkpoint that is lost: their proofs are of no use.
@@ -221,6 +225,7 @@ impl Unit {
             checkpoint: None,
             submission: None,
             refusals: 0,
+            capped: false,
             end_root: None,
             fence: Attempt(1),
             output_index: None,
@@ -255,6 +260,7 @@ impl UnitState {
             request: None,
             late: Vec::new(),
             late_recorded: Vec::new(),
+            unknown: Vec::new(),
             proof: None,
             invalid: None,
         }
@@ -363,6 +369,7 @@ impl UnitState {
                 self.failed(e.class, time);
             }
             Event::LateAnswerRecorded(e) => self.answered_late(e),
+            Event::UnknownStatusRecorded(e) => self.unknown.push((e.attempt, e.fulfillment, e.execution)),
             Event::Retried(e) => {
                 self.attempt = e.attempt;
                 self.own_failures = e.failures;
@@ -395,7 +402,7 @@ impl UnitState {
         match event {
             Event::CheckpointStarted(e) => {
                 agg.checkpoint = Some(Checkpoint { block: e.block, hash: None, slot: Some(e.slot) });
-                agg.refusals = 0;
+                (agg.refusals, agg.capped) = (0, false);
             }
             Event::Checkpointed(e) => {
                 let slot = agg.checkpoint.and_then(|point| point.slot);
@@ -422,7 +429,7 @@ impl UnitState {
             }
             Event::SubmissionStarted(e) => {
                 agg.submission = Some(Submission { slot: e.slot, root: e.root, included: None });
-                agg.refusals = 0;
+                (agg.refusals, agg.capped) = (0, false);
             }
             Event::Submitted(e) => {
                 if let Some(submission) = &mut agg.submission {
@@ -434,6 +441,7 @@ impl UnitState {
                     submission.included = None;
                 }
             }
+            Event::FeeCeilingReached(_) => agg.capped = true,
             Event::SubmissionAbandoned(_) => agg.submission = None,
             Event::SubmissionReverted(e) => {
                 agg.submission = None;
@@ -451,8 +459,14 @@ impl UnitState {
 
     fn answered_late(&mut self, e: &LateAnswerRecorded) {
         self.late_recorded.push((e.attempt, LateKind::from(&e.answer)));
-        if let LateAnswer::Failed { .. } = &e.answer {
-            // The prover gave it up: there is nothing to ask for any more.
+        let is_told = match &e.answer {
+            LateAnswer::Failed { .. } => true,
+            // A whole that its halves make needless will not be of more use later.
+            LateAnswer::Fulfilled { .. } => self.phase == Phase::Split,
+            LateAnswer::Requested { .. } => false,
+        };
+        if is_told {
+            // There is nothing to ask for any more.
             self.late.retain(|request| request.attempt != e.attempt);
         }
         if let LateAnswer::Requested { proof_id, l1_bound } = &e.answer
@@ -478,6 +492,7 @@ impl UnitState {
         });
         self.request = None;
         self.late.clear();
+        self.unknown.clear();
         self.streak = 0;
         self.not_before = Micros(0);
     }
@@ -512,7 +527,9 @@ impl UnitState {
                 | InvalidReason::Commitments
                 | InvalidReason::Superseded
                 | InvalidReason::MemberGone
-                | InvalidReason::BelowNext,
+                | InvalidReason::BelowNext
+                // A half that gave way to the whole, which may become useless where the half does not.
+                | InvalidReason::Replaced,
             ) => true,
             Some(_) => false,
         };

@@ -61,6 +61,8 @@ const WARN: &[&str] = &[
     "FinalizedStalled",
     "Paused",
     "LateAnswerRecorded",
+    "UnknownStatusRecorded",
+    "FeeCeilingReached",
     "PolicyChanged",
     "ContractChanged",
 ];

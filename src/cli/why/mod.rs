@@ -175,15 +175,18 @@ impl Teller<'_> {
             self.units.push(unit);
         }
         let page = self.source.past().stream(&name, Revision(u64::MAX), Direction::Backward, EVENTS_MAX)?;
-        let (mut leads_to, mut halves) = (Vec::new(), None);
+        let (mut leads_to, mut halves, mut is_whole_again) = (Vec::new(), None, false);
         for record in &page.records {
             let Some(fact) = prooflog_replay::fact_of(record.position(), record.stored())? else {
                 continue;
             };
             self.about.insert(fact.correlation.to_owned());
             leads_to.extend(leads_to_of(&fact.event, stream));
-            if let Event::Split(e) = &fact.event {
-                halves = Some((e.low, e.high));
+            match &fact.event {
+                // The newest come first: its own proof came after the halving.
+                Event::ProofFulfilled(_) => is_whole_again = true,
+                Event::Split(e) if !is_whole_again => halves = Some((e.low, e.high)),
+                _ => {}
             }
             self.sentences.push(Sentence {
                 position: fact.position,

@@ -213,6 +213,11 @@ fn held_or(chain: &Chain, unit: &Unit) -> Vec<String> {
     if chain.contract.values.as_ref().is_some_and(|values| !values.approved) {
         waits.push(format!("{id}: the contract does not accept our account as a proposer"));
     }
+    if unit.agg_body().is_some_and(|agg| agg.capped) {
+        waits.push(format!(
+            "{id}: the L1 asks more per gas than the fee ceiling allows; it is sent when that falls"
+        ));
+    }
     if unit.not_before > unit.since {
         waits.push(format!("{id} pauses until {}", output::time(unit.not_before)));
     }
@@ -252,7 +257,10 @@ fn of_slot(state: &State, slot: &Slot) -> String {
         }
         SlotPhase::Broadcast => {
             let (sent, fee) = (output::time(slot.last_sent), slot.fees.max_fee);
-            format!("{id} version {version}{newest} was broadcast at {sent}, at most {fee} wei per gas{low}")
+            let capped = if slot.capped { "; THE FEE CEILING KEEPS IT FROM BEING RAISED" } else { "" };
+            format!(
+                "{id} version {version}{newest} was broadcast at {sent}, at most {fee} wei per gas{capped}{low}"
+            )
         }
         SlotPhase::Included => {
             let block = slot.mined.map_or(0, |mined| mined.block.number.0);

@@ -67,6 +67,12 @@ impl<'a> Batch<'a> {
         room
     }
 
+    /// Whether so many events fit that must stay together.
+    pub(crate) const fn fits(&self, events: usize) -> bool {
+        let all = self.decision.events.len().saturating_add(events).saturating_add(STEP);
+        all <= MAX_EVENTS && self.bytes.saturating_add(events.saturating_mul(EVENT_BYTES)) <= MAX_BYTES
+    }
+
     pub(crate) fn forget(&mut self, blob: BlobRef) {
         self.decision.forget.push(blob);
     }
@@ -104,7 +110,7 @@ impl<'a> Batch<'a> {
 
     /// An event of a unit that exists; it carries the unit's correlation.
     pub(crate) fn unit(&mut self, unit: UnitId, event: impl Into<Event>) -> Result<(), Illegal> {
-        let root = self.state.unit_or_retired(unit).map_or(unit, |unit| unit.correlation());
+        let root = self.state.remembered(unit).map_or(unit, |unit| unit.correlation());
         self.emit(StreamId::Unit(unit), root.to_string(), event.into())
     }
 
@@ -144,6 +150,7 @@ const fn text_bytes(event: &Event) -> usize {
     match event {
         Event::WitnessGenFailed(e) => e.text.len(),
         Event::Unfulfillable(e) => e.text.len(),
+        Event::UnknownStatusRecorded(e) => e.text.len(),
         Event::LateAnswerRecorded(e) => match &e.answer {
             prooflog_events::event::LateAnswer::Failed { text } => text.len(),
             _ => 0,

@@ -90,6 +90,23 @@ pub const CHANGES: &[RuleChange] = &[
         about: "the server is compared with the contract again before each request of an aggregate, and after it could not be reached",
         events: &[EventType::ContractConfigValidated, EventType::WitnessGenStarted],
     },
+    RuleChange {
+        behaviour: 4,
+        about: "the proof of a span that was halved takes the place of halves that are not all proven, and other late answers about it are on record",
+        events: &[
+            EventType::Invalidated,
+            EventType::ProofFulfilled,
+            EventType::LateAnswerRecorded,
+            EventType::ProverRecovered,
+            EventType::AggQueued,
+            EventType::WitnessGenStarted,
+        ],
+    },
+    RuleChange {
+        behaviour: 4,
+        about: "what the fee ceiling keeps back, and statuses of proofs that nobody knows, are on record",
+        events: &[EventType::FeeCeilingReached, EventType::UnknownStatusRecorded],
+    },
 ];
 
 #[cfg(test)]

@@ -19,6 +19,4 @@ pub use decide::{DecideError, Refused, decide};
 pub use effect::{AggRequest, Effect, EffectKey, OutputBody, Pace, ProofRequest, TxBody, Urgency};
 pub use outbox::{Outbox, Outcome, Pacing};
 pub use plan::{chain_effects, plan, signer_effects, unit_effects};
-pub use rules::{
-    BEHAVIOUR, checkpoint_block, clock_behind, clock_just_behind, initial_fees, replacement_fees,
-};
+pub use rules::{BEHAVIOUR, checkpoint_block, clock_behind, clock_just_behind};

@@ -125,7 +125,7 @@ impl Outbox {
             let units: Vec<UnitId> = state
                 .chains
                 .get(&chain)
-                .map(|chain| chain.units().map(|unit| unit.id).collect())
+                .map(|chain| chain.units().chain(chain.halved.values()).map(|unit| unit.id).collect())
                 .unwrap_or_default();
             units.into_iter().for_each(|unit| self.refresh_unit(state, unit));
             self.refresh_chain(state, chain, now);
@@ -183,7 +183,7 @@ impl Outbox {
         let effects = state
             .chains
             .get(&id.chain)
-            .and_then(|chain| Some(unit_effects(state, chain, chain.unit(id)?)))
+            .and_then(|chain| Some(unit_effects(state, chain, chain.awaited(id)?)))
             .unwrap_or_default();
         self.replace(Subject::Unit(id), effects);
     }

@@ -29,7 +29,7 @@ pub fn plan(state: &State, now: Micros) -> Vec<Effect> {
     let mut effects = Vec::new();
     for chain in state.chains.values() {
         effects.extend(chain_effects(state, chain.id, now));
-        for unit in chain.units() {
+        for unit in chain.units().chain(chain.halved.values()) {
             effects.extend(unit_effects(state, chain, unit));
         }
     }

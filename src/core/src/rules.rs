@@ -1,6 +1,6 @@
 //! Rules that are numbers: which L1 block to checkpoint, what to pay, how long to wait.
 //!
-//! Adapters call the same functions, so a rule has one place.
+//! Adapters choose a checkpoint's block by the same function, so a rule has one place.
 
 use prooflog_events::ids::{L1Number, Micros, Wei};
 use prooflog_events::policy::{FeePolicy, Policy};
@@ -8,7 +8,7 @@ use prooflog_events::values::{Fees, Mode};
 use prooflog_projections::state::chain::backoff;
 
 /// Version of the rules in this crate; it grows when the same state and input may lead to other events.
-pub const BEHAVIOUR: u32 = 3;
+pub const BEHAVIOUR: u32 = 4;
 
 /// How long a free slot of an account is kept for what has waited longer, in seconds. Its simulation takes one or two; if
 /// none comes, because the endpoints of its rollup are dead, the others go on.
@@ -19,6 +19,9 @@ pub(crate) const SLOT_YIELDED_SECS: u64 = 600;
 
 /// Times that the same blocks are proven again because their proof could not be used.
 pub(crate) const PROVEN_AGAIN_MAX: usize = 2;
+
+/// Statuses that nobody knows which are recorded of one attempt: a server that invents more is not worth the room.
+pub(crate) const UNKNOWN_MAX: usize = 8;
 
 /// The oracle sees the last 256 block hashes; a checkpoint is signed with at least 56 blocks left for inclusion.
 const CHECKPOINT_WINDOW: u64 = 200;
@@ -75,20 +78,40 @@ pub(crate) fn checkpoint_expired(block: L1Number, head: L1Number) -> bool {
     head.0 > block.0.saturating_add(CHECKPOINT_EXPIRED)
 }
 
+/// More is asked than the policy lets a version allow per gas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooDear {
+    /// The least that it would have to allow.
+    pub(crate) needed: Wei,
+    /// The most that it may.
+    pub(crate) allowed: Wei,
+}
+
 /// Fees of a first version: twice the base fee plus tip, above the floors and below the ceilings.
-/// `None`: the ceiling lies below what the L1 asks now.
-#[must_use]
-pub fn initial_fees(policy: &FeePolicy, base_fee: Wei, tip: Wei) -> Option<Fees> {
+///
+/// # Errors
+/// The ceiling lies below what the L1 asks now.
+pub(crate) fn initial_fees(policy: &FeePolicy, base_fee: Wei, tip: Wei) -> Result<Fees, TooDear> {
     let base = base_fee.max(policy.min_base_fee);
     let tip = tip.max(policy.min_tip);
     let max_fee = base.0.saturating_mul(2).saturating_add(tip.0).min(policy.max_fee.0);
-    (max_fee > base_fee.0).then_some(Fees { max_fee: Wei(max_fee), tip: Wei(tip.0.min(max_fee)) })
+    if max_fee <= base_fee.0 {
+        return Err(TooDear { needed: Wei(base_fee.0.saturating_add(1)), allowed: policy.max_fee });
+    }
+    Ok(Fees { max_fee: Wei(max_fee), tip: Wei(tip.0.min(max_fee)) })
 }
 
 /// Fees of a replacement: both raised by the policy's percentage, rounded up, and at least what a first version would
-/// pay now. `None`: a ceiling forbids it.
-#[must_use]
-pub fn replacement_fees(policy: &FeePolicy, old: Fees, base_fee: Wei, tip: Wei) -> Option<Fees> {
+/// pay now.
+///
+/// # Errors
+/// A ceiling forbids it.
+pub(crate) fn replacement_fees(
+    policy: &FeePolicy,
+    old: Fees,
+    base_fee: Wei,
+    tip: Wei,
+) -> Result<Fees, TooDear> {
     let raise = |fee: Wei| {
         let bump = fee.0.saturating_mul(u128::from(policy.bump_percent)).div_ceil(100).max(1);
         fee.0.saturating_add(bump)
@@ -100,11 +123,11 @@ pub fn replacement_fees(policy: &FeePolicy, old: Fees, base_fee: Wei, tip: Wei) 
     let max_fee = raise(old.max_fee).max(base.0.saturating_mul(2).saturating_add(tip));
     let limit = suggested.saturating_mul(u128::from(policy.limit_multiplier)).max(policy.limit_threshold.0);
     let ceiling = limit.min(policy.max_fee.0);
-    if raise(old.max_fee) > ceiling {
-        return None;
+    let needed = raise(old.max_fee).max(tip);
+    if needed > ceiling {
+        return Err(TooDear { needed: Wei(needed), allowed: Wei(ceiling) });
     }
-    let max_fee = max_fee.min(ceiling);
-    (tip <= max_fee).then_some(Fees { max_fee: Wei(max_fee), tip: Wei(tip) })
+    Ok(Fees { max_fee: Wei(max_fee.min(ceiling)), tip: Wei(tip) })
 }
 
 /// The gas limit for an estimate: the policy's margin, once more for each refusal or revert in a row (one of them may
@@ -157,7 +180,7 @@ mod tests {
             FeePolicy { min_tip: Wei(0), min_base_fee: Wei(0), bump_percent: 10, ..FeePolicy::default() };
         let old = Fees { max_fee: Wei(1), tip: Wei(1) };
         let new = replacement_fees(&policy, old, Wei(0), Wei(0));
-        assert!(new.is_some_and(|new| new.tip.0 >= 2 && new.max_fee.0 >= 2));
+        assert!(new.is_ok_and(|new| new.tip.0 >= 2 && new.max_fee.0 >= 2));
     }
 
     #[test]
@@ -179,7 +202,7 @@ mod tests {
         };
         let mut fees = Fees { max_fee: Wei(500), tip: Wei(10) };
         let mut raises = 0;
-        while let Some(next) = replacement_fees(&policy, fees, Wei(1), Wei(1)) {
+        while let Ok(next) = replacement_fees(&policy, fees, Wei(1), Wei(1)) {
             assert!(next.max_fee.0 <= 1_000);
             fees = next;
             raises += 1;

@@ -28,6 +28,27 @@ fn begun(decided: &[prooflog_core::NewEvent]) -> Vec<UnitId> {
         .collect()
 }
 
+/// A rollup and another one, a minute younger, which may prove one span at a time between them.
+fn sharing_with(other: ChainId) -> Given {
+    let mut given = Given::chain(1_000, |policy| {
+        policy.prover_account = "ours".into();
+        policy.account_in_flight = 1;
+    });
+    let policy = given.state.chains.get(&CHAIN).unwrap().policy.clone().unwrap();
+    given.now = given.now.plus_secs(60);
+    given.join(other, policy);
+    given
+}
+
+/// The first request for the first span timed out, and its id is asked for now and then.
+fn late() -> Given {
+    let mut given = Given::chain(1_050, |_| {});
+    given.requested(1);
+    given.overdue(1);
+    assert_eq!(given.polls(SPAN), [(Attempt(1), Pace::Slow)]);
+    given
+}
+
 impl Given {
     fn decided(&mut self, input: impl Into<Input>) -> Vec<prooflog_core::NewEvent> {
         prooflog_core::decide(&mut self.state, self.now, &input.into()).unwrap().events
@@ -77,15 +98,8 @@ impl Given {
 
 #[test]
 fn capacity_of_a_shared_account_goes_to_the_rollup_with_the_oldest_unsettled_block() {
-    let shared = |policy: &mut Policy| {
-        policy.prover_account = "ours".into();
-        policy.account_in_flight = 1;
-    };
-    let mut given = Given::chain(1_000, shared);
-    let policy = given.state.chains.get(&CHAIN).unwrap().policy.clone().unwrap();
-    given.now = given.now.plus_secs(60);
     let younger = ChainId(11);
-    given.join(younger, policy);
+    let mut given = sharing_with(younger);
     // The younger one comes first to the free capacity, and has much to do.
     let first = given.head_of(younger, 1_200);
     assert_eq!(begun(&first), [UnitId::span(younger, 1)]);
@@ -101,15 +115,8 @@ fn capacity_of_a_shared_account_goes_to_the_rollup_with_the_oldest_unsettled_blo
 
 #[test]
 fn a_timer_gives_capacity_of_a_shared_account_to_the_oldest_as_well() {
-    let shared = |policy: &mut Policy| {
-        policy.prover_account = "ours".into();
-        policy.account_in_flight = 1;
-    };
-    let mut given = Given::chain(1_000, shared);
-    let policy = given.state.chains.get(&CHAIN).unwrap().policy.clone().unwrap();
-    given.now = given.now.plus_secs(60);
     let other = ChainId(9);
-    given.join(other, policy);
+    let mut given = sharing_with(other);
     assert_eq!(begun(&given.head_of(other, 1_050)), [UnitId::span(other, 1)]);
     given.head_of(CHAIN, 1_050);
     given.now = given.now.plus_secs(1_300);
@@ -181,19 +188,14 @@ fn a_proof_that_the_prover_had_lost_is_used_when_it_turns_up() {
 
 #[test]
 fn an_id_that_the_prover_gave_up_is_asked_for_no_more() {
-    let mut given = Given::chain(1_050, |_| {});
-    given.requested(1);
-    given.overdue(1);
-    assert_eq!(given.polls(SPAN), [(Attempt(1), Pace::Slow)]);
+    let mut given = late();
     assert_eq!(names(&given.status(1, Attempt(1), 4, 2)), ["LateAnswerRecorded"]);
     assert!(given.polls(SPAN).is_empty());
 }
 
 #[test]
 fn a_slow_question_stays_slow_when_nobody_knows_the_answer() {
-    let mut given = Given::chain(1_050, |_| {});
-    given.requested(1);
-    given.overdue(1);
+    let mut given = late();
     let pacing = Pacing::default();
     let mut outbox = Outbox::new(pacing);
     outbox.fill(&mut given.state, given.now);

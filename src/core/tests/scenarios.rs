@@ -180,7 +180,7 @@ fn a_request_that_the_server_says_after_its_limit_is_not_there_times_out_at_once
     given.later(14_399);
     assert!(given.status(1, Attempt(1), 1, 1).is_empty());
     given.later(1);
-    assert_eq!(names(&given.status(1, Attempt(1), 7, 9))[..2], ["TimedOut", "Retried"]);
+    assert_eq!(names(&given.status(1, Attempt(1), 1, 1))[..2], ["TimedOut", "Retried"]);
 }
 
 #[test]
@@ -203,13 +203,34 @@ fn a_restart_after_days_asks_for_a_request_before_its_limit_counts() {
 }
 
 #[test]
-fn unknown_and_transient_statuses_change_nothing() {
+fn transient_statuses_change_nothing_and_unknown_ones_nothing_but_the_record() {
     let mut given = Given::chain(1_050, |_| {});
     given.requested(1);
-    for (fulfillment, execution) in [(0, 0), (1, 1), (7, 9), (-1, 0)] {
+    for (fulfillment, execution) in [(0, 0), (1, 1)] {
         assert!(given.status(1, Attempt(1), fulfillment, execution).is_empty());
     }
-    assert_eq!(names(&given.status(1, Attempt(1), 2, 1)), ["ProofAssigned"]);
+    for (fulfillment, execution) in [(7, 9), (-1, 0), (2, 4)] {
+        let events = given.status(1, Attempt(1), fulfillment, execution);
+        let Some(Event::UnknownStatusRecorded(told)) = events.first() else { panic!("{events:?}") };
+        assert_eq!((told.fulfillment, told.execution), (fulfillment, execution), "as they came");
+        let again = given.status(1, Attempt(1), fulfillment, execution);
+        assert!(!names(&again).contains(&"UnknownStatusRecorded"), "told once: {again:?}");
+    }
+    assert_eq!(given.phase(1), Phase::Assigned, "what is known of an answer counts");
+    for fulfillment in 100..200 {
+        given.status(1, Attempt(1), fulfillment, 0);
+    }
+    let told = given.state.unit(UnitId::span(CHAIN, 1)).unwrap().unknown.len();
+    assert_eq!(told, 8, "a server that invents numbers does not fill the log");
+}
+
+#[test]
+fn an_unknown_status_after_the_limit_ends_the_attempt_like_any_other_that_is_no_proof() {
+    let mut given = Given::chain(1_050, |_| {});
+    given.requested(1);
+    given.now = given.now.plus_secs(14_400);
+    let events = given.status(1, Attempt(1), 9, 0);
+    assert_eq!(names(&events)[..3], ["UnknownStatusRecorded", "TimedOut", "Retried"], "{events:?}");
 }
 
 #[test]

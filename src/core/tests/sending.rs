@@ -727,3 +727,66 @@ fn an_account_that_nobody_uses_any_more_still_follows_its_open_transaction_to_de
         .collect();
     assert_eq!(depths, [3, 3], "the old account and the new one");
 }
+
+/// A pool that asks more than `fees.max_fee` allows: a thousand gwei by default.
+const DEAR: Wei = Wei(1_200 * GWEI);
+
+#[test]
+fn what_the_fee_ceiling_keeps_back_is_on_record_once_and_goes_out_when_fees_fall() {
+    let mut given = queued();
+    let purpose = given.wanted_quote();
+    let dear = |given: &Given| {
+        let quote = given.quote(purpose, 5);
+        TxQuoted { at: L1Head { base_fee: DEAR, ..quote.at }, ..quote }
+    };
+    let quote = dear(&given);
+    let events = given.when(quote);
+    let [Event::FeeCeilingReached(told)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((told.purpose, told.base_fee), (purpose, DEAR));
+    assert_eq!((told.needed, told.allowed), (Wei(DEAR.0 + 1), Wei(1_000 * GWEI)));
+    for _ in 0..3 {
+        let quote = dear(&given);
+        assert!(given.when(quote).is_empty(), "told once");
+    }
+    assert_eq!(given.wanted_quote(), purpose, "and asked for again");
+    let quote = given.quote(purpose, 5);
+    assert_eq!(given.names(quote), ["CheckpointStarted", "TxReserved"]);
+    assert!(!given.state.unit(AGG).unwrap().agg_body().unwrap().capped);
+}
+
+#[test]
+fn a_transaction_that_the_ceiling_keeps_from_being_raised_says_so_once_for_each_version() {
+    let mut given = checkpoint_sent();
+    let read = |given: &Given, base_fee: Wei| SignerRead {
+        signer: ACCOUNT,
+        at: L1Head { base_fee, ..given.head() },
+        nonce: NonceState { head: Nonce(5), confirmed: Nonce(5) },
+        balance: Wei(1_000_000_000_000_000_000),
+        txs: vec![seen(5, given.state.slot(slot(5)).unwrap().version.0, TxState::Pending)],
+    };
+    let mut raises = 0;
+    let told = loop {
+        given.now = given.now.plus_secs(60);
+        let input = read(&given, Wei(7 * GWEI));
+        let events = given.when(input);
+        match events.first() {
+            Some(Event::TxReplaced(replaced)) => {
+                raises += 1;
+                assert!(raises < 60, "raised without an end");
+                let version = replaced.version.0;
+                given.sign(5, version);
+                given.send(5, version, BroadcastOutcome::Accepted);
+            }
+            Some(Event::FeeCeilingReached(told)) => break told.clone(),
+            _ => panic!("{events:?}"),
+        }
+    };
+    assert!(raises > 3 && told.needed > told.allowed, "{told:?}");
+    let fees = given.state.slot(slot(5)).unwrap().fees;
+    for _ in 0..3 {
+        given.now = given.now.plus_secs(60);
+        let input = read(&given, Wei(7 * GWEI));
+        assert!(given.when(input).is_empty(), "told once for this version");
+    }
+    assert_eq!(given.state.slot(slot(5)).unwrap().fees, fees, "it keeps the fees that it has");
+}

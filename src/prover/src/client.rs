@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use prooflog_core::ProofRequest;
 use prooflog_events::ids::{Address, Micros, ProofId};
+use prooflog_events::input::is_known_status;
 use prooflog_events::values::{FailureClass, Mode};
 use prooflog_net::{Endpoint, HttpError, Limits};
 use reqwest::{Client, RequestBuilder, header};
@@ -247,7 +248,7 @@ impl Prover {
             return self.miss(id, &missing.into(), patience);
         };
         let execution = answer.execution.unwrap_or(0);
-        if !(0..=UNFULFILLABLE).contains(&fulfillment) || !(0..=UNEXECUTABLE).contains(&execution) {
+        if !is_known_status(fulfillment, execution) {
             self.tell_strange(id, (fulfillment, execution));
         }
         let text = words_of(&answer);

@@ -172,19 +172,6 @@ pub enum Polled {
 }
 
 impl Polled {
-    /// Statuses that nobody knows today, as they came: the operator is told, and they are never guessed at.
-    #[must_use]
-    pub const fn unknown(&self) -> Option<(i32, i32)> {
-        match self {
-            Self::State { fulfillment, execution, .. }
-                if *fulfillment < 0 || *fulfillment > 4 || *execution < 0 || *execution > 3 =>
-            {
-                Some((*fulfillment, *execution))
-            }
-            _ => None,
-        }
-    }
-
     /// Whether a proof came whose L1 head the server does not tell.
     #[must_use]
     pub fn lacks_l1_head(&self) -> bool {
@@ -279,19 +266,5 @@ mod tests {
         assert_eq!(taken(None).l1_head(), None, "its bound is the head seen after it");
         let failed = Requested::Failed { class: FailureClass::Capacity, text: String::new() };
         assert!(failed.l1_head().is_some(), "a failure is on record although L1 is away");
-    }
-
-    #[test]
-    fn only_statuses_that_nobody_knows_are_unknown() {
-        let state = |fulfillment, execution| Polled::State {
-            fulfillment,
-            execution,
-            proof: None,
-            text: String::new(),
-        };
-        assert_eq!(state(4, 3).unknown(), None);
-        assert_eq!(state(0, 0).unknown(), None);
-        assert_eq!(state(5, 0).unknown(), Some((5, 0)));
-        assert_eq!(state(2, -1).unknown(), Some((2, -1)));
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use prooflog_events::event::{Event, InvalidReason};
-use prooflog_events::ids::{Hash32, Micros, Position, StreamId};
+use prooflog_events::ids::{Hash32, Micros, Position, StreamId, UnitKind};
 use prooflog_events::port::SequenceRead;
 use prooflog_events::values::BroadcastOutcome;
 use prooflog_projections::{Fact, describe};
@@ -25,6 +25,8 @@ pub enum AnomalyKind {
     TakenBack,
     /// Something was refused: a simulation, a broadcast, the prover's configuration.
     Refused,
+    /// An answer in words or numbers that nobody knows here.
+    NotUnderstood,
     /// Output roots differ.
     Mismatch,
     /// Nothing that costs was started for a while, or again after it.
@@ -53,6 +55,7 @@ impl AnomalyKind {
             Self::Reverted => "reverted",
             Self::TakenBack => "taken back",
             Self::Refused => "refused",
+            Self::NotUnderstood => "not understood",
             Self::Mismatch => "MISMATCH",
             Self::Degraded => "degraded",
             Self::Stalled => "stalled",
@@ -96,7 +99,7 @@ impl Anomalies {
         fact: &Fact<'_>,
         past: &Past<'_, '_, R>,
     ) -> Result<Option<Anomaly>, AuditError> {
-        let found = kind(&fact.event);
+        let found = kind(&fact.event).or_else(|| bought_beside(fact));
         if let Event::ContractAdvanced(e) = &fact.event
             && self.seen.insert(fact.stream)
             && e.tx.is_none()
@@ -142,78 +145,50 @@ fn text(event: &Event, stream: StreamId) -> String {
     }
 }
 
+/// A half that gave way to the span it was cut out of: what was asked for it is charged beside.
+fn bought_beside(fact: &Fact<'_>) -> Option<AnomalyKind> {
+    let Event::Invalidated(e) = &fact.event else { return None };
+    let is_span = matches!(fact.stream, StreamId::Unit(unit) if unit.kind == UnitKind::Span);
+    (is_span && e.reason == InvalidReason::Replaced).then_some(AnomalyKind::PaidTwice)
+}
+
 /// Whether an event is an anomaly. Each is named, so that a new one has to be put somewhere.
 fn kind(event: &Event) -> Option<AnomalyKind> {
     use AnomalyKind as Kind;
+    use Event as E;
     Some(match event {
-        Event::TxReverted(_) | Event::SubmissionReverted(_) => Kind::Reverted,
-        Event::TxReorged(_)
-        | Event::SubmissionReorged(_)
-        | Event::CheckpointLost(_)
-        | Event::ContractRolledBack(_)
-        | Event::Restored(_) => Kind::TakenBack,
-        Event::SubmissionRefused(_) | Event::ContractConfigRejected(_) => Kind::Refused,
-        Event::TxBroadcast(e) if e.outcome != BroadcastOutcome::Accepted => Kind::Refused,
-        Event::OutputMismatched(_) => Kind::Mismatch,
-        Event::DegradedModeEntered(_)
-        | Event::DegradedModeLeft(_)
-        | Event::ProverDegraded(_)
-        | Event::ProverRecovered(_) => Kind::Degraded,
-        Event::FinalizedStalled(_) => Kind::Stalled,
-        Event::ProofLost(_)
-        | Event::TxDropped(_)
-        | Event::TxAbandoned(_)
-        | Event::SubmissionAbandoned(_)
-        | Event::LateAnswerRecorded(_) => Kind::Lost,
-        Event::DuplicateSpendRecorded(_) => Kind::PaidTwice,
-        Event::TimedOut(e) if e.maybe_paid => Kind::PaidTwice,
-        Event::Parked(_) | Event::Unparked(_) => Kind::Parked,
-        Event::Invalidated(e) if e.reason != InvalidReason::Replaced => Kind::Invalidated,
-        Event::SignerBalanceLow(_) | Event::SignerBalanceRestored(_) | Event::NonceDrifted(_) => {
-            Kind::Account
-        }
-        Event::ContractAdvanced(e) if e.ours.is_none() => Kind::Foreign,
+        E::TxReverted(_) | E::SubmissionReverted(_) => Kind::Reverted,
+        E::TxReorged(_) | E::SubmissionReorged(_) | E::CheckpointLost(_) => Kind::TakenBack,
+        E::ContractRolledBack(_) | E::Restored(_) => Kind::TakenBack,
+        E::SubmissionRefused(_) | E::ContractConfigRejected(_) | E::FeeCeilingReached(_) => Kind::Refused,
+        E::TxBroadcast(e) if e.outcome != BroadcastOutcome::Accepted => Kind::Refused,
+        E::UnknownStatusRecorded(_) => Kind::NotUnderstood,
+        E::OutputMismatched(_) => Kind::Mismatch,
+        E::DegradedModeEntered(_) | E::DegradedModeLeft(_) => Kind::Degraded,
+        E::ProverDegraded(_) | E::ProverRecovered(_) => Kind::Degraded,
+        E::FinalizedStalled(_) => Kind::Stalled,
+        E::ProofLost(_) | E::TxDropped(_) | E::TxAbandoned(_) | E::SubmissionAbandoned(_) => Kind::Lost,
+        E::LateAnswerRecorded(_) => Kind::Lost,
+        E::DuplicateSpendRecorded(_) => Kind::PaidTwice,
+        E::TimedOut(e) if e.maybe_paid => Kind::PaidTwice,
+        E::Parked(_) | E::Unparked(_) => Kind::Parked,
+        E::Invalidated(e) if e.reason != InvalidReason::Replaced => Kind::Invalidated,
+        E::SignerBalanceLow(_) | E::SignerBalanceRestored(_) | E::NonceDrifted(_) => Kind::Account,
+        E::ContractAdvanced(e) if e.ours.is_none() => Kind::Foreign,
         // As it should go, or told elsewhere: failures of attempts in the totals, commands and changes in lists of their own.
-        Event::TxBroadcast(_)
-        | Event::WitnessGenFailed(_)
-        | Event::Unfulfillable(_)
-        | Event::TimedOut(_)
-        | Event::Retried(_)
-        | Event::Paused(_)
-        | Event::Resumed(_)
-        | Event::FlushRequested(_)
-        | Event::Cancelled(_)
-        | Event::EngineStarted(_)
-        | Event::EngineStopped(_)
-        | Event::ChainRegistered(_)
-        | Event::PolicyChanged(_)
-        | Event::ContractChanged(_)
-        | Event::ContractObserved(_)
-        | Event::ContractConfigValidated(_)
-        | Event::ContractAdvanced(_)
-        | Event::ContractConfirmed(_)
-        | Event::FinalizedMoved(_)
-        | Event::SpanCreated(_)
-        | Event::AggQueued(_)
-        | Event::WitnessGenStarted(_)
-        | Event::ProofRequested(_)
-        | Event::ProofAssigned(_)
-        | Event::ProofFulfilled(_)
-        | Event::Split(_)
-        | Event::Invalidated(_)
-        | Event::SpanSettled(_)
-        | Event::AggSettled(_)
-        | Event::ProofPruned(_)
-        | Event::CheckpointStarted(_)
-        | Event::Checkpointed(_)
-        | Event::OutputChecked(_)
-        | Event::SubmissionStarted(_)
-        | Event::Submitted(_)
-        | Event::SubmissionConfirmed(_)
-        | Event::TxReserved(_)
-        | Event::TxPrepared(_)
-        | Event::TxReplaced(_)
-        | Event::TxIncluded(_)
-        | Event::TxConfirmed(_) => return None,
+        E::WitnessGenFailed(_) | E::Unfulfillable(_) | E::TimedOut(_) | E::Retried(_) => return None,
+        E::Paused(_) | E::Resumed(_) | E::FlushRequested(_) | E::Cancelled(_) => return None,
+        E::EngineStarted(_) | E::EngineStopped(_) => return None,
+        E::ChainRegistered(_) | E::PolicyChanged(_) | E::ContractChanged(_) => return None,
+        E::ContractObserved(_) | E::ContractConfigValidated(_) => return None,
+        E::ContractAdvanced(_) | E::ContractConfirmed(_) | E::FinalizedMoved(_) => return None,
+        E::SpanCreated(_) | E::AggQueued(_) | E::WitnessGenStarted(_) => return None,
+        E::ProofRequested(_) | E::ProofAssigned(_) | E::ProofFulfilled(_) => return None,
+        E::Split(_) | E::Invalidated(_) | E::ProofPruned(_) => return None,
+        E::SpanSettled(_) | E::AggSettled(_) => return None,
+        E::CheckpointStarted(_) | E::Checkpointed(_) | E::OutputChecked(_) => return None,
+        E::SubmissionStarted(_) | E::Submitted(_) | E::SubmissionConfirmed(_) => return None,
+        E::TxReserved(_) | E::TxPrepared(_) | E::TxBroadcast(_) | E::TxReplaced(_) => return None,
+        E::TxIncluded(_) | E::TxConfirmed(_) => return None,
     })
 }

@@ -121,6 +121,8 @@ fn what_went_wrong_is_listed_and_what_is_ordinary_is_not() {
         T::CheckpointLost,
         T::ContractRolledBack,
         T::SubmissionRefused,
+        T::FeeCeilingReached,
+        T::UnknownStatusRecorded,
         T::ContractConfigRejected,
         T::OutputMismatched,
         T::DegradedModeEntered,

@@ -6,7 +6,9 @@
 
 mod advance;
 mod aggregates;
+mod ceiling;
 mod contract;
+mod halves;
 mod import;
 mod node;
 mod operator;

@@ -4,20 +4,24 @@
 //! Answers name their attempt; one that is not under way any more changes nothing, unless it brings a proof that fits.
 
 use prooflog_events::event::{
-    DuplicateSpendRecorded, InvalidReason, Invalidated, LateAnswer, LateAnswerRecorded, ParkReason, Parked,
-    ProofAssigned, ProofFulfilled, ProofLost, ProofRequested, ProverDegraded, ProverRecovered, Retried,
-    SpanCreated, SpanOrigin, Split, Stage, TimedOut, TimeoutReason, Unfulfillable, WitnessGenFailed,
+    DuplicateSpendRecorded, EventType, InvalidReason, Invalidated, LateAnswer, LateAnswerRecorded,
+    ParkReason, Parked, ProofAssigned, ProofFulfilled, ProofLost, ProofRequested, ProverDegraded,
+    ProverRecovered, Retried, Stage, TimedOut, TimeoutReason, Unfulfillable, UnknownStatusRecorded,
+    WitnessGenFailed,
 };
 use prooflog_events::ids::{Attempt, ChainId, L1Number, Micros, UnitId};
-use prooflog_events::input::{Delivery, StatusAnswer, StatusAnswered, WitnessAnswer, WitnessAnswered};
+use prooflog_events::input::{
+    Delivery, StatusAnswer, StatusAnswered, WitnessAnswer, WitnessAnswered, is_known_status,
+};
 use prooflog_events::policy::Policy;
 use prooflog_events::values::{FailureClass, Mode};
 use prooflog_projections::state::Illegal;
 use prooflog_projections::state::phase::Phase;
 use prooflog_projections::state::unit::{LateKind, Unit};
 
+use super::halves;
 use crate::batch::Batch;
-use crate::rules::{L1_HEAD_MARGIN, NOT_READY_SECS, clip, retry_pause};
+use crate::rules::{L1_HEAD_MARGIN, NOT_READY_SECS, UNKNOWN_MAX, clip, retry_pause};
 
 /// Fulfilment and execution statuses of the server.
 const ASSIGNED: i32 = 2;
@@ -27,7 +31,7 @@ const UNEXECUTABLE: i32 = 3;
 
 /// The server answered a request for a proof.
 pub(super) fn witness(batch: &mut Batch<'_>, input: &WitnessAnswered) -> Result<(), Illegal> {
-    let Some(unit) = batch.state.unit(input.unit) else {
+    let Some(unit) = batch.state.awaited(input.unit) else {
         return Ok(());
     };
     let Some(policy) = policy(batch, input.unit.chain) else {
@@ -76,7 +80,12 @@ pub(super) fn witness(batch: &mut Batch<'_>, input: &WitnessAnswered) -> Result<
 
 /// The server answered a question for the state of a proof. Only fulfilled and unfulfillable are final.
 pub(super) fn status(batch: &mut Batch<'_>, input: &StatusAnswered) -> Result<(), Illegal> {
-    let Some(unit) = batch.state.unit(input.unit) else {
+    if let StatusAnswer::Status { fulfillment, execution, text, .. } = &input.answer
+        && !is_known_status(*fulfillment, *execution)
+    {
+        record_unknown(batch, input, (*fulfillment, *execution), text)?;
+    }
+    let Some(unit) = batch.state.awaited(input.unit) else {
         return Ok(());
     };
     let in_flight = matches!(unit.phase, Phase::Requested | Phase::Assigned);
@@ -123,7 +132,7 @@ pub(super) fn status(batch: &mut Batch<'_>, input: &StatusAnswered) -> Result<()
         StatusAnswer::Status { fulfillment, .. } if is_overdue && *fulfillment != FULFILLED => {
             time_out(batch, input.unit)
         }
-        // Everything else is transient, or says nothing new; numbers nobody knows are never guessed at.
+        // Everything else is transient, or says nothing new; numbers that nobody knows are never guessed at.
         StatusAnswer::Status { .. } | StatusAnswer::Lost { .. } => Ok(()),
     }
 }
@@ -150,11 +159,13 @@ pub(super) fn deliver(
     if l1_bound == L1Number::UNSEEN && delivery.l1_head.is_none() {
         return Ok(());
     }
-    let Some(unit) = batch.state.unit(id) else {
+    let Some(unit) = batch.state.awaited(id) else {
         return Ok(());
     };
     let mode = unit.commitments().mode;
+    let replaced = halves::unfinished(batch, unit);
     let waits = match unit.phase {
+        Phase::Split => replaced.is_some(),
         Phase::Ready | Phase::WitnessGen | Phase::Requested | Phase::Assigned => true,
         Phase::Parked => unit.proof.is_none() && (unit.is_span() || unit.shape().has_checkpoint),
         _ => false,
@@ -183,6 +194,7 @@ pub(super) fn deliver(
         prover_gas: delivery.prover_gas,
         cost: delivery.cost,
     };
+    halves::give_way(batch, &replaced.unwrap_or_default(), id)?;
     batch.unit(id, event)?;
     if let Some(wasted) = newer {
         batch.unit(id, DuplicateSpendRecorded { kept: attempt, wasted })?;
@@ -197,21 +209,40 @@ pub(super) fn record_late(
     attempt: Attempt,
     answer: LateAnswer,
 ) -> Result<(), Illegal> {
-    let Some(unit) = batch.state.unit(id) else {
+    let Some(unit) = batch.state.awaited(id) else {
         return Ok(());
     };
     let seen = unit.late_recorded.contains(&(attempt, LateKind::from(&answer)));
     // An answer that the record already holds (the same proof again) is not late, it is nothing.
     let repeated = unit.proof.as_ref().is_some_and(|proof| proof.attempt == attempt);
-    let takes_it = prooflog_projections::state::transition(
-        unit.shape(),
-        unit.phase,
-        prooflog_events::event::EventType::LateAnswerRecorded,
-    );
+    let takes_it =
+        prooflog_projections::state::transition(unit.shape(), unit.phase, EventType::LateAnswerRecorded);
     if seen || repeated || attempt > unit.attempt || takes_it.is_none() {
         return Ok(());
     }
     batch.unit(id, LateAnswerRecorded { attempt, answer })
+}
+
+/// Records numbers that nobody knows as they came: each pair once for an attempt, and a few of them at most.
+fn record_unknown(
+    batch: &mut Batch<'_>,
+    input: &StatusAnswered,
+    (fulfillment, execution): (i32, i32),
+    text: &str,
+) -> Result<(), Illegal> {
+    let Some(unit) = batch.state.awaited(input.unit) else {
+        return Ok(());
+    };
+    let attempt = input.attempt;
+    let of_attempt = unit.unknown.iter().filter(|(of, _, _)| *of == attempt).count();
+    let is_new = !unit.unknown.contains(&(attempt, fulfillment, execution)) && of_attempt < UNKNOWN_MAX;
+    let kind = EventType::UnknownStatusRecorded;
+    let takes_it = prooflog_projections::state::transition(unit.shape(), unit.phase, kind);
+    if !is_new || attempt > unit.attempt || takes_it.is_none() {
+        return Ok(());
+    }
+    let event = UnknownStatusRecorded { attempt, fulfillment, execution, text: clip(text) };
+    batch.unit(input.unit, event)
 }
 
 /// Attempts whose limit passed: calls at once, and requests that nobody could be asked for when as much time again has.
@@ -269,7 +300,7 @@ pub(super) fn after_failure(
     let divisible = unit.is_span() && unit.range.blocks() > 1;
     let members = unit.agg_body().map_or(0, |agg| agg.members.len());
     if divisible && (class == FailureClass::Unexecutable || (counts && failures >= policy.split_after)) {
-        split(batch, id)?;
+        halves::split(batch, id)?;
     } else if class == FailureClass::Unexecutable && members > 1 && shorter_would_do(batch, unit) {
         let detail = format!("the program cannot run on {members} members: {text}");
         batch.unit(id, Invalidated { reason: InvalidReason::TooManyMembers, detail })?;
@@ -365,25 +396,6 @@ const fn is_witness_class(class: FailureClass) -> bool {
             | FailureClass::Account
             | FailureClass::Capacity
     )
-}
-
-/// Both halves and the end of their parent, in one batch.
-fn split(batch: &mut Batch<'_>, id: UnitId) -> Result<(), Illegal> {
-    let (Some(unit), Some(chain)) = (batch.state.unit(id), batch.state.chains.get(&id.chain)) else {
-        return Ok(());
-    };
-    let Some((low, high)) = unit.range.halves() else {
-        return Ok(());
-    };
-    let (root, commitments) = (unit.correlation(), unit.commitments());
-    let numbers = (chain.last_span.saturating_add(1), chain.last_span.saturating_add(2));
-    batch.unit(id, Split { low: numbers.0, high: numbers.1, middle: low.end })?;
-    for (number, range) in [(numbers.0, low), (numbers.1, high)] {
-        let origin = SpanOrigin::HalfOf(id.number);
-        let event = SpanCreated { range, origin, commitments, transactions: None, gas: None };
-        batch.create(UnitId::span(id.chain, number), root, event)?;
-    }
-    Ok(())
 }
 
 /// Failures in a row, whatever the unit, or any failure of the account: only probes from now on.

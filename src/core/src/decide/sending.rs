@@ -20,10 +20,10 @@ use prooflog_projections::state::slot::{Signer, Slot};
 use prooflog_projections::state::unit::Unit;
 use prooflog_projections::state::{Illegal, State};
 
-use super::aggregates;
 use super::contract::optimistic_block;
 use super::slots::least_balance;
 use super::turns::is_kept_for_others;
+use super::{aggregates, ceiling};
 use crate::batch::Batch;
 use crate::rules::{checkpoint_block, clip, gas_limit, initial_fees, replacement_fees, retry_pause};
 
@@ -215,8 +215,9 @@ fn accepted(
     if is_kept_for_others(batch.state, signer, &input.purpose, free, at) {
         return Ok(());
     }
-    let Some(fees) = initial_fees(&policy.fees, input.at.base_fee, input.at.tip) else {
-        return Ok(());
+    let fees = match initial_fees(&policy.fees, input.at.base_fee, input.at.tip) {
+        Ok(fees) => fees,
+        Err(dear) => return ceiling::not_sent(batch, input.purpose, &input.at, dear),
     };
     let gas_limit = gas_limit(&policy.fees, quote.gas, refusals_of(batch, &input.purpose));
     let cost = u128::from(gas_limit).saturating_mul(fees.max_fee.0).saturating_add(quote.call.value.0);
@@ -347,7 +348,7 @@ pub(super) fn sent(batch: &mut Batch<'_>, input: &TxSent) -> Result<(), Illegal>
 /// Fees for a pool that refused ours as too low: raised by the policy's percentage alone.
 fn raise_only(batch: &Batch<'_>, slot: SlotId, old: Fees) -> Option<Fees> {
     let policy = fee_policy(batch, slot)?;
-    replacement_fees(&policy.fees, old, Wei(0), Wei(0))
+    replacement_fees(&policy.fees, old, Wei(0), Wei(0)).ok()
 }
 
 /// The policy that pays for a slot: that of the rollup it serves, or of any rollup of the account.

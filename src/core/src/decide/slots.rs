@@ -17,6 +17,7 @@ use prooflog_projections::state::Illegal;
 use prooflog_projections::state::phase::{Phase, SlotPhase};
 use prooflog_projections::state::slot::Slot;
 
+use super::ceiling;
 use super::sending::{after_refusal, bound_of, chain_of, fee_policy, is_held, replace};
 use crate::batch::Batch;
 use crate::rules::{
@@ -57,9 +58,13 @@ fn fill_gap(batch: &mut Batch<'_>, input: &SignerRead) -> Result<(), Illegal> {
     };
     let is_gap = input.nonce.head < slot.id.nonce && input.nonce.head == input.nonce.confirmed;
     let is_old = batch.now.secs_since(slot.since) >= policy.fees.resubmission_secs;
-    let fees = initial_fees(&policy.fees, input.at.base_fee, input.at.tip);
-    let (true, true, Some(fees)) = (is_gap, is_old, fees) else {
+    if !is_gap || !is_old {
         return Ok(());
+    }
+    let blocked = slot.id;
+    let fees = match initial_fees(&policy.fees, input.at.base_fee, input.at.tip) {
+        Ok(fees) => fees,
+        Err(dear) => return ceiling::not_raised(batch, blocked, (Purpose::Release, &input.at), dear),
     };
     let gap = SlotId { signer: input.signer, nonce: input.nonce.head };
     let call = Call { to: input.signer.address, value: Wei(0), calldata: Hash32::ZERO };
@@ -348,13 +353,17 @@ fn pending(batch: &mut Batch<'_>, input: &SignerRead, id: SlotId) -> Result<(), 
     {
         let fresh = checkpoint_block(bound_of(batch, agg), input.at.block.number);
         return match (fresh, raised) {
-            (Some(block), Some(fees)) => {
+            (Some(block), Err(dear)) => {
+                let purpose = Purpose::Checkpoint { agg, block };
+                ceiling::not_raised(batch, id, (purpose, &input.at), dear)
+            }
+            (Some(block), Ok(fees)) => {
                 let bound = bound_of(batch, agg);
                 batch.unit(agg, CheckpointStarted { block, bound, slot: id })?;
                 let purpose = Purpose::Checkpoint { agg, block };
                 replace(batch, id, ReplaceReason::StaleCheckpoint, purpose, Some(fees))
             }
-            _ => Ok(()),
+            (None, _) => Ok(()),
         };
     }
     if slot.phase == SlotPhase::Unsigned
@@ -366,21 +375,22 @@ fn pending(batch: &mut Batch<'_>, input: &SignerRead, id: SlotId) -> Result<(), 
     if slot.phase != SlotPhase::Broadcast {
         return Ok(());
     }
-    if is_stuck(batch, input, slot, &policy) && raised.is_some() {
-        let purpose = slot.purpose;
-        return replace(batch, id, ReplaceReason::Stuck, purpose, raised);
+    let (purpose, newest) = (slot.purpose, slot.signed.last().map(|signed| signed.version));
+    let (is_stuck, since_sent) =
+        (is_stuck(batch, input, slot, &policy), batch.now.secs_since(slot.last_sent));
+    match raised {
+        Ok(fees) if is_stuck => return replace(batch, id, ReplaceReason::Stuck, purpose, Some(fees)),
+        Err(dear) if is_stuck => ceiling::not_raised(batch, id, (purpose, &input.at), dear)?,
+        _ => {}
     }
-    let newest = slot.signed.last().map(|signed| signed.version);
     let unknown = input
         .txs
         .iter()
         .any(|seen| seen.nonce == id.nonce && Some(seen.version) == newest && seen.state == TxState::Unknown);
-    let since_sent = batch.now.secs_since(slot.last_sent);
     if let Some(version) = newest
         && unknown
         && since_sent >= policy.fees.not_in_mempool_secs
     {
-        let purpose = slot.purpose;
         return batch.slot(id, purpose, TxDropped { version });
     }
     Ok(())

@@ -97,6 +97,8 @@ fn weight(event: &Event) -> Weight {
         | Event::TxReverted(_)
         | Event::TxReorged(_)
         | Event::TxDropped(_)
+        | Event::UnknownStatusRecorded(_)
+        | Event::FeeCeilingReached(_)
         | Event::SignerBalanceLow(_) => Weight::Wrong,
         Event::ProofAssigned(_)
         | Event::FinalizedMoved(_)
@@ -123,6 +125,7 @@ fn attempt(event: &Event) -> Option<u32> {
         Event::TimedOut(e) => e.attempt.0,
         Event::ProofLost(e) => e.attempt.0,
         Event::LateAnswerRecorded(e) => e.attempt.0,
+        Event::UnknownStatusRecorded(e) => e.attempt.0,
         Event::Retried(e) => e.attempt.0,
         Event::Unparked(e) => e.attempt.0,
         _ => return None,
@@ -157,6 +160,12 @@ fn text(event: &Event) -> Option<String> {
         Event::ProverDegraded(e) => format!("{:?}: {}", e.class, e.text),
         Event::SubmissionRefused(e) => format!("{:?}: {}", e.refusal.class, e.refusal.text),
         Event::SubmissionReverted(e) => format!("{:?}: {}", e.refusal.class, e.refusal.text),
+        Event::UnknownStatusRecorded(e) => {
+            format!("fulfilment {}, execution {}: {}", e.fulfillment, e.execution, e.text)
+        }
+        Event::FeeCeilingReached(e) => {
+            format!("{} wei per gas needed, {} allowed", e.needed, e.allowed)
+        }
         Event::TxReverted(e) => format!("{:?}: {}", e.refusal.class, e.refusal.text),
         Event::TxBroadcast(e) => format!("{:?} {}", e.outcome, e.text),
         Event::TxReplaced(e) => format!("{:?}", e.reason),
