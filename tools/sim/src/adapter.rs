@@ -10,18 +10,25 @@ use prooflog_events::ids::{Attempt, ChainId, Hash32, Micros, UnitId};
 use prooflog_events::input::{Input, StatusAnswer, StatusAnswered, WitnessAnswer, WitnessAnswered};
 use prooflog_events::values::FailureClass;
 
-use crate::world::{Answer, ContractQuestion, Look, Reply, ToSign, World};
+use crate::sabotage::Sabotage;
+use crate::world::{Answer, ContractQuestion, Look, Read, Reply, ToSign, World};
 
 /// Fulfilled answers without bytes after which a proof is lost.
 const NO_BYTES_LIMIT: u32 = 3;
 /// Fulfilment that says "done".
 const FULFILLED: i32 = 3;
 
-/// Failed looks at one proof.
+/// Failed looks at one proof, counted as production's client of the server counts them.
 #[derive(Debug, Clone, Copy, Default)]
 struct Trouble {
+    /// Of any kind.
     failures: u32,
+    /// Those with an answer of the server to another question before them.
+    counted: u32,
+    /// When the first of these was.
     since: Micros,
+    /// Answers of the server when the last of these was.
+    answers: u64,
     without_bytes: u32,
 }
 
@@ -38,13 +45,21 @@ pub struct LostRule {
 #[derive(Debug, Default)]
 pub struct Adapter {
     polls: BTreeMap<(UnitId, Attempt), Trouble>,
-    answered: BTreeMap<ChainId, Micros>,
+    /// Answers of each rollup's server.
+    answers: BTreeMap<ChainId, u64>,
+    sabotage: Sabotage,
 }
 
 /// Gives the bytes of a blob.
 pub type ReadBlob<'a> = &'a dyn Fn(Hash32) -> Option<Vec<u8>>;
 
 impl Adapter {
+    /// Adapters that have called nobody yet.
+    #[must_use]
+    pub fn new(sabotage: Sabotage) -> Self {
+        Self { sabotage, ..Self::default() }
+    }
+
     /// Makes the call of an effect.
     pub fn perform(
         &mut self,
@@ -58,25 +73,27 @@ impl Adapter {
             Effect::ReadBlocks { chain, range } => world.read_blocks(*chain, *range),
             Effect::ReadOutput { chain, block } => world.read_output(*chain, *block),
             Effect::ReadSigner { signer, confirmations, txs } => {
-                world.read_signer(*signer, *confirmations, txs)
+                let read = world.read_signer(*signer, *confirmations, txs);
+                self.of_one_block(world, read)
             }
             Effect::ValidateServer { chain, .. } => {
                 let reply = world.validate(*chain);
                 if matches!(reply, Reply::At(_, Answer::Input(..))) {
-                    self.answered.insert(*chain, world.now);
+                    self.answered(*chain);
                 }
                 reply
             }
             Effect::ReadContract { chain, oracle, confirmations, checkpoints, canonical, since } => {
                 let (chain, oracle, confirmations, since) = (*chain, *oracle, *confirmations, *since);
-                world.read_contract(ContractQuestion {
+                let read = world.read_contract(ContractQuestion {
                     chain,
                     oracle,
                     confirmations,
                     checkpoints,
                     canonical,
                     since,
-                })
+                });
+                self.of_one_block(world, read)
             }
             Effect::RequestProof(request) => {
                 let wanted = request.agg.iter().flat_map(|agg| &agg.members);
@@ -90,7 +107,8 @@ impl Adapter {
             }
             Effect::QuoteTx { signer, purpose, body } => {
                 let proof = proof_of(world, read, body);
-                world.quote(*signer, *purpose, body, proof)
+                let read = world.quote(*signer, *purpose, body, proof);
+                self.of_one_block(world, read)
             }
             Effect::SignTx { body, .. } => {
                 let proof = proof_of(world, read, body);
@@ -106,43 +124,79 @@ impl Adapter {
         }
     }
 
+    /// An answer of several values, if the block is the same before and after: of two blocks nothing is handed on.
+    fn of_one_block(&self, world: &World, read: Read) -> Reply {
+        if read.before == read.after || self.sabotage == Sabotage::TornReadsBelieved {
+            return read.reply;
+        }
+        match read.reply {
+            Reply::At(at, _) => Reply::At(at, Answer::Failed),
+            Reply::Witness { .. } => Reply::At(world.now, Answer::Failed),
+        }
+    }
+
+    /// A server answered a question.
+    fn answered(&mut self, chain: ChainId) {
+        let answers = self.answers.entry(chain).or_default();
+        *answers = answers.saturating_add(1);
+    }
+
     /// Decides what one look at a proof means, given the looks before.
     fn polled(&mut self, world: &World, key: (UnitId, Attempt), look: Look, lost: LostRule) -> Reply {
-        let now = world.now;
-        let at = now.plus_secs(1);
-        let trouble = self.polls.entry(key).or_default();
+        let at = world.now.plus_secs(1);
         match look {
-            Look::Hang => Reply::At(now.plus_secs(World::status_limit()), Answer::Failed),
-            Look::Error => {
-                if trouble.failures == 0 {
-                    trouble.since = now;
-                }
-                trouble.failures = trouble.failures.saturating_add(1);
-                let others =
-                    self.answered.get(&key.0.chain).is_some_and(|answered| *answered > trouble.since);
-                let long = now.secs_since(trouble.since) >= lost.grace_secs;
-                if trouble.failures < lost.after || !long || !others {
-                    return Reply::At(at, Answer::Failed);
-                }
-                let failures = trouble.failures;
-                *trouble = Trouble::default();
-                Reply::At(at, lost_answer(key, failures, FailureClass::Lost))
-            }
+            Look::Away => Reply::At(at, Answer::Failed),
+            Look::Hang => self.missed(key, world.now.plus_secs(World::status_limit()), lost),
+            Look::Error => self.missed(key, at, lost),
             Look::Said(answered, blobs) => {
-                self.answered.insert(key.0.chain, now);
+                self.answered(key.0.chain);
                 let is_empty = matches!(
                     &answered.answer,
                     StatusAnswer::Status { fulfillment: FULFILLED, delivery: None, .. }
                 );
-                let without_bytes = if is_empty { trouble.without_bytes.saturating_add(1) } else { 0 };
-                *trouble = Trouble { without_bytes, ..Trouble::default() };
-                if without_bytes >= NO_BYTES_LIMIT {
-                    *trouble = Trouble::default();
-                    return Reply::At(at, lost_answer(key, without_bytes, FailureClass::NoBytes));
+                if is_empty {
+                    return Reply::At(at, self.without_bytes(key));
                 }
+                self.polls.remove(&key);
                 Reply::At(at, Answer::Input(Box::new((*answered).into()), blobs))
             }
         }
+    }
+
+    /// A question for an id failed, at this moment.
+    fn missed(&mut self, key: (UnitId, Attempt), at: Micros, lost: LostRule) -> Reply {
+        let answers = self.answers.get(&key.0.chain).copied().unwrap_or_default();
+        let trouble = self.polls.entry(key).or_default();
+        trouble.failures = trouble.failures.saturating_add(1);
+        if trouble.counted == 0 {
+            trouble.since = at;
+        }
+        if trouble.counted == 0 || answers > trouble.answers {
+            trouble.counted = trouble.counted.saturating_add(1);
+            trouble.answers = answers;
+        }
+        let is_long = at.secs_since(trouble.since) >= lost.grace_secs;
+        if trouble.counted < lost.after.max(1) || !is_long {
+            return Reply::At(at, Answer::Failed);
+        }
+        let failures = trouble.failures;
+        self.polls.remove(&key);
+        Reply::At(at, lost_answer(key, failures, FailureClass::Lost))
+    }
+
+    /// An id is fulfilled, and no bytes came: nothing is told until that was so often enough.
+    fn without_bytes(&mut self, key: (UnitId, Attempt)) -> Answer {
+        let answers = self.answers.get(&key.0.chain).copied().unwrap_or_default();
+        let trouble = self.polls.entry(key).or_default();
+        // An answer for the id itself is no answer to another question.
+        trouble.answers = answers;
+        trouble.without_bytes = trouble.without_bytes.saturating_add(1);
+        let empty = trouble.without_bytes;
+        if empty < NO_BYTES_LIMIT {
+            return Answer::Failed;
+        }
+        self.polls.remove(&key);
+        lost_answer(key, empty, FailureClass::NoBytes)
     }
 }
 

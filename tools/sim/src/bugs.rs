@@ -36,7 +36,7 @@ const fn bug(sabotage: Sabotage, scenario: &'static str, seeds: u64, rules: &'st
 }
 
 /// All of them.
-pub const BUGS: [Bug; 29] = [
+pub const BUGS: [Bug; 35] = [
     bug(Sabotage::SplitLosesABlock, "prover", 20, &["halves"]),
     bug(Sabotage::NeverHalved, "prover", 20, &["halves"]),
     bug(Sabotage::AggregateStartsElsewhere, "friendly", 3, &["aggregate"]),
@@ -66,6 +66,12 @@ pub const BUGS: [Bug; 29] = [
     bug(Sabotage::ComparedOnce, "friendly", 3, &["comparison"]),
     bug(Sabotage::AllMembersGuilty, "prover", 30, &["usable proof"]),
     bug(Sabotage::EndedUnasked, "prover", 20, &["asked first"]),
+    bug(Sabotage::NeverEnds, "silent", 5, &["ends in time"]),
+    bug(Sabotage::TornReadsBelieved, "torn", 20, &["one block"]),
+    bug(Sabotage::LateWholeThrownAway, "late", 20, &["usable proof"]),
+    bug(Sabotage::HalvesLeftAlive, "late", 20, &["coverage", "limits"]),
+    bug(Sabotage::UnknownNotTold, "prover", 10, &["on record"]),
+    bug(Sabotage::CeilingNotTold, "dear", 20, &["on record"]),
     bug(Sabotage::ProofsNotRestored, "contract", 40, &["coverage", "usable proof"]),
 ];
 

@@ -6,7 +6,9 @@
 //! decisions are not replayed: the bug would be in the replaying `decide` as well.
 
 use prooflog_core::{Effect, NewEvent, unit_effects};
-use prooflog_events::event::{AggSettled, Event, ParkReason, Retried, SubmissionConfirmed, TimeoutReason};
+use prooflog_events::event::{
+    AggSettled, Event, InvalidReason, ParkReason, Retried, SubmissionConfirmed, TimeoutReason,
+};
 use prooflog_events::ids::{Attempt, L1Number, L2Block, Micros, StreamId, UnitId};
 use prooflog_events::input::{Input, StatusAnswer, WitnessAnswer};
 use prooflog_events::values::Purpose;
@@ -82,6 +84,18 @@ pub enum Sabotage {
     EndedUnasked,
     /// One member that cannot be read costs all of them.
     AllMembersGuilty,
+    /// A request that is never answered never ends.
+    NeverEnds,
+    /// Values of two blocks are taken for those of one.
+    TornReadsBelieved,
+    /// The late proof of a span that was halved is thrown away.
+    LateWholeThrownAway,
+    /// The late proof of a span that was halved is used, and its halves stay.
+    HalvesLeftAlive,
+    /// Numbers that nobody knows are not put on record.
+    UnknownNotTold,
+    /// Fees above the ceiling are not put on record.
+    CeilingNotTold,
 }
 
 impl Sabotage {
@@ -178,6 +192,14 @@ impl Sabotage {
                         chain.index.due.insert(end);
                     }
                 }
+                Self::NeverEnds => {
+                    let taken = |unit: &&Unit| matches!(unit.phase, Phase::Requested | Phase::Assigned);
+                    let ends: Vec<_> =
+                        chain.units().filter(taken).filter_map(|unit| Some((unit.due()?, unit.id))).collect();
+                    for end in ends {
+                        chain.index.due.remove(&end);
+                    }
+                }
                 Self::AgreementAssumed => {
                     if let Some(latest) = chain.contract.latest {
                         let agreed = AgreedRoot { root: latest.root, current_l1: chain.contract.advanced_at };
@@ -207,6 +229,18 @@ impl Sabotage {
                 // What it believes of the head is not what it records.
                 events.retain(|new| !matches!(new.event, Event::DegradedModeEntered(_)));
             }
+            Self::LateWholeThrownAway if events.iter().any(|new| is_whole_again(state, new)) => {
+                return Vec::new();
+            }
+            Self::HalvesLeftAlive if events.iter().any(|new| is_whole_again(state, new)) => {
+                events.retain(
+                    |new| !matches!(&new.event, Event::Invalidated(e) if e.reason == InvalidReason::Replaced),
+                );
+            }
+            Self::UnknownNotTold => {
+                events.retain(|new| !matches!(new.event, Event::UnknownStatusRecorded(_)))
+            }
+            Self::CeilingNotTold => events.retain(|new| !matches!(new.event, Event::FeeCeilingReached(_))),
             Self::ProofsNotRestored => events.retain(|new| !matches!(new.event, Event::Restored(_))),
             Self::ConfirmedWithoutDepth => return confirm_at_once(state, events),
             Self::NeverHalved => return retry_instead_of_halves(state, now, events),
@@ -308,6 +342,14 @@ impl Sabotage {
         }
         effects
     }
+}
+
+/// Whether an event makes a span that was halved alive again.
+fn is_whole_again(state: &State, new: &NewEvent) -> bool {
+    let StreamId::Unit(id) = new.stream else { return false };
+    let chain = state.chains.get(&id.chain);
+    matches!(new.event, Event::ProofFulfilled(_))
+        && chain.is_some_and(|chain| chain.halved_span(id).is_some())
 }
 
 /// First block of the parent of a half.

@@ -131,9 +131,9 @@ const KINDS: [Kind; 9] = [
 ];
 
 /// Names that [`Scenario::named`] knows.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 16] = [
     "random", "friendly", "crashes", "prover", "reorgs", "fees", "contract", "keys", "nodes", "operator",
-    "disk", "finality",
+    "disk", "finality", "torn", "late", "silent", "dear",
 ];
 
 /// One rollup of a run.
@@ -201,6 +201,9 @@ impl Scenario {
             "operator" => vec![Kind::Operator],
             "disk" => vec![Kind::Disk],
             "finality" => vec![Kind::Nodes],
+            "torn" => vec![Kind::Reorgs],
+            "dear" => vec![Kind::Fees],
+            "late" | "silent" => Vec::new(),
             "random" => KINDS.into_iter().filter(|_| rng.chance(450)).collect(),
             _ => return None,
         };
@@ -222,8 +225,40 @@ impl Scenario {
         for kind in kinds {
             scenario.add_incidents(&mut rng, kind);
         }
+        scenario.add_later_faults();
         scenario.incidents.sort_by_key(|(at, _)| *at);
         Some(scenario)
+    }
+
+    /// Faults that are younger than most kept seeds, which stay what they were: they have names of their own, and every
+    /// fifth random seed may have them.
+    fn add_later_faults(&mut self) {
+        let mut rng = Rng::new(self.seed, "later faults");
+        let is_random = self.name == "random" && self.seed % 5 == 1;
+        if self.name == "torn" || (is_random && rng.chance(500)) {
+            self.weather.l1_torn = Weather::rough().l1_torn;
+        }
+        if self.name == "late" || (is_random && rng.chance(500)) {
+            // Much comes too late, and what came too late is halved at once.
+            self.weather.too_late = 300;
+            self.chains.iter_mut().for_each(|chain| chain.policy.split_after = 1);
+        }
+        if self.name == "dear" {
+            // A spike goes far above what the policy allows.
+            self.chains.iter_mut().for_each(|chain| chain.policy.fees.max_fee = Wei(60_000_000_000));
+            for _ in 0..3 {
+                let at = START.plus_secs(rng.between(120, self.active_secs - 600));
+                self.incidents.push((at, Incident::FeeSpike(1_200)));
+            }
+        }
+        if self.name == "silent" {
+            // Longer than anybody waits for an answer that does not come.
+            self.active_secs = 4 * 3_600;
+            for chain in &self.chains {
+                let at = START.plus_secs(rng.between(120, 900));
+                self.incidents.push((at, Incident::ProverDown(chain.id, 9_000)));
+            }
+        }
     }
 
     fn share_account(&mut self, rng: &mut Rng) {

@@ -3,8 +3,13 @@
 
 use std::path::Path;
 
-use prooflog_sim::run::{Options, Report, run_seed};
+use prooflog_events::event::{Event, InvalidReason, Stage};
+use prooflog_events::ids::LogId;
+use prooflog_events::input::Input;
+use prooflog_sim::check::Batch;
+use prooflog_sim::run::{Memory, Options, Report, Sim, run_seed};
 use prooflog_sim::scenario::{NAMES, Scenario};
+use prooflog_sim::world::World;
 
 fn run(name: &str, seed: u64) -> Report {
     run_seed(Scenario::named(name, seed).unwrap(), Options::default())
@@ -26,6 +31,36 @@ fn a_few_seeds_of_every_kind_of_fault_break_no_rule() {
             assert!(report.violations.is_empty(), "{name}: {:#?}", report.violations);
         }
     }
+}
+
+/// Batches of a few seeds that show something.
+fn shown(name: &str, is_shown: fn(&Batch) -> bool) -> usize {
+    let mut times = 0;
+    for seed in 1..=3 {
+        let mut watch = |batch: &Batch, _: &World| times += usize::from(is_shown(batch));
+        let (plan, medium) = (Scenario::named(name, seed).unwrap(), Memory(LogId([2; 16])));
+        let report = Sim::new(plan, medium, Options::default(), Some(&mut watch)).unwrap().run();
+        assert!(report.violations.is_empty(), "{name}: {:#?}", report.violations);
+    }
+    times
+}
+
+#[test]
+fn what_a_scenario_is_named_after_happens_in_it() {
+    let gives_way = |batch: &Batch| {
+        let gives_way =
+            |event: &Event| matches!(event, Event::Invalidated(e) if e.reason == InvalidReason::Replaced);
+        batch.events.iter().any(|new| new.stream.to_string().starts_with("span-") && gives_way(&new.event))
+    };
+    assert!(shown("late", gives_way) > 0, "the late proof of a span that was halved");
+    let unheard = |batch: &Batch| {
+        let ends = |event: &Event| matches!(event, Event::TimedOut(e) if e.stage == Stage::Proving);
+        !matches!(batch.input, Input::StatusAnswered(_)) && batch.events.iter().any(|new| ends(&new.event))
+    };
+    assert!(shown("silent", unheard) > 0, "a request that nobody answered");
+    let told =
+        |batch: &Batch| batch.events.iter().any(|new| matches!(new.event, Event::FeeCeilingReached(_)));
+    assert!(shown("dear", told) > 0, "fees above the ceiling");
 }
 
 /// A kept seed: `tests/golden/seeds/<name>.txt`, whose first line is `<scenario> <seed>`; the rest tells its story.

@@ -12,11 +12,13 @@ use prooflog_events::values::{Control, DegradedReason};
 use prooflog_projections::State;
 
 use super::unit_rules::{Broken, halves_cover, rule};
-use super::{Batch, Checker, ModelChain, Recorded, Stage};
+use super::{Batch, Checker, ModelChain, ModelUnit, Recorded, Stage};
 use crate::world::World;
 
 /// Events of a batch that is full: what does not fit is done by the next input.
 const FULL: usize = 500;
+/// Seconds after its last moment within which an attempt must have been ended.
+const ENDS_WITHIN_SECS: u64 = 60;
 /// Seconds without progress after which somebody must have been told why.
 const SILENCE_SECS: u64 = 4 * 3_600;
 
@@ -68,6 +70,7 @@ impl Checker {
             let Some(chain) = self.model.chains.get(&id) else { continue };
             broken.extend(overlap(id, chain));
             broken.extend(no_unit_is_left_failed(chain));
+            broken.extend(unanswered(chain, self.model.started, batch.time));
             if batch.events.len() < FULL {
                 broken.extend(gapless(id, chain));
                 broken.extend(one_set_of_commitments(chain));
@@ -151,6 +154,25 @@ fn one_aggregate_per_start(chain: &ModelChain) -> Broken {
 fn no_unit_is_left_failed(chain: &ModelChain) -> Broken {
     let left = chain.live().find(|unit| unit.stage == Stage::Failed)?;
     rule("bounded way out", true, || format!("{} failed and nothing was decided about it", left.id))
+}
+
+/// What nobody answers ends all the same, a while after its limit. A limit that passed while no process ran counts from
+/// the start.
+fn unanswered(chain: &ModelChain, started: Micros, now: Micros) -> Broken {
+    let over = |unit: &&ModelUnit| {
+        let (began, limit) = (unit.limit.0, unit.limit.1.max(started));
+        let again = limit.secs_since(began).min(86_400);
+        let until = match unit.stage {
+            Stage::Witness => limit,
+            Stage::Proving => limit.plus_secs(again),
+            _ => return false,
+        };
+        now > until.plus_secs(ENDS_WITHIN_SECS)
+    };
+    let unit = chain.live().find(over)?;
+    rule("ends in time", true, || {
+        format!("{} attempt {} is {:?} for ever, and nobody answers", unit.id, unit.attempt, unit.stage)
+    })
 }
 
 /// A contract that stands for long although blocks are final has a reason on record that names what holds it.

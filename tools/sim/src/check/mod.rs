@@ -7,7 +7,9 @@
 
 mod chain_rules;
 mod effects;
+mod late;
 mod model;
+mod one_block;
 mod read;
 mod replay;
 mod tx_rules;
@@ -174,10 +176,24 @@ impl Checker {
         }
     }
 
+    /// An input is handed to the engine: what it says of the L1 must have been so in one block.
+    pub fn input(&mut self, input: &Input, world: &World) {
+        if let Some(text) = one_block::torn(input, world) {
+            self.violate("one block", world.now, text);
+        }
+    }
+
     /// After an input, whether or not it led to events.
     pub fn after_input(&mut self, before: &State, input: &Input, after: &State, now: Micros) {
         if let Some(text) = chain_rules::contract_followed(before, input, after) {
             self.violate("contract followed", now, text);
+        }
+        if let Some(text) = late::whole_used(before, input, after) {
+            self.violate("usable proof", now, text);
+        }
+        let untold = late::unknown_is_told(before, input, after);
+        if let Some(text) = untold.or_else(|| late::ceiling_is_told(before, input, after)) {
+            self.violate("on record", now, text);
         }
     }
 }

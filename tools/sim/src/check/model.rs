@@ -196,6 +196,8 @@ pub struct Model {
     pub slots: BTreeMap<SlotId, ModelSlot>,
     /// Where each purpose stands in a block.
     pub included: BTreeMap<Purpose, SlotId>,
+    /// When the process started.
+    pub started: Micros,
 }
 
 impl ModelChain {
@@ -248,6 +250,7 @@ impl Model {
         match recorded.stream {
             StreamId::Node => {
                 if matches!(recorded.event, Event::EngineStarted(_)) {
+                    self.started = time;
                     self.chains.values_mut().for_each(|chain| chain.roots.clear());
                 }
                 Ok(())
@@ -488,7 +491,7 @@ fn submitted(unit: &mut ModelUnit, event: &Event) {
             }
             unit.next_attempt = Attempt(0);
         }
-        Event::SubmissionRefused(_) => unit.refused = true,
+        Event::SubmissionRefused(_) | Event::FeeCeilingReached(_) => unit.refused = true,
         Event::SubmissionStarted(_) => (unit.stage, unit.refused) = (Stage::Submitting, false),
         Event::Submitted(_) => unit.stage = Stage::Included,
         Event::SubmissionConfirmed(_) => unit.stage = Stage::Confirmed,

@@ -277,9 +277,12 @@ fn bought_before(chain: &ModelChain, unit: &ModelUnit) -> Broken {
         chain.units.get(id).is_some_and(|other| {
             let usable = match other.invalid {
                 None => other.stage == Stage::Settled,
-                Some(InvalidReason::Straddles | InvalidReason::Commitments | InvalidReason::Superseded) => {
-                    true
-                }
+                Some(
+                    InvalidReason::Straddles
+                    | InvalidReason::Commitments
+                    | InvalidReason::Superseded
+                    | InvalidReason::Replaced,
+                ) => true,
                 Some(_) => false,
             };
             other.id.kind == UnitKind::Span && usable && other.commitments == unit.commitments

@@ -307,6 +307,7 @@ impl<M: Medium> Sim<'_, M> {
             Answer::Failed => Outcome::Failed,
             Answer::Input(input, blobs) => {
                 let blobs = blobs.into_iter().map(|bytes| Blob { hash: blob_hash(&bytes), bytes }).collect();
+                self.checker.input(&input, &self.world);
                 let before = self.process.as_ref().map(|process| process.state().clone());
                 let news = self.feed(&input, Origin { blobs, ..Origin::default() });
                 if let (Some(before), Some(process)) = (before, &self.process) {

@@ -158,7 +158,7 @@ impl<'w, M: Medium> Sim<'w, M> {
             medium,
             resting: Some(sequence),
             process: None,
-            adapter: Adapter::default(),
+            adapter: Adapter::new(options.sabotage),
             checker,
             configured,
             queue: BTreeMap::new(),
@@ -201,7 +201,7 @@ impl<'w, M: Medium> Sim<'w, M> {
         self.epoch += 1;
         self.wake_at = None;
         self.unheard.clear();
-        self.adapter = Adapter::default();
+        self.adapter = Adapter::new(self.options.sabotage);
         let Some(log) = process.into_log() else {
             return self.violate("log", "somebody still holds the log of a dead process".to_owned());
         };

@@ -126,6 +126,8 @@ pub struct L1 {
     ever_mined: BTreeSet<(Hash32, Hash32)>,
     /// Deeds for the next block.
     pub pending: Vec<Deed>,
+    /// Blocks that reorgs took back, by hash.
+    orphans: BTreeMap<Hash32, Block>,
     rng: Rng,
 }
 
@@ -143,6 +145,7 @@ impl L1 {
             mined: BTreeMap::new(),
             ever_mined: BTreeSet::new(),
             pending: Vec::new(),
+            orphans: BTreeMap::new(),
             rng: Rng::new(seed, "l1"),
         };
         let ledger = Arc::new(ledger);
@@ -184,6 +187,20 @@ impl L1 {
         self.block(block.number.0).is_some_and(|found| found.at.hash == block.hash)
     }
 
+    /// A block that is or once was part of the chain.
+    #[must_use]
+    pub fn ever(&self, block: L1Ref) -> Option<&Block> {
+        let now = self.block(block.number.0).filter(|found| found.at.hash == block.hash);
+        now.or_else(|| self.orphans.get(&block.hash))
+    }
+
+    /// A block of this number that a reorg took back.
+    #[must_use]
+    pub fn orphan(&self, number: u64) -> Option<&Block> {
+        let mut of_number = self.orphans.values().filter(|block| block.at.number.0 == number);
+        of_number.next()
+    }
+
     /// The head as a read reports it.
     #[must_use]
     pub fn head(block: &Block) -> L1Head {
@@ -211,6 +228,7 @@ impl L1 {
         while undone < depth && self.blocks.len() > 2 {
             let Some(block) = self.blocks.pop() else { break };
             undone += 1;
+            self.orphans.insert(block.at.hash, block.clone());
             for (hash, _) in block.txs {
                 self.mined.remove(&hash);
                 let Some(tx) = self.signed.get(&hash) else { continue };

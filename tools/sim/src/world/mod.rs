@@ -20,7 +20,7 @@ pub use oracle::{Oracle, Output};
 pub use proof::{AggProof, SELECTOR, SpanProof, blob_ref, is_unreadable, output_root};
 pub use prover::{Job, Profile, Prover, Verdict, Witness};
 pub use proving::Look;
-pub use reads::ContractQuestion;
+pub use reads::{ContractQuestion, Read};
 pub use rollup::{L2_BLOCK_SECS, Rollup};
 pub use sends::ToSign;
 pub use weather::Weather;
@@ -98,6 +98,8 @@ pub struct World {
     /// What callers did illegally.
     pub complaints: Vec<Complaint>,
     pub(crate) rng: Rng,
+    /// Of what was added later, so that kept seeds stay what they were.
+    torn: Rng,
 }
 
 impl World {
@@ -118,6 +120,7 @@ impl World {
             told_failed: BTreeSet::new(),
             complaints: Vec::new(),
             rng: Rng::new(seed, "world"),
+            torn: Rng::new(seed, "world's torn reads"),
         }
     }
 

@@ -26,6 +26,8 @@ pub enum Look {
     Said(Box<StatusAnswered>, Vec<Vec<u8>>),
     /// 500, or a broken connection.
     Error,
+    /// It cannot be reached, which says nothing of the proof.
+    Away,
     /// Nothing for a long time.
     Hang,
 }
@@ -269,7 +271,10 @@ impl World {
     pub fn poll(&mut self, unit: UnitId, attempt: Attempt, id: &ProofId) -> Look {
         let (now, weather) = (self.now, self.weather);
         let Some(prover) = self.provers.get_mut(&unit.chain) else { return Look::Error };
-        if now < prover.down_until || prover.rng.chance(weather.status_fail) {
+        if now < prover.down_until {
+            return Look::Away;
+        }
+        if prover.rng.chance(weather.status_fail) {
             return Look::Error;
         }
         if prover.rng.chance(weather.status_hang) {

@@ -1,7 +1,7 @@
-//! Reads of nodes, contracts and accounts: consistent in one block, and sometimes old, wrong or missing.
+//! Reads of nodes, contracts and accounts: sometimes old, wrong, torn or missing.
 //!
-//! Every answer is taken from one block, as a careful adapter would give it; it may be late, of a lagging endpoint, or
-//! no answer at all.
+//! An answer may be late, of a lagging endpoint, or none at all. Several values of the L1 are read one after another: where
+//! it moves meanwhile they belong to two blocks, and only a look at the block before and after tells.
 
 use prooflog_events::ids::{
     Address, ChainId, Hash32, L1Number, L1Ref, L2Block, Nonce, Range, SignerId, TxVersion, Wei,
@@ -38,6 +38,17 @@ pub struct ContractQuestion<'a> {
     pub canonical: &'a [L1Number],
     /// The block at which the latest output was seen.
     pub since: L1Ref,
+}
+
+/// An answer of several values, and the block that the endpoint showed before and after it gave them.
+#[derive(Debug, Clone)]
+pub struct Read {
+    /// The block before.
+    pub before: L1Ref,
+    /// The block after: another one if the answer is torn.
+    pub after: L1Ref,
+    /// The answer.
+    pub reply: Reply,
 }
 
 impl World {
@@ -106,14 +117,34 @@ impl World {
         Some(self.l1.height().saturating_sub(lag))
     }
 
-    /// All getters of a contract, at one block.
-    pub fn read_contract(&mut self, asks: ContractQuestion<'_>) -> Reply {
-        let Some(height) = self.endpoint_head() else { return self.failed(CALL_LIMIT) };
-        let read = contract_at(&self.l1, height, asks);
-        match read {
+    /// No answer, after `secs` seconds: nothing of it is torn.
+    pub(super) fn nothing_read(&self, secs: u64) -> Read {
+        let at = self.l1_head();
+        Read { before: at, after: at, reply: self.failed(secs) }
+    }
+
+    /// What an endpoint at `height` shows while it is asked: the block that it showed first, and the one of its later
+    /// answers. They differ where it moves on meanwhile, by a block or into a reorg.
+    pub(super) fn shown(&mut self, height: u64) -> Option<(Block, Block)> {
+        let then = self.l1.block(height)?.clone();
+        if !self.torn.chance(self.weather.l1_torn) {
+            return Some((then.clone(), then));
+        }
+        let reorged = self.l1.orphan(height).filter(|_| self.torn.chance(500));
+        let first = reorged.or_else(|| self.l1.block(height.checked_sub(1)?))?.clone();
+        Some((first, then))
+    }
+
+    /// All getters of a contract.
+    pub fn read_contract(&mut self, asks: ContractQuestion<'_>) -> Read {
+        let Some(height) = self.endpoint_head() else { return self.nothing_read(CALL_LIMIT) };
+        let Some((first, then)) = self.shown(height) else { return self.nothing_read(1) };
+        let (before, after) = (first.at, then.at);
+        let reply = match contract_at(&self.l1, (&first, &then), asks) {
             Some(read) => self.answer(read),
             None => self.failed(1),
-        }
+        };
+        Read { before, after, reply }
     }
 
     /// The account's nonces and balance, and what became of its transactions.
@@ -122,8 +153,9 @@ impl World {
         signer: SignerId,
         confirmations: u64,
         txs: &[(Nonce, TxVersion, Hash32)],
-    ) -> Reply {
-        let Some(height) = self.endpoint_head() else { return self.failed(CALL_LIMIT) };
+    ) -> Read {
+        let Some(height) = self.endpoint_head() else { return self.nothing_read(CALL_LIMIT) };
+        let Some((head, then)) = self.shown(height) else { return self.nothing_read(1) };
         let mut seen = Vec::new();
         for (nonce, version, hash) in txs {
             let state = match self.l1.receipt(*hash, height) {
@@ -140,17 +172,16 @@ impl World {
             };
             seen.push(TxSeen { nonce: *nonce, version: *version, state });
         }
-        let Some(head) = self.l1.block(height) else { return self.failed(1) };
         let nonce = |block: &Block| Nonce(block.ledger.nonces.get(&signer.address).copied().unwrap_or(0));
         let confirmed = self.l1.block(height.saturating_sub(confirmations)).map_or(Nonce(0), nonce);
         let read = SignerRead {
             signer,
-            at: L1::head(head),
-            nonce: NonceState { head: nonce(head), confirmed },
+            at: L1::head(&head),
+            nonce: NonceState { head: nonce(&head), confirmed },
             balance: Wei(head.ledger.balances.get(&signer.address).copied().unwrap_or(0)),
             txs: seen,
         };
-        self.answer(read)
+        Read { before: head.at, after: then.at, reply: self.answer(read) }
     }
 
     /// `/validate_config`.
@@ -179,10 +210,11 @@ impl World {
     }
 }
 
-fn contract_at(l1: &L1, height: u64, asks: ContractQuestion<'_>) -> Option<ContractRead> {
-    let head = l1.block(height)?;
+/// The header is of the block shown first, the values of the contract are of the one shown then.
+fn contract_at(l1: &L1, (head, then): (&Block, &Block), asks: ContractQuestion<'_>) -> Option<ContractRead> {
+    let height = head.at.number.0;
     let deep = l1.block(height.saturating_sub(asks.confirmations))?;
-    let oracle = head.ledger.oracles.get(&asks.oracle)?;
+    let oracle = then.ledger.oracles.get(&asks.oracle)?;
     let oracle_deep = deep.ledger.oracles.get(&asks.oracle)?;
     let checkpoint = |number: &L1Number| L1Ref {
         number: *number,

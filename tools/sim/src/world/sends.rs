@@ -13,7 +13,7 @@ use prooflog_events::values::{Call, Fees, Purpose, RefusalClass};
 use super::l1::{L1, Payload, Tx, gas_of};
 use super::oracle::refuse;
 use super::proof::blob_ref;
-use super::{Answer, Reply, World};
+use super::{Answer, Read, Reply, World};
 
 /// Seconds after which a call that hangs is given up.
 const CALL_LIMIT: u64 = 15;
@@ -76,9 +76,9 @@ fn calldata(purpose: &Purpose, body: &TxBody) -> Hash32 {
 
 impl World {
     /// `eth_call` and `eth_estimateGas` at the head.
-    pub fn quote(&mut self, signer: SignerId, purpose: Purpose, body: &TxBody, proof: Vec<u8>) -> Reply {
+    pub fn quote(&mut self, signer: SignerId, purpose: Purpose, body: &TxBody, proof: Vec<u8>) -> Read {
         if self.now < self.l1_down_until || self.rng.chance(self.weather.l1_fail) {
-            return self.failed(CALL_LIMIT);
+            return self.nothing_read(CALL_LIMIT);
         }
         let height = self.l1_seen().0;
         let mut purpose = purpose;
@@ -89,10 +89,10 @@ impl World {
                 None => too_early = true,
             }
         }
-        let (Some(payload), Some(head)) = (payload(&purpose, body, proof), self.l1.block(height)) else {
-            return self.failed(1);
+        let (Some(payload), Some((head, then))) = (payload(&purpose, body, proof), self.shown(height)) else {
+            return self.nothing_read(1);
         };
-        let bond = head.ledger.oracles.get(&body.oracle).map_or(Wei(0), |oracle| oracle.values.bond);
+        let bond = then.ledger.oracles.get(&body.oracle).map_or(Wei(0), |oracle| oracle.values.bond);
         let value = if matches!(payload, Payload::Submit(_, Some(_), ..)) { bond } else { Wei(0) };
         let result = if too_early {
             Err(refuse(RefusalClass::NotYet, "the L1 head is not above the members' L1 heads yet"))
@@ -115,12 +115,12 @@ impl World {
         let quoted = TxQuoted {
             sender: signer.address,
             purpose,
-            at: L1::head(head),
+            at: L1::head(&head),
             nonce: Nonce(head.ledger.nonces.get(account).copied().unwrap_or(0)),
             balance: Wei(head.ledger.balances.get(account).copied().unwrap_or(0)),
             outcome,
         };
-        self.answer(quoted)
+        Read { before: head.at, after: then.at, reply: self.answer(quoted) }
     }
 
     /// Signs, the same way every time: the hash follows from the content.

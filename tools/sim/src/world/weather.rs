@@ -13,6 +13,8 @@ pub struct Weather {
     pub l1_fail: u32,
     /// A read of the L1 comes from an endpoint that is a few blocks behind.
     pub l1_stale: u32,
+    /// The L1 moves while it is read, so that the answer holds values of two blocks.
+    pub l1_torn: u32,
     /// An endpoint does not know a transaction that waits.
     pub tx_unknown: u32,
     /// The mempool forgets a transaction, per block.
@@ -66,6 +68,7 @@ impl Weather {
             node_stale: 30,
             l1_fail: 30,
             l1_stale: 100,
+            l1_torn: 100,
             tx_unknown: 100,
             tx_drop: 20,
             tx_skip: 300,
