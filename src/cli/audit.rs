@@ -99,10 +99,17 @@ pub(crate) enum Audit {
         /// From after this moment on, as for --at.
         #[arg(long, default_value = "0")]
         from: Moment,
-        /// Up to this moment.
-        #[arg(long, default_value = "head")]
-        to: Moment,
+        /// Up to this moment; the head without one.
+        #[arg(long, conflicts_with = "at")]
+        to: Option<Moment>,
     },
+}
+
+impl Audit {
+    /// Whether it answers for an earlier moment. A proof is about the records of its checkpoint.
+    pub(crate) const fn looks_at_a_moment(&self) -> bool {
+        matches!(self, Self::Checkpoint { .. } | Self::Report { .. })
+    }
 }
 
 /// Where a document goes.
@@ -130,7 +137,7 @@ pub(crate) fn run(common: &Common, audit: &Audit) -> Result<(), CliError> {
             let before = before.iter().map(|path| checkpoint_of(path)).collect::<Result<Vec<_>, _>>()?;
             let extensions = if *bare { Extensions::None } else { Extensions::TimeAndHead };
             let key = (&SigningKey::read(key)?, extensions);
-            let signed = checkpoint(&source.reader(), source.at(), key, &before)?;
+            let signed = checkpoint(&source.reader(), source.log(), source.at(), key, &before)?;
             give(target, &Document::Checkpoint(signed), form)
         }
         Audit::Prove { position, checkpoint, target } => {
@@ -150,7 +157,8 @@ pub(crate) fn run(common: &Common, audit: &Audit) -> Result<(), CliError> {
             compare(&open(Moment::HEAD)?, key.as_deref(), checkpoints, form)
         }
         Audit::Report { from, to } => {
-            let (after, source) = (open(*from)?.at(), open(*to)?);
+            let source = open(to.unwrap_or(common.at))?;
+            let after = source.settled(*from)?;
             let report = report(&source.reader(), source.log(), after.next(), source.at())?;
             output::print(|out| match form {
                 Form::Json => json_line(out, &report),

@@ -35,6 +35,7 @@ mod words;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use exit::CliError;
@@ -131,9 +132,9 @@ enum Command {
     Diff {
         /// The earlier moment, as for --at.
         from: Moment,
-        /// The later moment.
-        #[arg(default_value = "head")]
-        to: Moment,
+        /// The later moment; the head without one.
+        #[arg(conflicts_with = "at")]
+        to: Option<Moment>,
     },
     /// The first position at which a condition over the state holds (docs/conditions.md).
     #[command(after_help = "Example: prooflog bisect 'parked > 0' --chain 10")]
@@ -158,7 +159,7 @@ enum Command {
     /// Evidence for a third party: signed checkpoints, proofs, and the auditor's report.
     #[command(subcommand)]
     Audit(audit::Audit),
-    /// Write the log as JSON Lines.
+    /// Write the log as JSON Lines, with `--at` only up to a moment.
     #[command(after_help = "Example: prooflog export --to prooflog-2026-11-23.jsonl")]
     Export {
         /// File to write; standard output without one.
@@ -201,7 +202,10 @@ pub(crate) fn main() -> ExitCode {
     let matches = command().get_matches();
     let result = Arguments::from_arg_matches(&matches)
         .map_err(|error| CliError::Usage(error.to_string()))
-        .and_then(|arguments| run(&arguments, &matches));
+        .and_then(|arguments| {
+            at_is_of_use(&arguments.command, &matches)?;
+            run(&arguments, &matches)
+        });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -209,6 +213,31 @@ pub(crate) fn main() -> ExitCode {
             error.exit_code()
         }
     }
+}
+
+/// Refuses a moment where nothing would ask about it: an answer about another one would be taken for it.
+fn at_is_of_use(command: &Command, matches: &ArgMatches) -> Result<(), CliError> {
+    let looks = match command {
+        Command::Status
+        | Command::Requests
+        | Command::Events(_)
+        | Command::Show { .. }
+        | Command::Timeline { .. }
+        | Command::Why(_)
+        | Command::Diff { .. }
+        | Command::Bisect(_)
+        | Command::Replay(_)
+        | Command::Debug(_)
+        | Command::Verify
+        | Command::Export { .. } => true,
+        Command::Audit(audit) => audit.looks_at_a_moment(),
+        _ => false,
+    };
+    if looks || matches.value_source("at") != Some(ValueSource::CommandLine) {
+        return Ok(());
+    }
+    let text = "--at is for commands that look at a moment of the log, and this one looks at none";
+    Err(CliError::Usage(text.to_owned()))
 }
 
 /// The commands that take the whole configuration.
@@ -264,7 +293,7 @@ fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), CliError> {
         Command::Users(users) => return users::run(&common.data_dir, users, form),
         Command::Would => return operate::would(&common.data_dir, &arguments.way, form),
         Command::Diff { from, to } => {
-            return diff::run(&Source::open(&common.data_dir, *to)?, *from, form);
+            return diff::run(&Source::open(&common.data_dir, to.unwrap_or(common.at))?, *from, form);
         }
         Command::Replay(replay) => return replay::run(&common.data_dir, common.at, replay, form),
         Command::Debug(debug) => {

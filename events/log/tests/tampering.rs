@@ -3,47 +3,23 @@
 
 use std::ops::ControlFlow;
 
-use prooflog_events::envelope::{Envelope, record_hash};
-use prooflog_events::ids::{LogId, Micros, Position};
-use prooflog_events::port::{Commit, Head, RecordBatch, Sequence, SequenceError};
-use prooflog_log::{Append, By, Log, MemorySequence, NewRecord, VerifyError, verify};
+use prooflog_events::envelope::Envelope;
+use prooflog_events::ids::{LogId, Position};
+use prooflog_events::port::SequenceError;
+use prooflog_log::conformance::forging::{self, chain, other_payload, stored};
+use prooflog_log::{MemorySequence, VerifyError, verify};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 const LOG: LogId = LogId([5; 16]);
 
-/// Records as the writer writes them, in batches of one to three.
+/// Records as the writer writes them.
 fn written(records: usize) -> Vec<Vec<u8>> {
-    let log = Log::open(MemorySequence::new(LOG)).unwrap();
-    let mut written = 0;
-    while written < records {
-        let batch = (1 + written % 3).min(records - written);
-        let record = |at: usize| {
-            NewRecord::native(format!("chain-{}", at % 3), "Paused", 1, format!("record {at}").into_bytes())
-        };
-        let new = (written..written + batch).map(record).collect();
-        log.append(Append::new(By::Scheduler, Micros(1_700_000_000_000_000 + written as u64), new)).unwrap();
-        written += batch;
-    }
-    let reader = log.reader();
-    let stored = |at: u64| reader.record(Position(at)).unwrap().unwrap().stored().to_vec();
-    (1..=reader.head().position.0).map(stored).collect()
+    stored(&forging::written(LOG, records).reader())
 }
 
-/// A sequence that holds these bytes and claims nothing of them.
 fn holding(records: &[Vec<u8>]) -> MemorySequence {
-    let sequence = MemorySequence::new(LOG);
-    let mut expected = Head::empty(LOG);
-    for stored in records {
-        let mut batch = RecordBatch::default();
-        batch.push(stored);
-        let head = Head { position: expected.position.next(), hash: record_hash(stored) };
-        sequence
-            .append(Commit { expected, head, records: &batch, blobs: &[], named: &[], forgotten: &[] })
-            .unwrap();
-        expected = head;
-    }
-    sequence
+    forging::holding(LOG, records)
 }
 
 /// The position that verification names; none if it finds nothing.
@@ -55,15 +31,6 @@ fn named(sequence: &MemorySequence) -> Option<u64> {
             position.map(|position| position.0)
         }
         Err(error) => panic!("{error}"),
-    }
-}
-
-/// Makes every hash from `at` on right again.
-fn chained(records: &mut [Vec<u8>], at: usize) {
-    for next in at + 1..records.len() {
-        let prev = record_hash(&records[next - 1]);
-        let old = records[next].clone();
-        records[next] = Envelope { prev, ..Envelope::decode(&old).unwrap() }.encode();
     }
 }
 
@@ -131,11 +98,10 @@ proptest! {
     fn a_rewrite_with_every_hash_made_right_again_is_not_seen_here(size in 2_usize..90, at in any::<Index>()) {
         let mut records = written(size);
         let at = at.index(size);
-        let old = records[at].clone();
-        records[at] = Envelope { payload: b"nothing happened here", ..Envelope::decode(&old).unwrap() }.encode();
+        records[at] = other_payload(Envelope::decode(&records[at].clone()).unwrap());
         prop_assert!(at == size - 1 || named(&holding(&records)) == Some(at as u64 + 1));
         // For this there are checkpoints: `audit examine` names those around it.
-        chained(&mut records, at);
+        chain(&mut records, at);
         prop_assert_eq!(named(&holding(&records)), None);
     }
 }

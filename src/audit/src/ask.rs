@@ -9,7 +9,7 @@ use prooflog_log::read::Reader;
 
 use crate::checkpoint::{Checkpoint, SignedCheckpoint, head_line, time_line};
 use crate::document::{ConsistencyProof, InclusionProof};
-use crate::error::AuditError;
+use crate::error::{AuditError, other_key};
 use crate::examine::{judge, roots};
 use crate::key::SigningKey;
 use crate::tree::{FewNodes, Question, Tree, scan};
@@ -30,11 +30,14 @@ pub enum Extensions {
 /// cannot be read, ends before `at`, or the key is for another.
 pub fn checkpoint<R: SequenceRead + ?Sized>(
     reader: &Reader<'_, R>,
+    log: LogId,
     at: Position,
     (key, extensions): (&SigningKey, Extensions),
     before: &[SignedCheckpoint],
 ) -> Result<SignedCheckpoint, AuditError> {
-    let log = key.log();
+    if key.log() != log {
+        return Err(other_key(key.log(), log));
+    }
     let before = || before.iter().map(SignedCheckpoint::checkpoint);
     if let Some(other) = before().find(|checkpoint| checkpoint.log != log) {
         return Err(AuditError::Ask(format!(

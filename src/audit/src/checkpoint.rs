@@ -11,7 +11,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use prooflog_events::ids::{Hash32, LogId, Micros};
 use signed_note::{Note, VerifierList};
 
-use crate::error::AuditError;
+use crate::error::{AuditError, other_key};
 use crate::key::{SigningKey, VerifyingKey, log_of, origin};
 use crate::tree::LEAVES_MAX;
 
@@ -93,8 +93,7 @@ impl SignedCheckpoint {
     /// When the key is for another log, or the checkpoint cannot be said in the format.
     pub fn sign(checkpoint: &Checkpoint, key: &SigningKey) -> Result<Self, AuditError> {
         if key.log() != checkpoint.log {
-            let text = format!("the key is for log {}, this is log {}", key.log(), checkpoint.log);
-            return Err(AuditError::Key(text));
+            return Err(other_key(key.log(), checkpoint.log));
         }
         let mut note = Note::new(checkpoint.to_string().as_bytes(), &[]).map_err(|e| form(e.to_string()))?;
         note.add_sigs(&[key.signer()]).map_err(|error| AuditError::Key(error.to_string()))?;

@@ -3,7 +3,7 @@
 use std::io;
 
 use prooflog_events::envelope::EnvelopeError;
-use prooflog_events::ids::Position;
+use prooflog_events::ids::{LogId, Position};
 use prooflog_events::port::SequenceError;
 use prooflog_projections::FactError;
 
@@ -60,6 +60,13 @@ pub enum AuditError {
     /// A claim is not true: a signature, a proof or a checkpoint does not hold.
     #[error("{0}")]
     Refuted(String),
+}
+
+/// That a key signs for another log.
+pub(crate) fn other_key(of: LogId, log: LogId) -> AuditError {
+    AuditError::Key(format!(
+        "the key is for log {of}, this is log {log}: `audit keygen` makes one for this log"
+    ))
 }
 
 impl AuditError {

@@ -175,7 +175,7 @@ impl VerifyingKey {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
     use proptest::prelude::*;
 
@@ -232,6 +232,27 @@ mod tests {
         #[test]
         fn arbitrary_text_is_no_key_and_no_panic(text in "(prooflog/)?[+a-z0-9/=\u{0}-\u{ff}]{0,80}") {
             prop_assert!(text.parse::<VerifyingKey>().is_err());
+        }
+
+        #[test]
+        fn a_changed_private_key_breaks_nothing_and_is_never_shown(
+            at in any::<prop::sample::Index>(),
+            with in "[0-9a-zA-Z+/= ]",
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("key");
+            keygen(&path, LOG).unwrap();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let secret = text.trim_end().rsplit('+').next().unwrap().to_owned();
+            let mut chars: Vec<char> = text.chars().collect();
+            let at = at.index(chars.len());
+            chars[at] = with.chars().next().unwrap();
+            // Written over, the file stays its owner's alone.
+            std::fs::write(&path, chars.iter().collect::<String>()).unwrap();
+            match SigningKey::read(&path) {
+                Ok(key) => prop_assert!(!format!("{key:?}").contains(&secret)),
+                Err(error) => prop_assert!(!error.to_string().contains(&secret)),
+            }
         }
     }
 }

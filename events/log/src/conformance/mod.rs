@@ -5,6 +5,7 @@
 //! so that an implementation elsewhere can run them. Nothing in here sleeps or looks at a clock.
 
 pub mod appends;
+pub mod forging;
 pub mod idempotence;
 pub mod lanes;
 pub mod reads;

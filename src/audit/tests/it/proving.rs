@@ -143,16 +143,25 @@ fn nothing_is_signed_that_contradicts_an_earlier_checkpoint() {
     let log = written(20);
     let earlier = [8, 15].map(|size| signed(&log.reader(), size, &key));
     let mut stored = records(&log.reader());
-    checkpoint(&log.reader(), Position(20), (&key, Extensions::None), &earlier).unwrap();
+    checkpoint(&log.reader(), LOG, Position(20), (&key, Extensions::None), &earlier).unwrap();
     stored.swap(9, 10);
     let changed = holding(&stored);
     let reader = Reader::new(&changed).unwrap();
-    let text = refuted(checkpoint(&reader, Position(20), (&key, Extensions::None), &earlier));
+    let text = refuted(checkpoint(&reader, LOG, Position(20), (&key, Extensions::None), &earlier));
     assert!(text.contains("15 records") && text.contains("one of 9 to 15"), "{text}");
     refuted(prove(&reader, LOG, Position(1), earlier[1].clone()));
     refuted(consistency(&reader, LOG, &earlier[0], earlier[1].clone()));
-    let beyond = checkpoint(&reader, Position(21), (&key, Extensions::None), &[]);
+    let beyond = checkpoint(&reader, LOG, Position(21), (&key, Extensions::None), &[]);
     assert!(matches!(beyond, Err(AuditError::Ask(_))));
+}
+
+#[test]
+fn a_key_signs_its_own_log_and_no_other() {
+    let (key, _) = key();
+    let other = LogId([6; 16]);
+    let log = prooflog_log::conformance::forging::written(other, 5);
+    let refused = checkpoint(&log.reader(), other, Position(5), (&key, Extensions::None), &[]).unwrap_err();
+    assert!(matches!(&refused, AuditError::Key(text) if text.contains(&other.to_string())), "{refused}");
 }
 
 #[test]
@@ -165,6 +174,6 @@ fn the_same_log_and_key_give_the_same_checkpoint_also_of_no_records() {
         let checked = check(&[Document::Checkpoint(one)], &public).unwrap();
         assert!(matches!(checked.statements[0], Statement::Signed { size: found, .. } if found == size));
     }
-    let plain = checkpoint(&log.reader(), Position(3), (&key, Extensions::None), &[]).unwrap();
+    let plain = checkpoint(&log.reader(), LOG, Position(3), (&key, Extensions::None), &[]).unwrap();
     assert!(plain.checkpoint().extensions.is_empty());
 }

@@ -1,9 +1,9 @@
 //! Whoever has the disk changes the log in some way; the checkpoints that still hold are exactly those below.
 
 use prooflog_audit::{Checkpoint, Standing, examine};
-use prooflog_events::envelope::{Envelope, record_hash};
 use prooflog_events::ids::{Hash32, Position};
 use prooflog_events::port::SequenceRead;
+use prooflog_log::conformance::forging::{other_payload, rewrite};
 use prooflog_log::{MemorySequence, Reader};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -56,27 +56,13 @@ fn tamper(records: &[Vec<u8>], at: usize, how: &Tampering) -> (MemorySequence, u
         }
         Tampering::Insert => changed.insert(at, records[0].clone()),
         Tampering::Truncate => changed.truncate(at),
-        Tampering::Rewrite => rewrite(&mut changed, at),
+        Tampering::Rewrite => rewrite(&mut changed, at, other_payload),
     }
     if matches!(how, Tampering::Insert) && at == 0 {
         // The first record twice: the first that is another is the second.
         first = 1;
     }
     (holding(&changed), first as u64 + 1)
-}
-
-fn rewrite(records: &mut [Vec<u8>], at: usize) {
-    let mut prev = None;
-    for (index, stored) in records.iter_mut().enumerate().skip(at) {
-        let old = stored.clone();
-        let mut envelope = Envelope::decode(&old).unwrap();
-        if index == at {
-            envelope.payload = b"nothing happened here";
-        }
-        envelope.prev = prev.unwrap_or(envelope.prev);
-        *stored = envelope.encode();
-        prev = Some(record_hash(stored));
-    }
 }
 
 proptest! {
@@ -123,7 +109,7 @@ fn a_rewrite_that_the_chain_of_hashes_accepts_is_named_by_the_checkpoints_around
         .into_iter()
         .collect();
     let mut changed = records(&log.reader());
-    rewrite(&mut changed, 44);
+    rewrite(&mut changed, 44, other_payload);
     let changed = holding(&changed);
     prooflog_log::verify(&changed, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
     let examination = examine(&Reader::new(&changed).unwrap(), &checkpoints).unwrap();
