@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use prooflog_core::NewEvent;
-use prooflog_engine::redecide::{Change, Checked, Difference, Row};
+use prooflog_engine::redecide::{Change, Checked, Difference, Expected, Row};
 use prooflog_events::ids::Position;
 use serde_json::{Value, json};
 
@@ -43,12 +43,31 @@ fn text(out: &mut dyn Write, from: Position, checked: &Checked, changes: &[Chang
     if progress.without_input > 0 {
         writeln!(out, "{} batches have no input: they were not decided here", progress.without_input)?;
     }
-    for expected in &checked.expected {
+    declared(out, &checked.expected, changes)
+}
+
+/// Declared changes that were met, for people.
+pub(super) fn declared(out: &mut dyn Write, met: &[Expected], changes: &[Change]) -> io::Result<()> {
+    for expected in met {
         let Some(change) = changes.get(expected.change) else { continue };
         let (decisions, first) = (expected.decisions, expected.first);
         writeln!(out, "{decisions} differ as declared, the first at position {first}: {}", told(change))?;
     }
     Ok(())
+}
+
+/// The same, for programs.
+pub(super) fn declared_json(met: &[Expected], changes: &[Change]) -> Vec<Value> {
+    let document = |expected: &Expected| {
+        let change = changes.get(expected.change)?;
+        Some(json!({
+            "about": change.about,
+            "since": change.since.to_string(),
+            "decisions": expected.decisions,
+            "first": expected.first,
+        }))
+    };
+    met.iter().filter_map(document).collect()
 }
 
 fn told(change: &Change) -> String {
@@ -109,26 +128,13 @@ fn lines(rows: &[Row]) -> Vec<Line> {
 
 fn document(from: Position, checked: &Checked, changes: &[Change]) -> Value {
     let progress = checked.progress;
-    let declared: Vec<Value> = checked
-        .expected
-        .iter()
-        .filter_map(|expected| {
-            let change = changes.get(expected.change)?;
-            Some(json!({
-                "about": change.about,
-                "since": change.since.to_string(),
-                "decisions": expected.decisions,
-                "first": expected.first,
-            }))
-        })
-        .collect();
     json!({
         "from": from,
         "to": progress.position,
         "inputs": progress.inputs,
         "events": progress.events,
         "without_input": progress.without_input,
-        "declared": declared,
+        "declared": declared_json(&checked.expected, changes),
         "difference": checked.difference.as_deref().map(difference),
     })
 }

@@ -13,9 +13,9 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use prooflog_engine::redecide::{Progress as Done, built_in, check, what_if};
-use prooflog_events::ids::Position;
-use prooflog_events::policy::PolicyError;
+use prooflog_engine::redecide::{Change, Progress as Done, Question, built_in, check, what_if};
+use prooflog_events::ids::{ChainId, Position};
+use prooflog_events::policy::{Policy, PolicyError};
 use prooflog_projections::State;
 
 use super::exit::CliError;
@@ -39,7 +39,7 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "FILE")]
     declared: Option<PathBuf>,
     /// What would have been decided under this policy: a configuration, or only the settings that are asked about.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["check", "declared"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "check")]
     policy: Option<PathBuf>,
 }
 
@@ -49,65 +49,67 @@ pub(crate) fn run(dir: &Path, at: Moment, replay: &Replay, form: Form) -> Result
     let begin = match replay.from {
         None => (State::new(source.log()), Position::ZERO),
         Some(from) => {
-            let from = Source::open(dir, from)?;
-            if from.at() > source.at() {
-                let text = format!("position {} is after {}: nothing lies between", from.at(), source.at());
+            let from = source.settled(from)?;
+            if from > source.at() {
+                let text = format!("position {from} is after {}: nothing lies between", source.at());
                 return Err(CliError::Usage(text));
             }
-            (from.state()?, from.at())
+            (source.state_at(from)?, from)
         }
     };
+    let mut changes = built_in();
+    if let Some(file) = &replay.declared {
+        changes.extend(declared::read(file)?);
+    }
     match &replay.policy {
-        Some(file) => ask(&source, begin, file, form),
-        None => compare(&source, begin, replay.declared.as_deref(), form),
+        Some(file) => ask(&source, begin, (file, &changes), form),
+        None => compare(&source, begin, &changes, form),
     }
 }
 
 fn compare(
     source: &Source,
     begin: (State, Position),
-    file: Option<&Path>,
+    changes: &[Change],
     form: Form,
 ) -> Result<(), CliError> {
-    let mut changes = built_in();
-    if let Some(file) = file {
-        changes.extend(declared::read(file)?);
-    }
     let from = begin.1;
     let mut progress = Progress::start("replay", source.at().0.saturating_sub(from.0));
     let mut tell = |done: Done| progress.at(done.position.0.saturating_sub(from.0));
-    let checked = check(&source.reader(), begin, source.at(), &changes, &mut tell)?;
+    let checked = check(&source.reader(), begin, source.at(), changes, &mut tell)?;
     drop(progress);
-    found::show(from, &checked, &changes, form)?;
+    found::show(from, &checked, changes, form)?;
     match checked.difference {
         None => Ok(()),
         Some(difference) => Err(CliError::Difference(difference.position)),
     }
 }
 
-fn ask(source: &Source, begin: (State, Position), file: &Path, form: Form) -> Result<(), CliError> {
+fn ask(
+    source: &Source,
+    begin: (State, Position),
+    (file, changes): (&Path, &[Change]),
+    form: Form,
+) -> Result<(), CliError> {
     let policies = prooflog_config::Policies::read(file)?;
     let wrong: RefCell<Option<PolicyError>> = RefCell::new(None);
     let from = begin.1;
     let mut progress = Progress::start("replay", source.at().0.saturating_sub(from.0));
-    let outlook = what_if(
-        &source.reader(),
-        begin,
-        source.at(),
-        &|chain, recorded| {
-            policies.over(chain, recorded).unwrap_or_else(|error| {
-                wrong.borrow_mut().get_or_insert(error);
-                recorded.clone()
-            })
-        },
-        &mut |done: Done| progress.at(done.position.0.saturating_sub(from.0)),
-    )?;
-    if let Some(error) = wrong.into_inner() {
+    let other = |chain: ChainId, recorded: &Policy| {
+        policies.over(chain, recorded).unwrap_or_else(|error| {
+            wrong.borrow_mut().get_or_insert(error);
+            recorded.clone()
+        })
+    };
+    let question = Question { other: &other, changes };
+    let mut tell = |done: Done| progress.at(done.position.0.saturating_sub(from.0));
+    let outlook = what_if(&source.reader(), begin, source.at(), &question, &mut tell)?;
+    if let Some(error) = wrong.borrow_mut().take() {
         return Err(CliError::Usage(format!("that policy cannot be right: {error}")));
     }
     drop(progress);
     for chain in policies.named().filter(|id| outlook.policies.iter().all(|known| known.chain != *id)) {
         eprintln!("prooflog: rollup {chain} has no decisions here");
     }
-    outlook::show(&outlook, form)
+    outlook::show(&outlook, changes, form)
 }

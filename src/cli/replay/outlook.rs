@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use prooflog_engine::redecide::{Deviation, Kind, Outlook, SUBJECTS_MAX, WhatIf};
+use prooflog_engine::redecide::{Change, Deviation, Kind, Outlook, SUBJECTS_MAX, WhatIf};
 use prooflog_events::event::EventType;
 use serde_json::{Value, json};
 
-use super::found::row;
+use super::found::{declared, declared_json, row};
 use super::wide;
 use crate::cli::exit::CliError;
 use crate::cli::output::{self, Form, json_line, table};
@@ -19,10 +19,29 @@ const APPROXIMATE: &str = "each input was decided on the recorded state; from th
                            would have led to another state and to other inputs, so what follows is an approximation";
 
 /// Shows it.
-pub(super) fn show(outlook: &Outlook, form: Form) -> Result<(), CliError> {
+pub(super) fn show(outlook: &Outlook, changes: &[Change], form: Form) -> Result<(), CliError> {
     output::print(|out| match form {
-        Form::Json => json_line(out, &document(outlook)),
-        Form::Text => text(out, outlook),
+        Form::Json => json_line(out, &document(outlook, changes)),
+        Form::Text => {
+            text(out, outlook)?;
+            by_rules(out, outlook, changes)
+        }
+    })
+}
+
+/// What the other policy has no part in.
+fn by_rules(out: &mut dyn Write, outlook: &Outlook, changes: &[Change]) -> io::Result<()> {
+    if outlook.expected.is_empty() && outlook.undeclared.is_none() {
+        return Ok(());
+    }
+    writeln!(out, "\nnot counted, because today's rules decide it otherwise under the recorded policy too:")?;
+    declared(out, &outlook.expected, changes)?;
+    outlook.undeclared.map_or(Ok(()), |found| {
+        let (decisions, first) = (found.decisions, found.first);
+        writeln!(
+            out,
+            "{decisions} differ and nobody declared it, the first at position {first}: see `prooflog replay --check`"
+        )
     })
 }
 
@@ -112,7 +131,7 @@ fn examples(out: &mut dyn Write, kind: Kind, event: EventType, deviation: &Devia
     Ok(())
 }
 
-fn document(outlook: &Outlook) -> Value {
+fn document(outlook: &Outlook, changes: &[Change]) -> Value {
     let policies: Vec<Value> = outlook
         .policies
         .iter()
@@ -155,5 +174,7 @@ fn document(outlook: &Outlook) -> Value {
         "deviating_inputs": outlook.inputs,
         "refused_inputs": outlook.refused,
         "deviations": deviations,
+        "declared": declared_json(&outlook.expected, changes),
+        "undeclared": outlook.undeclared.map(|found| json!({ "decisions": found.decisions, "first": found.first })),
     })
 }

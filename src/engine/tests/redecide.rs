@@ -7,7 +7,8 @@ use std::path::Path;
 
 use prooflog_core::{BEHAVIOUR, Pacing};
 use prooflog_engine::redecide::{
-    Change, Checked, Kind, RecordedBatch, Since, built_in, check, for_each_batch, what_if, written_by,
+    Change, Checked, Kind, Outlook, Question, RecordedBatch, Since, built_in, check, for_each_batch, what_if,
+    written_by,
 };
 use prooflog_engine::{Origin, Ring};
 use prooflog_events::event::{ChainRegistered, EngineStarted, Event, EventType};
@@ -272,21 +273,26 @@ fn a_clock_that_ran_behind_is_no_difference() {
     assert!(checked.progress.inputs >= 5, "{checked:?}");
 }
 
+/// What another policy would have led to on a whole log.
+fn ask(sequence: &MemorySequence, changes: &[Change], change: &dyn Fn(&mut Policy)) -> Outlook {
+    let reader = Reader::new(sequence).unwrap();
+    let begin = (State::new(sequence.log_id()), Position::ZERO);
+    let other = |_: ChainId, recorded: &Policy| {
+        let mut policy = recorded.clone();
+        change(&mut policy);
+        policy
+    };
+    let question = Question { other: &other, changes };
+    what_if(&reader, begin, reader.head().position, &question, &mut |_| {}).unwrap()
+}
+
 #[test]
 fn the_same_policy_changes_nothing_and_another_one_says_what_and_from_where() {
-    let sequence = golden("unreadable-members");
-    let reader = Reader::new(&sequence).unwrap();
-    let ask = |change: &dyn Fn(&mut Policy)| {
-        let begin = (State::new(sequence.log_id()), Position::ZERO);
-        let other = |_: ChainId, recorded: &Policy| {
-            let mut policy = recorded.clone();
-            change(&mut policy);
-            policy
-        };
-        what_if(&reader, begin, reader.head().position, &other, &mut |_| {}).unwrap()
-    };
+    let sequence = golden("split");
+    let ask = |change: &dyn Fn(&mut Policy)| ask(&sequence, &built_in(), change);
     let same = ask(&|_| {});
     assert!(same.deviations.is_empty(), "{:?}", same.deviations);
+    assert_eq!((same.inputs, same.diverges, same.undeclared), (0, None, None));
     assert_eq!(same.progress.inputs, batches(&sequence).len() as u64);
 
     let shorter = ask(&|policy| policy.span_blocks = 20);
@@ -305,6 +311,47 @@ fn the_same_policy_changes_nothing_and_another_one_says_what_and_from_where() {
 }
 
 #[test]
+fn what_the_rules_decide_otherwise_is_not_taken_for_what_the_policy_does() {
+    let agg = |outlook: &Outlook| {
+        let subjects = outlook.deviations.values().flat_map(|found| &found.subjects);
+        subjects.filter(|stream| stream.to_string().starts_with("agg-")).count()
+    };
+    for story in STORIES {
+        let sequence = golden(story);
+        let checked = check_all(&sequence, &built_in());
+        assert_eq!(checked.difference, None, "{story}");
+        assert!(!checked.expected.is_empty(), "{story} was decided by the first rules");
+        // Declared: as `check` counts it, whatever the policy.
+        let longer: &dyn Fn(&mut Policy) = &|policy| policy.span_blocks = 60;
+        let same: &dyn Fn(&mut Policy) = &|_| {};
+        for change in [same, longer] {
+            let outlook = ask(&sequence, &built_in(), change);
+            assert_eq!((&outlook.expected, outlook.undeclared), (&checked.expected, None), "{story}");
+            assert_eq!(agg(&outlook), 0, "{story}: {:?}", outlook.deviations);
+        }
+        // Undeclared: told apart all the same.
+        let silent = ask(&sequence, &[], same);
+        let first = check_all(&sequence, &[]).difference.unwrap().position;
+        let found = silent.undeclared.unwrap();
+        assert_eq!((found.first, silent.expected.len(), silent.inputs), (first, 0, 0), "{story}");
+        assert!(found.decisions > 0);
+    }
+}
+
+#[test]
+fn a_policy_has_its_part_where_the_rules_have_theirs() {
+    // The same input: today's rules retry with another budget, and the other policy with yet another.
+    let sequence = decided_otherwise(&golden("retry-until-parked"), &mut larger_budgets);
+    let declared = [declared(&[EventType::Retried], Since::Behaviour(2)), built_in()].concat();
+    let retried = (Kind::Changed, EventType::Retried);
+    let same = ask(&sequence, &declared, &|_| {});
+    assert!(same.deviations.is_empty() && same.expected.iter().any(|met| met.change == 0));
+    let fewer = ask(&sequence, &declared, &|policy| policy.park_after = 3);
+    assert_eq!(fewer.expected, same.expected);
+    assert!(fewer.deviations[&retried].times > 0, "{:?}", fewer.deviations);
+}
+
+#[test]
 fn another_policy_asked_about_in_the_middle_holds_from_there() {
     let sequence = golden("retry-until-parked");
     let reader = Reader::new(&sequence).unwrap();
@@ -312,7 +359,8 @@ fn another_policy_asked_about_in_the_middle_holds_from_there() {
     let state = prooflog_replay::fold_to(&reader, sequence.log_id(), from).unwrap();
     let other =
         |_: ChainId, recorded: &Policy| Policy { park_after: 1, split_after: 1_000, ..recorded.clone() };
-    let outlook = what_if(&reader, (state, from), reader.head().position, &other, &mut |_| {}).unwrap();
+    let question = Question { other: &other, changes: &built_in() };
+    let outlook = what_if(&reader, (state, from), reader.head().position, &question, &mut |_| {}).unwrap();
     assert!(outlook.diverges.unwrap() > from);
     assert_eq!(outlook.policies[0].position, from);
     assert!(

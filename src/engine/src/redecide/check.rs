@@ -8,14 +8,14 @@ use std::ops::ControlFlow;
 use prooflog_core::{DecideError, NewEvent, clock_behind, clock_just_behind, decide};
 use prooflog_events::event::Event;
 use prooflog_events::ids::{Micros, Position};
-use prooflog_events::input::{Input, RowsImported};
+use prooflog_events::input::Input;
 use prooflog_events::port::SequenceRead;
 use prooflog_events::values::DegradedReason;
 use prooflog_log::read::Reader;
 use prooflog_projections::State;
 
 use super::declared::{Change, explain};
-use super::difference::{Difference, first_difference, rows};
+use super::difference::Difference;
 use super::recorded::{RecordedBatch, Writer, for_each_batch, written_by};
 use super::{Progress, REPORT_EVERY, RedecideError};
 
@@ -28,6 +28,18 @@ pub struct Expected {
     pub decisions: u64,
     /// The first of them.
     pub first: Position,
+}
+
+impl Expected {
+    /// Counts a decision that these changes explain.
+    pub(super) fn count(all: &mut Vec<Self>, by: Vec<usize>, first: Position) {
+        for change in by {
+            match all.iter_mut().find(|expected| expected.change == change) {
+                Some(expected) => expected.decisions += 1,
+                None => all.push(Self { change, decisions: 1, first }),
+            }
+        }
+    }
 }
 
 /// What the check found.
@@ -91,28 +103,18 @@ impl Checker<'_> {
         };
         progress.inputs += 1;
         progress.events += batch.events.len() as u64;
-        match input {
-            Input::EngineOpened(opened) => self.writer = Writer::of(&opened.started),
-            Input::RowsImported(RowsImported { started: Some(started), .. }) => {
-                self.writer = Writer::of(started);
-            }
-            _ => {}
-        }
+        self.writer.meets(input);
         let before = self.state.clone();
         let today = decide(&mut self.state, batch.time, input).map(|decision| decision.events);
         if today.as_ref() == Ok(&batch.events) {
             return Ok(ControlFlow::Continue(()));
         }
         self.state = before;
-        let again = other_clocks(&self.state, &batch).into_iter().any(|clock| {
-            let decided = decide(&mut self.state.clone(), clock, input);
-            decided.is_ok_and(|decision| decision.events == batch.events)
-        });
+        let again = other_clock(&self.state, &batch, input).is_some();
+        batch.fold(&mut self.state)?;
         if again {
-            batch.fold(&mut self.state)?;
             return Ok(ControlFlow::Continue(()));
         }
-        batch.fold(&mut self.state)?;
         Ok(self.differs(batch, today))
     }
 
@@ -122,35 +124,23 @@ impl Checker<'_> {
         batch: RecordedBatch,
         today: Result<Vec<NewEvent>, DecideError>,
     ) -> ControlFlow<()> {
-        let is_bug = matches!(today, Err(DecideError::Bug(_)));
-        let (today, failed) = match today {
-            Ok(events) => (events, None),
-            Err(error) => (Vec::new(), Some(error.to_string())),
-        };
-        let difference = Difference {
-            position: first_difference(&batch, &today),
-            rows: rows(&batch, &today),
-            writer: self.writer.clone(),
-            batch,
-            failed,
-            is_bug,
-        };
+        let difference = Difference::of(batch, self.writer.clone(), today);
         let by = explain(self.changes, &difference);
         if by.is_empty() {
             self.checked.difference = Some(Box::new(difference));
             return ControlFlow::Break(());
         }
-        for change in by {
-            match self.checked.expected.iter_mut().find(|expected| expected.change == change) {
-                Some(expected) => expected.decisions += 1,
-                None => {
-                    let first = difference.position;
-                    self.checked.expected.push(Expected { change, decisions: 1, first });
-                }
-            }
-        }
+        Expected::count(&mut self.checked.expected, by, difference.position);
         ControlFlow::Continue(())
     }
+}
+
+/// The clock at which today's rules decide what was recorded, where it is not the recorded time.
+pub(super) fn other_clock(state: &State, batch: &RecordedBatch, input: &Input) -> Option<Micros> {
+    other_clocks(state, batch).into_iter().find(|clock| {
+        let decided = decide(&mut state.clone(), *clock, input);
+        decided.is_ok_and(|decision| decision.events == batch.events)
+    })
 }
 
 /// Clocks that a batch may have been decided at although its recorded time does not say so: recorded time never runs

@@ -3,7 +3,7 @@
 //! Events are paired by stream and type, so that one that is new or missing does not make all after it differ. What a
 //! crash in here means: nothing was changed.
 
-use prooflog_core::NewEvent;
+use prooflog_core::{DecideError, NewEvent};
 use prooflog_events::event::EventType;
 use prooflog_events::ids::{ChainId, Position, StreamId};
 
@@ -35,6 +35,15 @@ impl Row {
     #[must_use]
     pub fn is_same(&self) -> bool {
         self.recorded == self.today
+    }
+
+    /// Whether another decision on the same input deviates from the record in the same way. Revisions do not count:
+    /// what one of them adds before it moves them.
+    pub(super) fn deviates_as(&self, other: &Self) -> bool {
+        let content = |row: &Self| {
+            row.today.as_ref().map(|new| (new.stream, new.event.clone(), new.correlation.clone()))
+        };
+        self.position == other.position && content(self) == content(other)
     }
 
     /// Type of the event that differs. `None` where nothing does but the revision: an event before it on the same
@@ -69,6 +78,21 @@ pub struct Difference {
 }
 
 impl Difference {
+    /// What today's rules make of a batch otherwise than its writer did.
+    pub(super) fn of(
+        batch: RecordedBatch,
+        writer: Writer,
+        today: Result<Vec<NewEvent>, DecideError>,
+    ) -> Self {
+        let is_bug = matches!(today, Err(DecideError::Bug(_)));
+        let (today, failed) = match today {
+            Ok(events) => (events, None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        let position = first_difference(&batch, &today);
+        Self { position, rows: rows(&batch, &today), writer, batch, failed, is_bug }
+    }
+
     /// The rollup whose decision differs first; `None` for what belongs to no single one.
     #[must_use]
     pub fn chain(&self) -> Option<ChainId> {
@@ -82,7 +106,7 @@ impl Difference {
 }
 
 /// The first recorded position that differs.
-pub(super) fn first_difference(batch: &RecordedBatch, today: &[NewEvent]) -> Position {
+fn first_difference(batch: &RecordedBatch, today: &[NewEvent]) -> Position {
     let same = batch.events.iter().zip(today).take_while(|(old, new)| old == new).count() as u64;
     Position(batch.first.0.saturating_add(same)).min(batch.last())
 }

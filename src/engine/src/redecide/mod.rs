@@ -1,8 +1,9 @@
 //! Recorded decisions, made again: the state before, the recorded input and today's rules must give what was recorded.
 //!
 //! [`check`] compares and stops at the first difference that nobody declared; [`what_if`] decides under another policy
-//! and counts. In both the state follows the record and never today's rules, so one difference does not lead to others.
-//! Nothing is written. What a crash in here means: nothing was changed; the log or the program has a fault.
+//! and counts, and keeps what the rules do apart from what the policy does. In both the state follows the record and never
+//! today's rules, so one difference does not lead to others. Nothing is written. What a crash in here means: nothing was
+//! changed; the log or the program has a fault.
 
 mod check;
 mod declared;
@@ -14,7 +15,7 @@ pub use check::{Checked, Expected, check};
 pub use declared::{Change, Release, Since, built_in};
 pub use difference::{Difference, Row};
 pub use recorded::{RecordedBatch, Writer, for_each_batch, written_by};
-pub use what_if::{Deviation, Example, Kind, Outlook, SUBJECTS_MAX, WhatIf, what_if};
+pub use what_if::{Deviation, Example, Kind, Outlook, Question, SUBJECTS_MAX, Undeclared, WhatIf, what_if};
 
 use prooflog_events::ids::Position;
 use prooflog_events::input::InputError;

@@ -8,7 +8,7 @@ use prooflog_core::NewEvent;
 use prooflog_events::envelope::Envelope;
 use prooflog_events::event::{EngineStarted, Event};
 use prooflog_events::ids::{Micros, Position, Revision, StreamId};
-use prooflog_events::input::Input;
+use prooflog_events::input::{Input, RowsImported};
 use prooflog_events::port::{Direction, SequenceRead};
 use prooflog_log::read::Reader;
 use prooflog_projections::state::Illegal;
@@ -34,6 +34,15 @@ impl Writer {
     #[must_use]
     pub fn of(started: &EngineStarted) -> Self {
         Self { release: started.release.clone(), behaviour: started.behaviour }
+    }
+
+    /// The program that decides on an input: another one, where that is a start.
+    pub(super) fn meets(&mut self, input: &Input) {
+        match input {
+            Input::EngineOpened(opened) => *self = Self::of(&opened.started),
+            Input::RowsImported(RowsImported { started: Some(started), .. }) => *self = Self::of(started),
+            _ => {}
+        }
     }
 }
 

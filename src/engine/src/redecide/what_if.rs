@@ -2,14 +2,15 @@
 //!
 //! Each input is decided under the other policy on the state as it was recorded. From the first difference on that state
 //! is not what the other policy would have led to, and inputs that led to nothing were not recorded: the answer is an
-//! approximation, and says from where. What a crash in here means: nothing was changed.
+//! approximation, and says from where. What today's rules decide otherwise under the recorded policy too is not the other
+//! policy's doing: it is set apart, as declared or not. What a crash in here means: nothing was changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use prooflog_core::{NewEvent, decide};
+use prooflog_core::{DecideError, NewEvent, decide};
 use prooflog_events::event::{Event, EventType};
-use prooflog_events::ids::{ChainId, Position, StreamId};
+use prooflog_events::ids::{ChainId, Micros, Position, StreamId};
 use prooflog_events::input::Input;
 use prooflog_events::policy::Policy;
 use prooflog_events::port::SequenceRead;
@@ -17,8 +18,10 @@ use prooflog_log::read::Reader;
 use prooflog_projections::State;
 use prooflog_projections::state::Illegal;
 
-use super::difference::{Row, rows};
-use super::recorded::{RecordedBatch, fact, for_each_batch};
+use super::check::{Expected, other_clock};
+use super::declared::{Change, explain};
+use super::difference::{Difference, Row, rows};
+use super::recorded::{RecordedBatch, Writer, fact, for_each_batch, written_by};
 use super::{Progress, REPORT_EVERY, RedecideError};
 
 /// Examples that are kept of each kind of deviation.
@@ -72,6 +75,23 @@ pub struct WhatIf {
     pub other: Policy,
 }
 
+/// Decisions that today's rules make otherwise and nobody declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Undeclared {
+    /// How many.
+    pub decisions: u64,
+    /// Where the first of them differs.
+    pub first: Position,
+}
+
+/// What is asked.
+pub struct Question<'a> {
+    /// The policy in the place of a recorded one.
+    pub other: &'a dyn Fn(ChainId, &Policy) -> Policy,
+    /// Declared changes of the rules.
+    pub changes: &'a [Change],
+}
+
 /// What would have been decided otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outlook {
@@ -79,41 +99,47 @@ pub struct Outlook {
     pub progress: Progress,
     /// Every policy that was in force.
     pub policies: Vec<WhatIf>,
-    /// Inputs that would have led to something else.
+    /// Declared changes that were met under the recorded policy too, in the order in which they were.
+    pub expected: Vec<Expected>,
+    /// What differs under the recorded policy too, and was not declared.
+    pub undeclared: Option<Undeclared>,
+    /// Inputs that the other policy would have led to something else.
     pub inputs: u64,
     /// Inputs that would have been refused.
     pub refused: u64,
     /// The first event that deviates: what is said of anything after it is an approximation.
     pub diverges: Option<Position>,
-    /// What deviates, by kind and type.
+    /// What deviates under the other policy alone, by kind and type.
     pub deviations: BTreeMap<(Kind, EventType), Deviation>,
 }
 
-/// Decides again what was decided after `state`, up to `to`, under the policies that `other` makes of those recorded.
-/// `state` must be one at a batch end.
+/// Decides again what was decided after `state`, up to `to`, under the policies that are asked about. `state` must be one
+/// at a batch end.
 ///
 /// # Errors
 /// When the log cannot be read, understood or folded.
 pub fn what_if<R: SequenceRead + ?Sized>(
     reader: &Reader<'_, R>,
-    (mut state, at): (State, Position),
+    (state, at): (State, Position),
     to: Position,
-    other: &dyn Fn(ChainId, &Policy) -> Policy,
+    question: &Question<'_>,
     report: &mut dyn FnMut(Progress),
 ) -> Result<Outlook, RedecideError> {
     let mut outlook =
         Outlook { progress: Progress { position: at, ..Progress::default() }, ..Outlook::default() };
+    let writer = written_by(reader, &state)?;
+    let mut otherwise = state.clone();
     let chains: Vec<ChainId> = state.chains.keys().copied().collect();
     for id in chains {
-        if let Some(chain) = state.chains.get_mut(&id)
+        if let Some(chain) = otherwise.chains.get_mut(&id)
             && let Some(recorded) = &mut chain.policy
         {
-            let wanted = other(id, recorded);
+            let wanted = (question.other)(id, recorded);
             let recorded = std::mem::replace(recorded, wanted.clone());
             outlook.policies.push(WhatIf { position: at, chain: id, recorded, other: wanted });
         }
     }
-    let mut asking = Asking { state, other, outlook };
+    let mut asking = Asking { recorded: state, otherwise, writer, question, outlook };
     let mut batches = 0_u64;
     for_each_batch(reader, at.next(), to, &mut |batch| {
         asking.take(&batch)?;
@@ -127,15 +153,33 @@ pub fn what_if<R: SequenceRead + ?Sized>(
 }
 
 struct Asking<'a> {
+    /// As recorded.
+    recorded: State,
     /// As recorded, but under the other policies.
-    state: State,
-    other: &'a dyn Fn(ChainId, &Policy) -> Policy,
+    otherwise: State,
+    writer: Writer,
+    question: &'a Question<'a>,
     outlook: Outlook,
+}
+
+type Decided = Result<Vec<NewEvent>, DecideError>;
+
+fn decided(state: &State, now: Micros, input: &Input) -> Decided {
+    decide(&mut state.clone(), now, input).map(|decision| decision.events)
+}
+
+/// Rows of a decision that deviate from the record. Where both change the policy, they do so to different ones; that is
+/// the question and not the answer.
+fn deviating(batch: &RecordedBatch, decided: &Decided) -> Vec<Row> {
+    let events = decided.as_deref().unwrap_or_default();
+    let differs = |row: &Row| row.differing().is_some_and(|kind| kind != EventType::PolicyChanged);
+    rows(batch, events).into_iter().filter(differs).collect()
 }
 
 impl Asking<'_> {
     fn take(&mut self, batch: &RecordedBatch) -> Result<(), RedecideError> {
-        drop(self.state.take_touched());
+        drop(self.recorded.take_touched());
+        drop(self.otherwise.take_touched());
         let progress = &mut self.outlook.progress;
         progress.position = batch.last();
         match &batch.input {
@@ -143,39 +187,66 @@ impl Asking<'_> {
             Some(input) => {
                 progress.inputs += 1;
                 progress.events += batch.events.len() as u64;
-                let input = self.configured(input);
-                match decide(&mut self.state.clone(), batch.time, &input) {
-                    Ok(decision) => self.compare(batch, input.name(), &decision.events),
-                    Err(_) => {
-                        self.outlook.refused += 1;
-                        self.compare(batch, input.name(), &[]);
-                    }
+                self.writer.meets(input);
+                self.decide(batch, input);
+            }
+        }
+        batch.fold(&mut self.recorded)?;
+        Ok(self.fold(batch)?)
+    }
+
+    /// Decides under both policies, and takes what they deviate in together out of what the other one does.
+    fn decide(&mut self, batch: &RecordedBatch, input: &Input) {
+        let asked = self.configured(input);
+        let mut other = decided(&self.otherwise, batch.time, &asked);
+        if other.as_ref() == Ok(&batch.events) {
+            return;
+        }
+        let mut by_rules = Vec::new();
+        let today = decided(&self.recorded, batch.time, input);
+        if today.as_ref() != Ok(&batch.events) {
+            match other_clock(&self.recorded, batch, input) {
+                Some(clock) => other = decided(&self.otherwise, clock, &asked),
+                None => {
+                    by_rules = deviating(batch, &today);
+                    self.count(batch, today);
                 }
             }
         }
-        Ok(self.fold(batch)?)
+        let mut by_policy = deviating(batch, &other);
+        by_policy.retain(|row| !by_rules.iter().any(|of_rules| of_rules.deviates_as(row)));
+        if by_policy.is_empty() {
+            return;
+        }
+        self.outlook.inputs += 1;
+        self.outlook.refused += u64::from(other.is_err());
+        self.keep(batch, input.name(), by_policy);
+    }
+
+    /// Counts what today's rules decide otherwise under the recorded policy.
+    fn count(&mut self, batch: &RecordedBatch, today: Decided) {
+        let difference = Difference::of(batch.clone(), self.writer.clone(), today);
+        let by = explain(self.question.changes, &difference);
+        let first = difference.position;
+        if by.is_empty() {
+            let none = Undeclared { decisions: 0, first };
+            self.outlook.undeclared.get_or_insert(none).decisions += 1;
+        }
+        Expected::count(&mut self.outlook.expected, by, first);
     }
 
     /// The input as the other configuration would have given it.
     fn configured(&self, input: &Input) -> Input {
         let mut input = input.clone();
         if let Input::ChainConfigured(configured) = &mut input {
-            configured.policy = (self.other)(configured.chain, &configured.policy);
+            configured.policy = (self.question.other)(configured.chain, &configured.policy);
         }
         input
     }
 
-    fn compare(&mut self, batch: &RecordedBatch, input: &'static str, decided: &[NewEvent]) {
-        // Where both change the policy, they do so to different ones; that is the question and not the answer.
-        let differing: Vec<Row> = rows(batch, decided)
-            .into_iter()
-            .filter(|row| row.differing().is_some_and(|kind| kind != EventType::PolicyChanged))
-            .collect();
-        if differing.is_empty() {
-            return;
-        }
-        self.outlook.inputs += 1;
-        for row in differing {
+    /// Counts and keeps what the other policy does.
+    fn keep(&mut self, batch: &RecordedBatch, input: &'static str, by_policy: Vec<Row>) {
+        for row in by_policy {
             let position = row.position.unwrap_or(batch.first);
             let diverges = self.outlook.diverges.get_or_insert(position);
             *diverges = (*diverges).min(position);
@@ -202,11 +273,11 @@ impl Asking<'_> {
         for (position, recorded) in (batch.first.0..).map(Position).zip(&batch.events) {
             let mut event = recorded.event.clone();
             if let (Event::PolicyChanged(changed), StreamId::Chain(chain)) = (&mut event, recorded.stream) {
-                let other = (self.other)(chain, &changed.policy);
+                let other = (self.question.other)(chain, &changed.policy);
                 let recorded = std::mem::replace(&mut changed.policy, other.clone());
                 self.outlook.policies.push(WhatIf { position, chain, recorded, other });
             }
-            self.state.apply(&fact(position, batch.time, recorded, event))?;
+            self.otherwise.apply(&fact(position, batch.time, recorded, event))?;
         }
         Ok(())
     }
