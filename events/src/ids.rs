@@ -534,6 +534,30 @@ impl UnitId {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use proptest::prelude::*;
+
+    /// What begins and goes on as names do.
+    const LIKE_A_NAME: &str =
+        "(chain|span|agg|tx|signer|node)?-?[0-9x٣+ -]{0,30}(0x[0-9a-fA-F]{38,42})?(-[0-9]{0,25})?";
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_name_in_its_one_spelling_or_none(text in LIKE_A_NAME, any in ".{0,60}") {
+            for text in [&text, &any] {
+                if let Ok(stream) = text.parse::<StreamId>() {
+                    prop_assert_eq!(&stream.to_string(), text);
+                }
+                if let Ok(unit) = text.parse::<UnitId>() {
+                    prop_assert_eq!(&unit.to_string(), text);
+                }
+                if let Ok(hash) = text.parse::<Hash32>() {
+                    prop_assert_eq!(hash.to_string().parse(), Ok(hash));
+                }
+                let _ = (text.parse::<LogId>(), text.parse::<Address>());
+                let _ = (text.parse::<EventId>(), text.parse::<Position>(), text.parse::<ChainId>());
+            }
+        }
+    }
 
     #[test]
     fn stream_names_have_exactly_one_spelling() {

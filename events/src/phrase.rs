@@ -7,7 +7,9 @@ use crate::event::{
     AbandonReason, CheckpointLostReason, InvalidReason, LateAnswer, ParkReason, ReplaceReason, RollbackCause,
     Stage, TimeoutReason,
 };
-use crate::values::{BroadcastOutcome, Control, DegradedReason, FailureClass, Purpose, RefusalClass};
+use crate::values::{
+    BroadcastOutcome, Control, DegradedReason, FailureClass, Generation, Purpose, RefusalClass,
+};
 
 /// What can be said in words.
 pub trait Phrase {
@@ -59,6 +61,16 @@ impl Phrase for BroadcastOutcome {
             Self::NonceTooLow => "refused: the nonce is used already",
             Self::Funds => "refused: the account cannot pay",
             Self::Rejected => "refused",
+        }
+    }
+}
+
+impl Phrase for Generation {
+    fn phrase(&self) -> &'static str {
+        match self {
+            Self::V1 => "first",
+            Self::V2 => "second",
+            Self::V3 => "third",
         }
     }
 }

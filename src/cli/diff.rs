@@ -11,7 +11,7 @@ use prooflog_projections::state::chain::Chain;
 use prooflog_projections::{State, describe};
 
 use super::exit::CliError;
-use super::facts::{Change, Detail, facts};
+use super::facts::{Change, Detail, facts, phase};
 use super::output::{self, Form, json_line};
 use super::source::{Moment, Source};
 
@@ -68,14 +68,13 @@ fn compare(
     match (facts(old, subject, Detail::Brief), facts(new, subject, Detail::Brief)) {
         (Some(before), Some(after)) => {
             for ((fact, before), (_, after)) in before.into_iter().zip(after) {
-                add(fact, Some(before), Some(after));
+                add(fact, Some(before.text), Some(after.text));
             }
         }
-        (None, Some(facts)) => facts.into_iter().for_each(|(fact, after)| add(fact, None, Some(after))),
-        (Some(facts), None) => {
-            let phase = facts.into_iter().find(|(fact, _)| *fact == "phase").map(|(_, phase)| phase);
-            add("ended", phase, last_words(after, &name)?);
+        (None, Some(facts)) => {
+            facts.into_iter().for_each(|(fact, after)| add(fact, None, Some(after.text)));
         }
+        (Some(facts), None) => add("ended", phase(facts), last_words(after, &name)?),
         (None, None) => {}
     }
     Ok(())

@@ -17,7 +17,7 @@ use prooflog_store::FollowerStore;
 
 use super::exit::CliError;
 use super::output::{self, Form, json_line};
-use super::source::Source;
+use super::source::{Source, directory};
 use super::words;
 
 /// Which events.
@@ -66,7 +66,10 @@ impl Selection {
 
 /// Shows what is there from a position on, and then what comes.
 pub(crate) fn follow(dir: &Path, selection: &Selection, form: Form) -> Result<(), CliError> {
-    let store = FollowerStore::open(dir)?;
+    let store = FollowerStore::open(directory(
+        dir,
+        "an export does not grow, so nothing comes that could be followed",
+    )?)?;
     let from = match selection.from {
         Some(from) => Position(from.max(1)),
         None => store.head()?.position.next(),

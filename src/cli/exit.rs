@@ -4,6 +4,7 @@
 //! not verify, 5 a replay differs from the record, 6 the doctor found something that must be mended, 7 what was looked
 //! for is nowhere.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use prooflog_audit::AuditError;
@@ -37,9 +38,17 @@ pub(crate) enum CliError {
     /// The log does not verify.
     #[error("the log does not verify: {0}")]
     Verify(#[from] VerifyError),
-    /// The export cannot be read or written.
+    /// The export cannot be written.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// The file of an export cannot be taken.
+    #[error("{}: {source}{}", path.display(), instead(source))]
+    ExportFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ExportError,
+    },
     /// Nothing could be written.
     #[error("{what}: {source}")]
     Io {
@@ -97,6 +106,29 @@ const DIFFERENT: u8 = 5;
 const FINDINGS: u8 = 6;
 const NOT_FOUND: u8 = 7;
 
+/// What to do instead, where a file is not what it was taken for.
+const fn instead(error: &ExportError) -> &'static str {
+    match error {
+        ExportError::Foreign { .. } => {
+            "; a log is a data directory, a backup, or a file that `prooflog export` wrote"
+        }
+        ExportError::Line { .. } | ExportError::Record { .. } => {
+            "; nothing from there on is taken: use another copy, or export the log again"
+        }
+        ExportError::Log(_) | ExportError::Io(_) => "",
+    }
+}
+
+const fn export_code(error: &ExportError) -> u8 {
+    match error {
+        ExportError::Foreign { .. } => USAGE,
+        ExportError::Line { .. }
+        | ExportError::Record { .. }
+        | ExportError::Log(SequenceError::Damaged { .. }) => DAMAGED,
+        ExportError::Log(_) | ExportError::Io(_) => UNAVAILABLE,
+    }
+}
+
 const fn store_code(error: &StoreError) -> u8 {
     match error.kind() {
         ErrorKind::Usage => USAGE,
@@ -138,9 +170,9 @@ impl CliError {
             | Self::Verify(_)
             | Self::Redecide(_) => DAMAGED,
             Self::Difference(_) => DIFFERENT,
-            Self::Export(ExportError::Line { .. } | ExportError::Record { .. }) => DAMAGED,
+            Self::Export(error) | Self::ExportFile { source: error, .. } => export_code(error),
             Self::Engine(ClientError::Refused(_)) => USAGE,
-            Self::Sequence(_) | Self::Export(_) | Self::Io { .. } | Self::Engine(_) => UNAVAILABLE,
+            Self::Sequence(_) | Self::Io { .. } | Self::Engine(_) => UNAVAILABLE,
             Self::Audit(error) => match error.kind() {
                 prooflog_audit::ErrorKind::Usage => USAGE,
                 prooflog_audit::ErrorKind::Unavailable => UNAVAILABLE,

@@ -11,7 +11,7 @@ use prooflog_store::OpenOptions;
 
 use super::exit::CliError;
 use super::output::{self, Form, json_line};
-use super::source::{Moment, Source};
+use super::source::{Moment, Source, directory};
 use crate::api::{
     BackupAnswer, BackupRequest, Client, ClientError, Command, CommandAnswer, CommandRequest, UnitName,
 };
@@ -193,6 +193,7 @@ pub(crate) fn backup(dir: &Path, way: &Way, to: &Path, form: Form) -> Result<(),
 }
 
 fn alone(dir: &Path, target: &Path) -> Result<BackupAnswer, CliError> {
+    let dir = directory(dir, "an export is a copy already")?;
     let (store, _) = prooflog_store::open(dir, OpenOptions::existing())?;
     let head = store.backup(target)?;
     Ok(BackupAnswer { position: head.position.0, hash: head.hash.to_string() })

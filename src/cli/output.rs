@@ -56,6 +56,18 @@ pub(crate) fn json_line(out: &mut dyn Write, value: &impl Serialize) -> io::Resu
     out.write_all(b"\n")
 }
 
+/// What was done: for people beside the data, for programs as data.
+#[expect(clippy::print_stderr, reason = "results of what was done are for people")]
+pub(crate) fn tell(form: Form, told: &serde_json::Value, text: &str) -> Result<(), CliError> {
+    match form {
+        Form::Json => print(|out| json_line(out, told)),
+        Form::Text => {
+            eprintln!("{text}");
+            Ok(())
+        }
+    }
+}
+
 /// Rows under a heading, columns as wide as their widest cell.
 pub(crate) fn table(out: &mut dyn Write, heading: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
     let width = |column: usize| {

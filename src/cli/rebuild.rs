@@ -12,9 +12,11 @@ use serde_json::json;
 use super::exit::CliError;
 use super::output::{self, Form, json_line};
 use super::progress::Progress;
+use super::source::directory;
 
 /// Makes all snapshots anew.
 pub(crate) fn run(dir: &Path, form: Form) -> Result<(), CliError> {
+    let dir = directory(dir, "an export has no snapshots")?;
     let (store, _) = prooflog_store::open(dir, OpenOptions::existing())?;
     let log = Log::open(store)?;
     let head = log.head().position;

@@ -130,6 +130,15 @@ impl Source {
         self.up_to(self.at)
     }
 
+    /// The same, as a log of its own: its head is the one that the log had then.
+    pub(crate) fn as_it_was(&self) -> Result<Reader<'_, ReadOnlyStore>, CliError> {
+        let head = match self.reader().record(self.at)? {
+            Some(record) => Head { position: self.at, hash: record.hash() },
+            None => Head::empty(self.log()),
+        };
+        Ok(Reader::at(&self.store, head))
+    }
+
     /// Reads what was there at a position, and nothing after it.
     pub(crate) fn up_to(&self, at: Position) -> Reader<'_, ReadOnlyStore> {
         Reader::at(&self.store, Head { position: at.min(self.head.position), hash: self.head.hash })
@@ -164,6 +173,17 @@ impl Source {
     pub(crate) fn state_at(&self, at: Position) -> Result<State, CliError> {
         Ok(prooflog_replay::state_at(&self.reader(), self.log(), at)?)
     }
+}
+
+/// Refuses the file of an export where only a directory will do.
+pub(crate) fn directory<'d>(dir: &'d Path, why: &str) -> Result<&'d Path, CliError> {
+    if !dir.is_file() {
+        return Ok(dir);
+    }
+    let name = dir.display();
+    Err(CliError::Usage(format!(
+        "{name} is a file: {why}; --data-dir names the directory of a log, and `prooflog import` makes one of an export"
+    )))
 }
 
 /// A log made of an export, everything checked as it is read.

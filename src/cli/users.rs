@@ -10,7 +10,7 @@ use prooflog_access::{Credentials, Role};
 use serde_json::json;
 
 use super::exit::CliError;
-use super::output::{self, Form, json_line, table};
+use super::output::{self, Form, json_line, table, tell};
 use crate::run::RunError;
 
 /// What a user may do.
@@ -46,6 +46,11 @@ pub(crate) enum Users {
     List,
 }
 
+/// What a role is called here.
+fn word(role: Role) -> String {
+    format!("{role:?}").to_lowercase()
+}
+
 /// Changes or shows the users of a data directory.
 pub(crate) fn run(dir: &Path, users: &Users, form: Form) -> Result<(), CliError> {
     let path = dir.join("users.toml");
@@ -60,12 +65,17 @@ pub(crate) fn run(dir: &Path, users: &Users, form: Form) -> Result<(), CliError>
             let mut password = String::new();
             std::io::stdin().lock().read_line(&mut password).map_err(CliError::io("standard input"))?;
             let password = password.trim_end_matches(['\r', '\n']);
-            Ok(known.set(name, role, password).map_err(RunError::from)?)
+            known.set(name, role, password).map_err(RunError::from)?;
+            let role = word(role);
+            tell(form, &json!({ "name": name, "role": role }), &format!("{name} may {role}"))
         }
-        Users::Remove { name } => Ok(known.remove(name).map_err(RunError::from)?),
+        Users::Remove { name } => {
+            known.remove(name).map_err(RunError::from)?;
+            tell(form, &json!({ "removed": name }), &format!("{name} is no user any more"))
+        }
         Users::List => {
             let rows: Vec<(String, String)> =
-                known.users().map(|user| (user.name, format!("{:?}", user.role).to_lowercase())).collect();
+                known.users().map(|user| (user.name, word(user.role))).collect();
             output::print(|out| match form {
                 Form::Json => rows
                     .iter()

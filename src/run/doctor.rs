@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prooflog_config::{ChainConfig, Loaded};
 use prooflog_events::ids::{Micros, Wei};
+use prooflog_events::phrase::Phrase;
 use prooflog_events::values::Mode;
 use prooflog_l1::{Approval, OracleReport, Terms, VerifierKind};
 use prooflog_node::SafeDb;
@@ -213,7 +214,8 @@ async fn balance(side: &Side, report: &mut Report) {
 
 fn contract(side: &Side, oracle: &OracleReport, mode: Mode, report: &mut Report) {
     let interface = &oracle.interface;
-    report.good("contract", format!("version {}, generation {:?}", interface.version, interface.generation));
+    let generation = interface.generation.phrase();
+    report.good("contract", format!("version {}, of the {generation} generation", interface.version));
     match (&oracle.verifier_kind, mode) {
         (VerifierKind::Missing, _) => {
             let mend = "the contract's owner must set a verifier";

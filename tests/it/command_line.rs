@@ -72,9 +72,24 @@ fn errors_have_their_exit_codes_and_say_what_to_do() {
     assert_eq!(nothing.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&nothing.stderr).contains("there is no log"));
     assert_eq!(prooflog(dir.path(), &["status", "--at", "yesterday"]).status.code(), Some(2));
-    std::fs::write(dir.path().join("bad.jsonl"), "{}\n").unwrap();
-    let bad = dir.path().join("bad.jsonl");
-    assert_eq!(prooflog(&dir.path().join("copy"), &["import", bad.to_str().unwrap()]).status.code(), Some(4));
+    // What is no export was named by mistake; what is one and cannot be read is damaged.
+    let file = dir.path().join("bad.jsonl");
+    for (text, code) in [("", 2), ("{}\n", 2), ("no JSON\n", 2), ("{\"prooflog_export\":1}\n", 4)] {
+        std::fs::write(&file, text).unwrap();
+        for output in [
+            prooflog(&dir.path().join("copy"), &["import", file.to_str().unwrap()]),
+            prooflog(&file, &["status"]),
+        ] {
+            assert_eq!(output.status.code(), Some(code), "{text}: {output:?}");
+            assert!(String::from_utf8_lossy(&output.stderr).contains("bad.jsonl"), "{output:?}");
+        }
+    }
+    assert!(!dir.path().join("copy").exists());
+    for command in [&["events", "--follow"][..], &["rebuild"], &["backup", "--to", "elsewhere"]] {
+        let output = prooflog(&file, command);
+        assert_eq!(output.status.code(), Some(2), "{command:?}: {output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("is a file"), "{output:?}");
+    }
 }
 
 #[test]

@@ -56,59 +56,73 @@ impl Drop for Tmux {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "who reads the output of a test learns what was left out")]
-#[test]
-fn a_signal_gives_the_terminal_back_as_a_key_does() {
-    let dir = tempfile::tempdir().unwrap();
-    let log = super::audit::golden("retry-until-parked.jsonl");
-    let program = env!("CARGO_BIN_EXE_prooflog");
-    for signal in ["TERM", "HUP"] {
-        let told = dir.path().join(format!("told-{signal}"));
-        // The shell that starts it is not signalled: it tells how the terminal was left.
+/// The debugger at event 272, in a terminal of its own.
+struct Session {
+    dir: tempfile::TempDir,
+    log: PathBuf,
+}
+
+impl Session {
+    fn new() -> Self {
+        let log = super::audit::golden("retry-until-parked.jsonl");
+        Self { dir: tempfile::tempdir().unwrap(), log }
+    }
+
+    /// Starts it under a shell that tells how the terminal was left; nothing where there is no tmux.
+    #[expect(clippy::print_stderr, reason = "who reads the output of a test learns what was left out")]
+    fn start(&self, name: &str, size: (u32, u32)) -> Option<Tmux> {
+        let program = env!("CARGO_BIN_EXE_prooflog");
+        // The shell around it is not signalled with it.
         let command = format!(
             "sh -c 'echo $$ > {pid}; exec {program} --data-dir {log} debug --at 272'; echo ENDED $?; stty -a > {told}; \
              echo GONE; cat",
-            pid = dir.path().join("pid").display(),
-            log = log.display(),
-            told = told.display()
+            pid = self.path(name, "pid").display(),
+            log = self.log.display(),
+            told = self.path(name, "told").display(),
         );
-        let Some(tmux) = Tmux::start(&dir.path().join(format!("tmux-{signal}")), (80, 24), &command) else {
+        let tmux = Tmux::start(&self.path(name, "tmux"), size, &command);
+        if tmux.is_none() {
             eprintln!("SKIPPED: there is no tmux here, so no real terminal was tried");
-            return;
-        };
-        tmux.shows("EVENT 272 Parked");
-        let pid = std::fs::read_to_string(dir.path().join("pid")).unwrap();
-        assert!(Command::new("kill").args(["-s", signal, pid.trim()]).status().unwrap().success());
+        }
+        tmux
+    }
+
+    fn path(&self, name: &str, what: &str) -> PathBuf {
+        self.dir.path().join(format!("{what}-{name}"))
+    }
+
+    /// Waits for its end: in order, with the old screen back and the terminal as it was.
+    fn has_left(&self, name: &str, tmux: &Tmux) {
         let screen = tmux.shows("GONE");
-        assert!(screen.contains("ENDED 0") && !screen.contains("EVENTS"), "{signal}: {screen}");
-        let told = std::fs::read_to_string(told).unwrap();
+        assert!(screen.contains("ENDED 0") && !screen.contains("EVENTS"), "{name}: {screen}");
+        let told = std::fs::read_to_string(self.path(name, "told")).unwrap();
         let is_set = |flag: &str| told.split_whitespace().any(|word| word.trim_end_matches(';') == flag);
-        assert!(is_set("icanon") && is_set("echo"), "{signal}: {told}");
+        assert!(is_set("icanon") && is_set("echo"), "{name}: {told}");
     }
 }
 
-#[expect(clippy::print_stderr, reason = "who reads the output of a test learns what was left out")]
+#[test]
+fn a_signal_gives_the_terminal_back_as_a_key_does() {
+    let session = Session::new();
+    for signal in ["TERM", "HUP"] {
+        let Some(tmux) = session.start(signal, (80, 24)) else { return };
+        tmux.shows("EVENT 272 Parked");
+        let pid = std::fs::read_to_string(session.path(signal, "pid")).unwrap();
+        assert!(Command::new("kill").args(["-s", signal, pid.trim()]).status().unwrap().success());
+        session.has_left(signal, &tmux);
+    }
+}
+
 #[test]
 fn in_a_real_terminal_it_draws_answers_and_leaves_everything_as_it_was() {
-    let dir = tempfile::tempdir().unwrap();
-    let log = super::audit::golden("retry-until-parked.jsonl");
-    let program = env!("CARGO_BIN_EXE_prooflog");
-    for (nth, size) in [(80, 24), (120, 40)].into_iter().enumerate() {
-        let told = dir.path().join(format!("told-{nth}"));
-        let command = format!(
-            "{program} --data-dir {} debug --at 272; echo ENDED $?; stty -a > {}; echo GONE; cat",
-            log.display(),
-            told.display()
-        );
-        let Some(tmux) = Tmux::start(&dir.path().join(format!("tmux-{nth}")), size, &command) else {
-            eprintln!("SKIPPED: there is no tmux here, so no real terminal was tried");
-            return;
-        };
+    let session = Session::new();
+    for size in [(80, 24), (120, 40)] {
+        let name = format!("{}x{}", size.0, size.1);
+        let Some(tmux) = session.start(&name, size) else { return };
         // What is drawn in a terminal is what is drawn without one. Waiting for a part of it would meet a terminal that
         // has drawn half a screen.
-        let keys = format!("{}x{}", size.0, size.1);
-        let words = ["debug", "--at", "272", "--keys", "", "--size", &keys];
-        let printed = super::command_line::prooflog(&log, &words);
+        let words = ["debug", "--at", "272", "--keys", "", "--size", &name];
+        let printed = super::command_line::prooflog(&session.log, &words);
         let screen = tmux.shows(std::str::from_utf8(&printed.stdout).unwrap());
         assert_eq!(screen.lines().count(), usize::try_from(size.1).unwrap(), "{screen}");
         assert!(screen.contains("OWED") && screen.contains("CHANGED"), "{screen}");
@@ -126,10 +140,6 @@ fn in_a_real_terminal_it_draws_answers_and_leaves_everything_as_it_was() {
         tmux.keys(&["Escape"]);
         tmux.shows("EVENT 300 Unparked");
         tmux.keys(&["q"]);
-        let screen = tmux.shows("GONE");
-        assert!(screen.contains("ENDED 0") && !screen.contains("EVENTS"), "the old screen is back: {screen}");
-        let told = std::fs::read_to_string(told).unwrap();
-        let is_set = |flag: &str| told.split_whitespace().any(|word| word.trim_end_matches(';') == flag);
-        assert!(is_set("icanon") && is_set("echo"), "{told}");
+        session.has_left(&name, &tmux);
     }
 }

@@ -320,6 +320,46 @@ fn a_database_that_cannot_be_read_and_a_rollup_that_is_not_known_change_nothing(
 }
 
 #[test]
+fn proofs_of_several_versions_are_not_offered_until_somebody_says_which_the_server_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, db) = (observed(dir.path()), go_proposer(dir.path()));
+    let other = String::from_utf8(proof(6)).unwrap().replace("v3.4.0", "v4.0.0");
+    let connection = Connection::open(&db).unwrap();
+    let set = |row: i64| {
+        connection
+            .execute("UPDATE proof_requests SET proof = ? WHERE id = ?", params![other.as_bytes(), row])
+            .unwrap();
+    };
+    // What is settled is not offered: its version does not matter.
+    set(1);
+    let before = head(&data);
+    let planned = import(&data, &db, &["--same-keys", "--dry-run"]);
+    assert_eq!(planned.status.code(), Some(0), "{planned:?}");
+    set(6);
+    for more in [&["--dry-run"][..], &[]] {
+        let refused = import(&data, &db, &[&["--same-keys"], more].concat());
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        for words in ["v3.4.0 (2)", "v4.0.0 (1)", "--sp1-version"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        // A dry run shows which they are.
+        assert_eq!(String::from_utf8_lossy(&refused.stdout).contains("v4.0.0"), !more.is_empty());
+    }
+    assert_eq!(head(&data), before, "nothing was changed");
+    for (version, expected) in [
+        // The longer aggregate has no members without the other version's proof; the shorter one has.
+        ("3.4.0", ["offered", "offered", "left", "offered", "left"]),
+        ("v4.0.0", ["left", "left", "offered", "left", "left"]),
+    ] {
+        let lines =
+            lines(&import(&data, &db, &["--same-keys", "--dry-run", "--json", "--sp1-version", version]));
+        let here: Vec<&str> = lines[3..8].iter().map(|line| line["here"].as_str().unwrap()).collect();
+        assert_eq!(here, expected, "{version}: {lines:#?}");
+    }
+}
+
+#[test]
 fn a_crash_in_the_middle_of_an_import_costs_nothing() {
     // What was taken is durable batch by batch: the next import goes on with the rest.
     let dir = tempfile::tempdir().unwrap();

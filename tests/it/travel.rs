@@ -46,27 +46,109 @@ fn every_form_of_a_moment_is_understood_by_every_command_that_looks() {
     }
 }
 
+/// How a command takes an earlier moment.
+enum At {
+    /// By `--at`.
+    Taken,
+    /// It names its moments itself, or is about a checkpoint: `--at` is refused.
+    Refused,
+}
+
+/// Every command that reads a log. `{key}`, `{old}` and `{new}` are files of the auditor's.
+const READS: &[(&[&str], At)] = &[
+    (&["status"], At::Taken),
+    (&["requests"], At::Taken),
+    (&["show", "span-10-27"], At::Taken),
+    (&["show", "chain-10"], At::Taken),
+    (&["events", "--limit", "100000"], At::Taken),
+    (&["timeline", "span-10-1"], At::Taken),
+    (&["why", "1030"], At::Taken),
+    (&["debug", "--keys", ""], At::Taken),
+    (&["diff", "200"], At::Taken),
+    (&["bisect", "parked > 0"], At::Taken),
+    (&["replay", "--check"], At::Taken),
+    (&["replay", "--policy", "tests/golden/policies/longer-spans.toml"], At::Taken),
+    (&["verify"], At::Taken),
+    (&["export"], At::Taken),
+    (&["audit", "report"], At::Taken),
+    (&["audit", "checkpoint", "--key", "{key}"], At::Taken),
+    (&["audit", "prove", "42", "--checkpoint", "{new}"], At::Refused),
+    (&["audit", "consistency", "{old}", "{new}"], At::Refused),
+    (&["audit", "examine", "{old}", "{new}"], At::Refused),
+];
+
+/// An answer without what may differ between two that say the same: a rate, and which file the debugger looks at.
+fn said_of_the_log(command: &[&str], output: &Output) -> String {
+    let text = told(output);
+    let text = text.lines().skip(usize::from(command[0] == "debug" && !text.starts_with('{')));
+    let rate = |line: &str| match line.rsplit_once(" (") {
+        Some((words, rate)) if rate.ends_with("/s)") => words.to_owned(),
+        _ => line.to_owned(),
+    };
+    text.map(rate).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
-fn a_backup_and_an_export_are_looked_at_as_the_directory_is() {
+fn every_reading_command_says_the_same_of_a_held_directory_a_backup_and_an_export() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
-    let import = prooflog(
-        &path("log"),
-        &["import", &super::audit::golden("retry-until-parked.jsonl").display().to_string()],
-    );
-    told(&import);
-    told(&prooflog(&path("log"), &["backup", "--to", &path("backup").display().to_string()]));
-    told(&prooflog(&path("log"), &["export", "--to", &path("export.jsonl").display().to_string()]));
-    let more: &[&[&str]] =
-        &[&["diff", "200", "272"], &["bisect", "parked > 0"], &["replay", "--check"], &["audit", "report"]];
-    for look in LOOKS.iter().chain(more) {
-        let on = |name: &str| {
-            let text = told(&prooflog(&path(name), look));
-            // The debugger names what it looks at.
-            text.lines().skip(usize::from(look[0] == "debug")).map(str::to_owned).collect::<Vec<_>>()
-        };
-        assert_eq!(on("log"), on("backup"), "{look:?}");
-        assert_eq!(on("log"), on("export.jsonl"), "{look:?}");
+    let named = |name: &str| path(name).display().to_string();
+    let export = super::audit::golden("retry-until-parked.jsonl").display().to_string();
+    told(&prooflog(&path("log"), &["import", &export]));
+    told(&prooflog(&path("log"), &["backup", "--to", &named("backup")]));
+    told(&prooflog(&path("log"), &["export", "--to", &named("export.jsonl")]));
+    told(&prooflog(&path("log"), &["audit", "keygen", "--key", &named("key")]));
+    for (name, at) in [("old", "300"), ("new", "head")] {
+        let sign = ["audit", "checkpoint", "--key", &named("key"), "--to", &named(name), "--at", at];
+        told(&prooflog(&path("log"), &sign));
+    }
+    // A writer holds the directory from here on, as an engine does.
+    let (held, _) = prooflog_store::open(&path("log"), OpenOptions::existing().ballast(0)).unwrap();
+    let refused = prooflog(&path("log"), &["rebuild"]);
+    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+    for (command, at) in READS {
+        let words: Vec<String> = command
+            .iter()
+            .map(|word| {
+                ["key", "old", "new"]
+                    .iter()
+                    .fold((*word).to_owned(), |word, file| word.replace(&format!("{{{file}}}"), &named(file)))
+            })
+            .collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        for more in [&[][..], &["--json"], &["--at", "272"], &["--at", "272", "--json"]] {
+            let asked = [&words[..], more].concat();
+            let outputs = ["log", "backup", "export.jsonl"].map(|name| prooflog(&path(name), &asked));
+            if more.contains(&"--at") && matches!(at, At::Refused) {
+                assert!(outputs.iter().all(|output| output.status.code() == Some(2)), "{asked:?}");
+                continue;
+            }
+            let answers = outputs.each_ref().map(|output| said_of_the_log(command, output));
+            assert!(!answers[0].is_empty(), "{asked:?}");
+            assert_eq!(answers[0], answers[1], "the backup: {asked:?}");
+            assert_eq!(answers[0], answers[2], "the export: {asked:?}");
+            if more.contains(&"--json") {
+                assert!(answers[0].lines().all(|line| line.starts_with('{')), "{asked:?}: {}", answers[0]);
+            }
+        }
+    }
+    drop(held);
+}
+
+#[test]
+fn an_export_up_to_a_moment_is_the_log_of_that_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = super::audit::golden("retry-until-parked.jsonl");
+    let part = dir.path().join("part.jsonl");
+    for (at, seen) in [("272", "272"), ("head~297", "272"), ("0", "0"), ("head", "569")] {
+        let _ = std::fs::remove_file(&part);
+        told(&prooflog(&log, &["export", "--at", at, "--to", &part.display().to_string()]));
+        let verified = lines(&prooflog(&part, &["verify", "--json"])).remove(0);
+        assert_eq!(verified["position"], seen, "{at}");
+        let then = lines(&prooflog(&log, &["verify", "--at", seen, "--json"])).remove(0);
+        assert_eq!(verified["state"], then["state"], "{at}");
+        let status = told(&prooflog(&part, &["status", "--json"]));
+        assert_eq!(status, told(&prooflog(&log, &["status", "--json", "--at", seen])), "{at}");
     }
 }
 

@@ -33,6 +33,12 @@ pub enum ExportError {
     /// The file could not be read or written.
     #[error("the export could not be read or written: {0}")]
     Io(#[from] std::io::Error),
+    /// The file is none of ours.
+    #[error("this is no export: {what}")]
+    Foreign {
+        /// What its first line is.
+        what: String,
+    },
     /// A line is not what it should be.
     #[error("line {line}: {what}")]
     Line {
@@ -112,10 +118,14 @@ pub struct Header {
 /// # Errors
 /// When it is not the first line of an export that this release reads.
 pub fn read_header(input: &mut dyn BufRead) -> Result<Header, ExportError> {
-    let line = read_line(input, 1)?.ok_or_else(|| bad_line(1, "the file is empty"))?;
-    let json: serde_json::Value = serde_json::from_str(&line).map_err(|error| bad_line(1, error))?;
-    if json.get("prooflog_export").and_then(serde_json::Value::as_u64) != Some(EXPORT_VERSION) {
-        return Err(bad_line(1, "not an export of this version"));
+    let foreign = |what: &str| ExportError::Foreign { what: what.to_owned() };
+    let line = read_line(input, 1)?.ok_or_else(|| foreign("the file is empty"))?;
+    let json = serde_json::from_str::<serde_json::Value>(&line).unwrap_or_default();
+    let version = json.get("prooflog_export");
+    let version = version.ok_or_else(|| foreign("its first line is not that of `prooflog export`"))?;
+    if version.as_u64() != Some(EXPORT_VERSION) {
+        let what = format!("the export has version {version}, this release reads version {EXPORT_VERSION}");
+        return Err(bad_line(1, what));
     }
     let head = json.get("head").cloned().unwrap_or_default();
     Ok(Header {

@@ -36,7 +36,7 @@ pub enum StoreError {
         holder: Option<u32>,
     },
     /// There is no log.
-    #[error("there is no log in {}", dir.display())]
+    #[error("there is no log in {}: is that its name? `prooflog run` makes a new one", dir.display())]
     NotFound {
         /// The directory.
         dir: PathBuf,

@@ -3,10 +3,17 @@
 
 use std::path::PathBuf;
 
+use prooflog_events::envelope::Envelope;
 use prooflog_events::ids::Position;
+use prooflog_log::MemorySequence;
+use prooflog_log::conformance::forging::{holding, rewrite, stored};
+use prooflog_log::export::{export, import, read_header};
+use prooflog_log::read::Reader;
 use prooflog_replay::fold_to;
+use proptest::prelude::*;
 
 use super::super::source::{Moment, Source};
+use super::breaks::{Breakpoint, Pattern};
 use super::history::{Budget, History};
 use super::keys::{Key, Keys};
 use super::model::{Debugger, Message};
@@ -242,11 +249,68 @@ fn the_help_names_every_key_that_does_something() {
     }
 }
 
+/// The golden log with an event that nobody can read, and every hash right.
+fn that_does_not_fold(file: &std::path::Path) {
+    let mut input = std::io::BufReader::new(std::fs::File::open(path("split.jsonl")).unwrap());
+    let header = read_header(&mut input).unwrap();
+    let sequence = MemorySequence::new(header.log);
+    import(header, &mut input, &sequence).unwrap();
+    let mut records = stored(&Reader::new(&sequence).unwrap());
+    rewrite(&mut records, 40, |envelope| Envelope { type_name: "Parked", payload: b"", ..envelope }.encode());
+    let forged = holding(header.log, &records);
+    let mut out = std::fs::File::create(file).unwrap();
+    export(&Reader::new(&forged).unwrap(), header.log, &mut out).unwrap();
+}
+
 #[test]
 fn a_log_that_does_not_fold_can_still_be_looked_at() {
-    let mut debugger = open("split.jsonl", 40);
-    press(&mut debugger, "n");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("forged.jsonl");
+    that_does_not_fold(&file);
+    // A path that begins at the root stays as it is.
+    let mut debugger = open(file.to_str().unwrap(), 38);
     assert!(debugger.scene.as_ref().unwrap().meaning.is_ok());
+    press(&mut debugger, ":41<enter>");
+    let why = debugger.scene.as_ref().unwrap().meaning.as_ref().err().cloned().unwrap();
     let shown = screen(&mut debugger, Size { columns: 80, lines: 24 });
-    assert!(shown.contains("CHANGED") && shown.contains("OWED") && shown.contains("EVENT 41"), "{shown}");
+    assert!(shown.contains("EVENT 41 Parked") && why.contains("41"), "{why}: {shown}");
+    press(&mut debugger, "n");
+    let shown = screen(&mut debugger, Size { columns: 80, lines: 24 });
+    assert!(shown.contains("EVENT 42"), "{shown}");
+    // Below it everything is as it was.
+    press(&mut debugger, ":38<enter>");
+    assert!(debugger.scene.as_ref().unwrap().meaning.is_ok());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn no_text_breaks_what_reads_keys_sizes_searches_and_breakpoints(
+        keys in "[a-zA-Z/:?<>0-9.~ ]{0,20}(<(enter|esc|tab|lt)>){0,3}",
+        size in "[0-9]{0,6}x?[0-9]{0,6}",
+        text in "(Parked|span-10-7|parked)? ?[><=&|'\"()0-9a-z.-]{0,30}|.{0,40}",
+    ) {
+        if let Ok(keys) = keys.parse::<Keys>() {
+            prop_assert!(keys.0.len() <= 40);
+        }
+        if let Ok(Size { columns, lines }) = size.parse::<Size>() {
+            prop_assert!((1..=500).contains(&columns) && (1..=200).contains(&lines));
+        }
+        let _ = (text.parse::<Keys>(), text.parse::<Size>());
+        if let Some(pattern) = Pattern::new(&text) {
+            prop_assert_eq!(pattern.text(), text.trim());
+        }
+        if let Ok(point) = Breakpoint::parse(&text) {
+            prop_assert_eq!(point.text(), text.trim());
+        }
+    }
+
+    #[test]
+    fn no_keys_break_the_debugger(keys in "[a-zA-Z:/?0-9.~ ]{0,25}(<(enter|esc|tab|up|pgdn|home|end)>[a-z0-9]{0,3}){0,4}") {
+        let mut debugger = open("split.jsonl", 40);
+        press(&mut debugger, &keys);
+        let shown = screen(&mut debugger, Size { columns: 80, lines: 24 });
+        prop_assert_eq!(shown.lines().count(), 24);
+    }
 }

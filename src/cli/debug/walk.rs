@@ -99,92 +99,80 @@ impl Walk {
         goal: &Goal<'_>,
         budget: &mut Budget,
     ) -> Result<Step, CliError> {
-        match (self.direction, self.folds) {
-            (Direction::Forward, false) => self.read_forward(history, goal, budget),
-            (Direction::Backward, false) => self.read_backward(history, goal, budget),
-            (Direction::Forward, true) => self.fold_forward(history, goal, budget),
-            (Direction::Backward, true) => self.fold_backward(history, goal, budget),
-        }
-    }
-
-    fn read_forward(
-        &mut self,
-        history: &History,
-        goal: &Goal<'_>,
-        budget: &mut Budget,
-    ) -> Result<Step, CliError> {
-        let head = history.head();
-        if self.next > head {
+        let is_over = match self.direction {
+            Direction::Forward => self.next > history.head(),
+            Direction::Backward => self.next == Position::ZERO,
+        };
+        if is_over {
             return Ok(Step::Nothing);
         }
-        let to = Position(self.next.0.saturating_add(budget.0.saturating_sub(1)).min(head.0));
-        let found = read(history, (self.next, to), goal, First::Is)?;
+        let found = match (self.direction, self.folds) {
+            (_, false) => self.read(history, goal, budget)?,
+            (Direction::Forward, true) => self.fold_forward(history, goal, budget)?,
+            (Direction::Backward, true) => self.fold_backward(history, goal, budget)?,
+        };
         budget.0 = 0;
-        self.next = to.next();
         Ok(found.map_or(Step::On, Step::Found))
     }
 
-    fn read_backward(
+    /// Looks through as many records as the budget allows.
+    fn read(
         &mut self,
         history: &History,
         goal: &Goal<'_>,
-        budget: &mut Budget,
-    ) -> Result<Step, CliError> {
-        if self.next == Position::ZERO {
-            return Ok(Step::Nothing);
+        budget: &Budget,
+    ) -> Result<Option<Position>, CliError> {
+        let more = budget.0.saturating_sub(1);
+        match self.direction {
+            Direction::Forward => {
+                let to = Position(self.next.0.saturating_add(more).min(history.head().0));
+                let found = read(history, (self.next, to), goal, First::Is)?;
+                self.next = to.next();
+                Ok(found)
+            }
+            Direction::Backward => {
+                let low = Position(self.next.0.saturating_sub(more).max(1));
+                let found = read(history, (low, self.next), goal, First::IsNot)?;
+                self.next = Position(low.0.saturating_sub(1));
+                Ok(found)
+            }
         }
-        let low = Position(self.next.0.saturating_sub(budget.0.saturating_sub(1)).max(1));
-        let found = read(history, (low, self.next), goal, First::IsNot)?;
-        budget.0 = 0;
-        self.next = Position(low.0.saturating_sub(1));
-        Ok(found.map_or(Step::On, Step::Found))
     }
 
+    /// Folds on for a piece; nothing while the state that it begins with is still on its way.
     fn fold_forward(
         &mut self,
         history: &mut History,
         goal: &Goal<'_>,
         budget: &mut Budget,
-    ) -> Result<Step, CliError> {
-        let head = history.head();
-        if self.next > head {
-            return Ok(Step::Nothing);
-        }
+    ) -> Result<Option<Position>, CliError> {
         let mut fold = match self.fold.take() {
             Some(fold) => fold,
-            None => {
-                let (first, _) = history.batch(self.next)?;
-                let at = Position(first.0.saturating_sub(1));
-                let Some(state) = history.state(at, budget)? else { return Ok(Step::On) };
-                Fold { at, before: state.clone(), state }
-            }
+            None => match Fold::before(history, self.next, budget)? {
+                Some((_, fold)) => fold,
+                None => return Ok(None),
+            },
         };
-        let to = Position(fold.at.0.saturating_add(budget.0.max(1)).min(head.0));
-        budget.0 = 0;
+        let to = Position(fold.at.0.saturating_add(budget.0.max(1)).min(history.head().0));
         let found = fold.on(history, (self.next, to), &mut |passed| ends(goal, passed), First::Is)?;
         self.next = fold.at.next().max(self.next);
         self.fold = Some(fold);
-        Ok(found.map_or(Step::On, Step::Found))
+        Ok(found)
     }
 
+    /// Folds the piece below; the same one, until the state that it begins with is there.
     fn fold_backward(
         &mut self,
         history: &mut History,
         goal: &Goal<'_>,
         budget: &mut Budget,
-    ) -> Result<Step, CliError> {
-        if self.next == Position::ZERO {
-            return Ok(Step::Nothing);
-        }
-        // The piece begins with a batch; it is the same one until its state is there.
-        let (first, _) = history.batch(Position(self.next.0.saturating_sub(PIECE).max(1)))?;
-        let at = Position(first.0.saturating_sub(1));
-        let Some(state) = history.state(at, budget)? else { return Ok(Step::On) };
-        let mut fold = Fold { at, before: state.clone(), state };
+    ) -> Result<Option<Position>, CliError> {
+        let low = Position(self.next.0.saturating_sub(PIECE).max(1));
+        let Some((first, mut fold)) = Fold::before(history, low, budget)? else { return Ok(None) };
+        let begin = fold.at;
         let found = fold.on(history, (first, self.next), &mut |passed| ends(goal, passed), First::IsNot)?;
-        budget.0 = 0;
-        self.next = at;
-        Ok(found.map_or(Step::On, Step::Found))
+        self.next = begin;
+        Ok(found)
     }
 }
 
@@ -234,6 +222,18 @@ fn read(
 }
 
 impl Fold {
+    /// The state before the batch that a position is in, and where that batch begins; nothing while it is on its way.
+    fn before(
+        history: &mut History,
+        position: Position,
+        budget: &mut Budget,
+    ) -> Result<Option<(Position, Self)>, CliError> {
+        let (first, _) = history.batch(position)?;
+        let at = Position(first.0.saturating_sub(1));
+        let state = history.state(at, budget)?;
+        Ok(state.map(|state| (first, Self { at, before: state.clone(), state })))
+    }
+
     /// Folds up to `to` and asks about every event from `from` on.
     fn on(
         &mut self,

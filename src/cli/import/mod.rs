@@ -8,16 +8,17 @@ mod show;
 mod take;
 mod world;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, Subcommand};
 use prooflog_core::import::{Verdict, sort};
 use prooflog_events::ids::{ChainId, L1Number};
-use prooflog_events::input::ImportedRow;
+use prooflog_events::input::{ImportedProgress, ImportedRow, ImportedSubject};
 use prooflog_import::{Given, read};
 
 use super::exit::CliError;
-use super::output::Form;
+use super::output::{Form, clean};
 use super::{Common, movement};
 use show::Line;
 use world::World;
@@ -60,7 +61,8 @@ struct OpSuccinct {
     /// it made them.
     #[arg(long)]
     same_keys: bool,
-    /// Only take proofs of this SP1 version, the one that the prover's server takes.
+    /// Only take proofs of this SP1 version, the one that the prover's server takes. It does not tell which, so with proofs
+    /// of several versions it must be named.
     #[arg(long, value_name = "VERSION")]
     sp1_version: Option<String>,
     /// Where the L1 stands now, for proofs whose L1 head the database does not say; read from the L1 where a configuration
@@ -87,7 +89,7 @@ pub(crate) fn run(
             let settings = settings.subcommand().map_or(settings, |(_, settings)| settings);
             op_succinct(common, chain, ask, settings)
         }
-        (None, Some(from)) => movement::import(&common.data_dir, from),
+        (None, Some(from)) => movement::import(&common.data_dir, from, Form::of(common.json)),
         (None, None) => Err(CliError::Usage("say which file to import".to_owned())),
     }
 }
@@ -117,10 +119,36 @@ fn op_succinct(
     let rows: Vec<ImportedRow> = candidates.iter().map(|candidate| candidate.row.clone()).collect();
     let verdicts = sort(&known.chain, &rows);
     let lines = Line::all(&found, &candidates, &verdicts);
-    let is_work = verdicts.iter().any(|verdict| !matches!(verdict, Verdict::Left(_)));
-    if is_work && !ask.dry_run {
+    let mixed = one_version(&candidates, &verdicts);
+    if ask.dry_run {
+        show::print(&lines, database.source(), show::Intent::DryRun, form)?;
+        return mixed;
+    }
+    mixed?;
+    if verdicts.iter().any(|verdict| !matches!(verdict, Verdict::Left(_))) {
         take::take(&world, &mut database, rows)?;
     }
-    let intent = if ask.dry_run { show::Intent::DryRun } else { show::Intent::Done };
-    show::print(&lines, database.source(), intent, form)
+    show::print(&lines, database.source(), show::Intent::Done, form)
+}
+
+/// Refuses to offer proofs of several versions to a server that takes those of one. Which one it takes, it does not tell.
+fn one_version(candidates: &[Candidate], verdicts: &[Verdict]) -> Result<(), CliError> {
+    let mut versions: BTreeMap<&str, usize> = BTreeMap::new();
+    for (Candidate { row, .. }, verdict) in candidates.iter().zip(verdicts) {
+        let is_offered = matches!(verdict, Verdict::Taken | Verdict::Delivered(_));
+        let is_member = matches!(row.subject, ImportedSubject::Span { .. });
+        if is_offered && is_member && matches!(row.progress, ImportedProgress::Proven { .. }) {
+            *versions.entry(row.version.as_deref().unwrap_or("an unknown one")).or_default() += 1;
+        }
+    }
+    if versions.len() < 2 {
+        return Ok(());
+    }
+    let all: Vec<String> =
+        versions.iter().map(|(version, count)| format!("{} ({count})", clean(version))).collect();
+    Err(CliError::Usage(format!(
+        "the spans to be taken over were proven by several SP1 versions, {}, and a prover's server takes proofs of one, \
+         which it does not tell: name the one that yours is built for with --sp1-version; nothing was changed",
+        all.join(", ")
+    )))
 }

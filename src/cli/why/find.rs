@@ -265,3 +265,24 @@ fn nonce_of(source: &Source, state: &State, hash: Hash32) -> Result<Option<SlotI
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_question_or_none(
+            text in "(span|agg|tx|chain|signer)-[0-9-]{0,25}(0x[0-9a-f]{40})?(-[0-9]{0,22})?|0x[0-9a-f]{60,66}|[0-9]{0,22}|.{0,60}",
+        ) {
+            match text.parse::<Asked>() {
+                Ok(Asked::Block(block)) => prop_assert_eq!(text.parse(), Ok(block.0)),
+                Ok(Asked::Unit(unit)) => prop_assert_eq!(unit.to_string(), text),
+                Ok(Asked::Slot(slot)) => prop_assert_eq!(StreamId::Tx(slot).to_string(), text),
+                Ok(Asked::Hash(hash)) => prop_assert_eq!(hash.to_string().parse(), Ok(hash)),
+                Err(why) => prop_assert!(why.contains("span-10-7")),
+            }
+        }
+    }
+}

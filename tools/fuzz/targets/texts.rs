@@ -1,4 +1,4 @@
-//! Everything that turns a stranger's text into words: exports, checkpoints, proofs, keys.
+//! Everything that turns a stranger's text into words: exports, checkpoints, proofs, keys, names.
 //!
 //! No text may make it panic, or hold more than a few times its length. An auditor's document that is read has one
 //! spelling: it is written as it was. An export that is taken is exported to the same records again. The seeds under
@@ -11,7 +11,7 @@ use std::io::BufReader;
 
 use libfuzzer_sys::fuzz_target;
 use prooflog_audit::{Document, VerifyingKey, check, verify_consistency, verify_inclusion};
-use prooflog_events::ids::LogId;
+use prooflog_events::ids::{LogId, StreamId};
 use prooflog_log::export::{Header, export, import, read_header};
 use prooflog_log::{Log, MemorySequence};
 
@@ -31,6 +31,9 @@ fn document(text: &str) {
         assert_eq!(key.to_string(), text.trim_end(), "a key has two spellings");
     }
     let _ = text.parse::<LogId>();
+    if let Ok(stream) = text.parse::<StreamId>() {
+        assert_eq!(stream.to_string(), text, "a name has two spellings");
+    }
     let Ok(document) = text.parse::<Document>() else { return };
     assert_eq!(document.to_string(), text, "a document has two spellings");
     // Nobody forges a signature here: what comes behind it is asked without one.
