@@ -40,6 +40,7 @@ pub(super) struct Said {
 }
 
 impl Said {
+    #[expect(clippy::needless_pass_by_value, reason = "what is said is made for this")]
     fn new(text: impl ToString, data: impl Serialize) -> Self {
         Self { text: text.to_string(), data: serde_json::to_value(data).unwrap_or_default() }
     }
@@ -273,7 +274,7 @@ fn of_slot(slot: &Slot, detail: Detail) -> Facts {
     ];
     if detail != Detail::Brief {
         facts.extend([
-            ("purpose", Said::new(purpose(&slot.purpose), &slot.purpose)),
+            ("purpose", Said::new(purpose(&slot.purpose), slot.purpose)),
             ("gas limit", Said::plain(slot.gas_limit)),
             ("signed", Said::list(slot.signed.iter().map(|signed| signed.hash))),
             ("last sent", moment(slot.last_sent)),
