@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prooflog_config::SignerConfig;
-use prooflog_core::{Effect, ProofRequest};
+use prooflog_core::{Effect, Patience, ProofRequest};
 use prooflog_events::ids::{Hash32, L1Number};
 use prooflog_events::input::Input;
 use prooflog_events::limits::BLOB_INLINE_BYTES_MAX;
@@ -17,7 +17,7 @@ use prooflog_events::values::{BlobRef, FailureClass};
 use prooflog_l1::{BroadcastTx, QuoteTx, ReadContract, ReadSigner, SignTx, Terms};
 use prooflog_log::Log;
 use prooflog_observe::{About, CallFailure, EffectKind, Metrics, Observation, Peer};
-use prooflog_prover::{Blob as Received, Patience, Polled, ProofSource, Requested, SourceError, Validation};
+use prooflog_prover::{Blob as Received, Polled, ProofSource, Requested, SourceError, Validation};
 use prooflog_service::{Answer, Outside, Reply};
 use prooflog_store::RocksStore;
 
@@ -191,9 +191,7 @@ impl Adapters {
             Effect::PollProof { unit, attempt, proof_id, needs_l1, .. } => {
                 let side = self.sides.of(unit.chain).await;
                 let policy = side.config.policy(side.sender);
-                let grace = Duration::from_secs(policy.lost_grace_secs);
-                let polled =
-                    side.prover.poll(&proof_id, Patience { lost_after: policy.lost_after, grace }).await;
+                let polled = side.prover.poll(&proof_id, Patience::from(&policy)).await;
                 if let Polled::Nothing { trouble, text } = polled {
                     return Err(Failed { kind: trouble.kind(), text });
                 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prooflog_core::ProofRequest;
+use prooflog_core::{Patience, ProofRequest};
 use prooflog_events::envelope::blob_hash;
 use prooflog_events::ids::{Address, Attempt, ChainId, Hash32, Micros, ProofId, Range, UnitId, UnitKind};
 use prooflog_events::phrase::Phrase as _;
@@ -16,7 +16,6 @@ use prooflog_net::{HttpError, Limits, read_body};
 use crate::body::{ProofSource, SourceError};
 use crate::client::Prover;
 use crate::failure::presentable;
-use crate::losses::Patience;
 use crate::outcome::{Polled, Proof, Requested, Validation};
 
 /// What a finding means.

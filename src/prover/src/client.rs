@@ -1,6 +1,6 @@
 //! The client of one prover server.
 //!
-//! Calls share nothing but a pool of connections and the counts of [`crate::losses`], so a hanging one holds up no
+//! Calls share nothing but a pool of connections and the counts of [`Losses`], so a hanging one holds up no
 //! other. No call is repeated here: that is for the engine to decide.
 
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use prooflog_core::ProofRequest;
+use prooflog_core::{Losses, Patience, ProofRequest};
 use prooflog_events::ids::{Address, Micros, ProofId};
 use prooflog_events::input::is_known_status;
 use prooflog_events::values::{FailureClass, Mode};
@@ -21,7 +21,6 @@ use crate::answer::{Answer, AnswerLimits};
 use crate::body::{self, ProofSource, SourceError};
 use crate::call::{CallError, Trouble, exchange};
 use crate::failure;
-use crate::losses::{Losses, Patience};
 use crate::outcome::{Polled, Proof, Requested, Validation};
 
 /// Statuses of the server that this adapter looks at; all others are passed on.
@@ -77,7 +76,9 @@ impl Default for ProverLimits {
 pub struct Prover {
     config: Arc<ProverConfig>,
     http: Client,
-    losses: Arc<Mutex<Losses>>,
+    losses: Arc<Mutex<Losses<ProofId>>>,
+    /// From when on the moments of failures are told.
+    made: Instant,
     calls: Arc<AtomicU64>,
     polls: Arc<Semaphore>,
     /// Statuses outside the interface that were told to the operator.
@@ -94,7 +95,8 @@ impl Prover {
         let http = prooflog_net::client(limits)?;
         let (losses, calls, strange) = (Arc::default(), Arc::default(), Arc::default());
         let polls = Arc::new(Semaphore::new(config.limits.polls.max(1)));
-        Ok(Self { config: Arc::new(config), http, losses, calls, polls, strange })
+        let made = Instant::now();
+        Ok(Self { config: Arc::new(config), http, losses, made, calls, polls, strange })
     }
 
     /// Whom it asks.
@@ -237,7 +239,7 @@ impl Prover {
         &self.config.limits
     }
 
-    fn losses(&self) -> MutexGuard<'_, Losses> {
+    fn losses(&self) -> MutexGuard<'_, Losses<ProofId>> {
         self.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -255,7 +257,7 @@ impl Prover {
         // Bytes that come before the proof is fulfilled are no proof.
         answer.proof = answer.proof.filter(|proof| fulfillment == FULFILLED && !proof.is_empty());
         if fulfillment == FULFILLED && answer.proof.is_none() {
-            return match self.losses().empty(id, Instant::now()) {
+            return match self.losses().empty(id, self.made.elapsed()) {
                 Some(failures) => Polled::Lost { failures, class: FailureClass::NoBytes },
                 None => {
                     let text = "fulfilled without a proof".to_owned();
@@ -287,7 +289,7 @@ impl Prover {
         if !is_about_the_id(error) {
             return Polled::Nothing { trouble, text };
         }
-        match self.losses().failed(id, patience, Instant::now()) {
+        match self.losses().failed(id, patience, self.made.elapsed()) {
             Some(failures) => Polled::Lost { failures, class: FailureClass::Lost },
             None => Polled::Nothing { trouble, text },
         }

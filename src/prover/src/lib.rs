@@ -11,7 +11,6 @@ mod call;
 mod check;
 mod client;
 pub mod failure;
-mod losses;
 mod outcome;
 
 pub use answer::{Answer, AnswerError, AnswerLimits, AnswerParser};
@@ -19,5 +18,4 @@ pub use body::{ProofSource, SourceError};
 pub use call::Trouble;
 pub use check::{CheckPlan, CheckSpan, Finding, Verdict, check};
 pub use client::{Prover, ProverConfig, ProverLimits};
-pub use losses::Patience;
 pub use outcome::{Blob, Polled, Proof, Requested, Validation};

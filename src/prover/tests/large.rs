@@ -13,7 +13,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::routing::{get, post};
 use futures_util::{StreamExt, stream};
-use prooflog_core::{AggRequest, ProofRequest};
+use prooflog_core::{AggRequest, Patience, ProofRequest};
 use prooflog_events::envelope::blob_hash;
 use prooflog_events::ids::{
     Address, Attempt, ChainId, Hash32, L2Block, Micros, ProofId, Range, UnitId, UnitKind,
@@ -21,7 +21,7 @@ use prooflog_events::ids::{
 use prooflog_events::values::{BlobRef, FailureClass, Mode};
 use prooflog_net::{Endpoint, Salt};
 use prooflog_prover::{
-    AnswerLimits, Patience, Polled, ProofSource, Prover, ProverConfig, ProverLimits, Requested, SourceError,
+    AnswerLimits, Polled, ProofSource, Prover, ProverConfig, ProverLimits, Requested, SourceError,
 };
 use tokio::net::TcpListener;
 

@@ -4,8 +4,9 @@
 //! asked for in vain, and which L1 block the contract was last read at. A crash forgets it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use prooflog_core::Effect;
+use prooflog_core::{Effect, Losses, Patience};
 use prooflog_events::ids::{Attempt, ChainId, Hash32, Micros, UnitId};
 use prooflog_events::input::{Input, StatusAnswer, StatusAnswered, WitnessAnswer, WitnessAnswered};
 use prooflog_events::values::FailureClass;
@@ -13,40 +14,14 @@ use prooflog_events::values::FailureClass;
 use crate::sabotage::Sabotage;
 use crate::world::{Answer, ContractQuestion, Look, Read, Reply, ToSign, World};
 
-/// Fulfilled answers without bytes after which a proof is lost.
-const NO_BYTES_LIMIT: u32 = 3;
 /// Fulfilment that says "done".
 const FULFILLED: i32 = 3;
-
-/// Failed looks at one proof, counted as production's client of the server counts them.
-#[derive(Debug, Clone, Copy, Default)]
-struct Trouble {
-    /// Of any kind.
-    failures: u32,
-    /// Those with an answer of the server to another question before them.
-    counted: u32,
-    /// When the first of these was.
-    since: Micros,
-    /// Answers of the server when the last of these was.
-    answers: u64,
-    without_bytes: u32,
-}
-
-/// When a proof counts as lost: policy, handed over by whoever knows it.
-#[derive(Debug, Clone, Copy)]
-pub struct LostRule {
-    /// Failures of one id.
-    pub after: u32,
-    /// Seconds that they span.
-    pub grace_secs: u64,
-}
 
 /// Memory of the adapters.
 #[derive(Debug, Default)]
 pub struct Adapter {
-    polls: BTreeMap<(UnitId, Attempt), Trouble>,
-    /// Answers of each rollup's server.
-    answers: BTreeMap<ChainId, u64>,
+    /// Of each rollup's server.
+    losses: BTreeMap<ChainId, Losses<(UnitId, Attempt)>>,
     sabotage: Sabotage,
 }
 
@@ -66,7 +41,7 @@ impl Adapter {
         world: &mut World,
         effect: &Effect,
         read: ReadBlob<'_>,
-        lost: LostRule,
+        patience: Patience,
     ) -> Reply {
         match effect {
             Effect::ReadNode { chain } => world.read_node(*chain),
@@ -79,7 +54,7 @@ impl Adapter {
             Effect::ValidateServer { chain, .. } => {
                 let reply = world.validate(*chain);
                 if matches!(reply, Reply::At(_, Answer::Input(..))) {
-                    self.answered(*chain);
+                    self.losses(*chain).answered();
                 }
                 reply
             }
@@ -102,7 +77,7 @@ impl Adapter {
             }
             Effect::PollProof { unit, attempt, proof_id, needs_l1, .. } => {
                 let look = world.poll(*unit, *attempt, proof_id);
-                let reply = self.polled(world, (*unit, *attempt), look, lost);
+                let reply = self.polled(world, (*unit, *attempt), look, patience);
                 if *needs_l1 { with_l1(world, reply) } else { reply }
             }
             Effect::QuoteTx { signer, purpose, body } => {
@@ -135,69 +110,46 @@ impl Adapter {
         }
     }
 
-    /// A server answered a question.
-    fn answered(&mut self, chain: ChainId) {
-        let answers = self.answers.entry(chain).or_default();
-        *answers = answers.saturating_add(1);
+    fn losses(&mut self, chain: ChainId) -> &mut Losses<(UnitId, Attempt)> {
+        self.losses.entry(chain).or_default()
     }
 
     /// Decides what one look at a proof means, given the looks before.
-    fn polled(&mut self, world: &World, key: (UnitId, Attempt), look: Look, lost: LostRule) -> Reply {
+    fn polled(&mut self, world: &World, key: (UnitId, Attempt), look: Look, patience: Patience) -> Reply {
         let at = world.now.plus_secs(1);
         match look {
             Look::Away => Reply::At(at, Answer::Failed),
-            Look::Hang => self.missed(key, world.now.plus_secs(World::status_limit()), lost),
-            Look::Error => self.missed(key, at, lost),
+            Look::Hang => self.missed(key, world.now.plus_secs(World::status_limit()), patience),
+            Look::Error => self.missed(key, at, patience),
             Look::Said(answered, blobs) => {
-                self.answered(key.0.chain);
                 let is_empty = matches!(
                     &answered.answer,
                     StatusAnswer::Status { fulfillment: FULFILLED, delivery: None, .. }
                 );
                 if is_empty {
-                    return Reply::At(at, self.without_bytes(key));
+                    let lost = self.losses(key.0.chain).empty(&key, moment(at));
+                    return Reply::At(at, lost_if(lost, key, FailureClass::NoBytes));
                 }
-                self.polls.remove(&key);
+                self.losses(key.0.chain).answered_for(&key);
                 Reply::At(at, Answer::Input(Box::new((*answered).into()), blobs))
             }
         }
     }
 
     /// A question for an id failed, at this moment.
-    fn missed(&mut self, key: (UnitId, Attempt), at: Micros, lost: LostRule) -> Reply {
-        let answers = self.answers.get(&key.0.chain).copied().unwrap_or_default();
-        let trouble = self.polls.entry(key).or_default();
-        trouble.failures = trouble.failures.saturating_add(1);
-        if trouble.counted == 0 {
-            trouble.since = at;
-        }
-        if trouble.counted == 0 || answers > trouble.answers {
-            trouble.counted = trouble.counted.saturating_add(1);
-            trouble.answers = answers;
-        }
-        let is_long = at.secs_since(trouble.since) >= lost.grace_secs;
-        if trouble.counted < lost.after.max(1) || !is_long {
-            return Reply::At(at, Answer::Failed);
-        }
-        let failures = trouble.failures;
-        self.polls.remove(&key);
-        Reply::At(at, lost_answer(key, failures, FailureClass::Lost))
+    fn missed(&mut self, key: (UnitId, Attempt), at: Micros, patience: Patience) -> Reply {
+        let lost = self.losses(key.0.chain).failed(&key, patience, moment(at));
+        Reply::At(at, lost_if(lost, key, FailureClass::Lost))
     }
+}
 
-    /// An id is fulfilled, and no bytes came: nothing is told until that was so often enough.
-    fn without_bytes(&mut self, key: (UnitId, Attempt)) -> Answer {
-        let answers = self.answers.get(&key.0.chain).copied().unwrap_or_default();
-        let trouble = self.polls.entry(key).or_default();
-        // An answer for the id itself is no answer to another question.
-        trouble.answers = answers;
-        trouble.without_bytes = trouble.without_bytes.saturating_add(1);
-        let empty = trouble.without_bytes;
-        if empty < NO_BYTES_LIMIT {
-            return Answer::Failed;
-        }
-        self.polls.remove(&key);
-        lost_answer(key, empty, FailureClass::NoBytes)
-    }
+const fn moment(at: Micros) -> Duration {
+    Duration::from_micros(at.0)
+}
+
+/// Nothing is told of a proof until its failures count as its loss.
+fn lost_if(lost: Option<u32>, key: (UnitId, Attempt), class: FailureClass) -> Answer {
+    lost.map_or(Answer::Failed, |failures| lost_answer(key, failures, class))
 }
 
 fn lost_answer((unit, attempt): (UnitId, Attempt), failures: u32, class: FailureClass) -> Answer {

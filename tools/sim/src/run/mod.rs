@@ -13,8 +13,9 @@ mod start;
 pub use medium::{Medium, Memory};
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
-use prooflog_core::{EffectKey, Outcome};
+use prooflog_core::{Effect, EffectKey, Outcome, Patience};
 use prooflog_engine::Origin;
 use prooflog_events::envelope::blob_hash;
 use prooflog_events::ids::{ChainId, Hash32, L2Block, Micros, Position};
@@ -22,7 +23,7 @@ use prooflog_events::input::{ChainConfigured, Input, TimerDue};
 use prooflog_events::port::{Blob, SequenceRead};
 use prooflog_log::Fault;
 
-use crate::adapter::{Adapter, LostRule};
+use crate::adapter::Adapter;
 use crate::check::{Checker, Violation};
 use crate::process::{Fed, FeedError, Process};
 use crate::rng::Rng;
@@ -257,7 +258,7 @@ impl<M: Medium> Sim<'_, M> {
         }
     }
 
-    fn perform(&mut self, effect: &prooflog_core::Effect) {
+    fn perform(&mut self, effect: &Effect) {
         self.figures.calls += 1;
         self.checker.effect(effect, self.now);
         let Some(process) = &self.process else { return };
@@ -268,8 +269,8 @@ impl<M: Medium> Sim<'_, M> {
             // The empty byte string needs no place.
             (found == Ok(true) || name == blob_hash(&[])).then_some(bytes)
         };
-        let lost = self.lost_rule(effect);
-        let reply = self.adapter.perform(&mut self.world, effect, &read, lost);
+        let patience = self.patience(effect);
+        let reply = self.adapter.perform(&mut self.world, effect, &read, patience);
         let (epoch, key) = (self.epoch, effect.key());
         if !matches!(
             key,
@@ -288,15 +289,14 @@ impl<M: Medium> Sim<'_, M> {
         }
     }
 
-    fn lost_rule(&self, effect: &prooflog_core::Effect) -> LostRule {
+    /// When the id that an effect asks for counts as lost; never where nobody is configured.
+    fn patience(&self, effect: &Effect) -> Patience {
         let chain = match effect {
-            prooflog_core::Effect::PollProof { unit, .. } => self.configured.get(&unit.chain),
+            Effect::PollProof { unit, .. } => self.configured.get(&unit.chain),
             _ => None,
         };
-        chain.map_or(LostRule { after: 5, grace_secs: 300 }, |chain| LostRule {
-            after: chain.policy.lost_after,
-            grace_secs: chain.policy.lost_grace_secs,
-        })
+        let never = Patience { lost_after: u32::MAX, grace: Duration::MAX };
+        chain.map_or(never, |chain| Patience::from(&chain.policy))
     }
 
     fn answered(&mut self, key: &EffectKey, answer: Answer) {

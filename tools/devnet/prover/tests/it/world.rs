@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
-use prooflog_core::{AggRequest, ProofRequest};
+use prooflog_core::{AggRequest, Patience, ProofRequest};
 use prooflog_devnet_prover::{
     ChainConfig, Config, Fault, FaultKind, Generation, Handle, Hex, Script, Stats, Word, keccak, serve,
 };
@@ -17,7 +17,7 @@ use prooflog_events::ids::{
 use prooflog_events::values::{BlobRef, Mode};
 use prooflog_net::{Endpoint, Salt};
 use prooflog_prover::{
-    Blob, Patience, Polled, ProofSource, Prover, ProverConfig, ProverLimits, Requested, SourceError,
+    Blob, Polled, ProofSource, Prover, ProverConfig, ProverLimits, Requested, SourceError,
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

@@ -2,13 +2,13 @@
 //!
 //! A 500 says nothing by itself: the server gives it for an unknown id and for any trouble of its own. So an id counts as
 //! lost only after a number of failures over a length of time, and a failure counts only if the server answered another
-//! question since the last one that counted: while it answers nobody, nothing is lost. Kept in memory only: after a
-//! restart the counting begins again, which delays and never decides wrongly.
+//! question since the last one that counted: while it answers nobody, nothing is lost. The adapters ask this on their way
+//! to an answer, in production and in the simulator, each with its own clock and its own names for ids. Kept in memory
+//! only: after a restart the counting begins again, which delays and never decides wrongly.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use prooflog_events::ids::ProofId;
 use prooflog_events::policy::Policy;
 
 /// Ids whose failures are remembered; the ones that failed longest ago are forgotten first.
@@ -33,8 +33,8 @@ impl From<&Policy> for Patience {
 
 #[derive(Debug)]
 struct Misses {
-    since: Instant,
-    last: Instant,
+    since: Duration,
+    last: Duration,
     /// Failures of any kind.
     all: u32,
     /// Failures with an answer of the server to another question before them.
@@ -45,27 +45,33 @@ struct Misses {
     empty: u32,
 }
 
-/// The failures of all ids of one server.
-#[derive(Debug, Default)]
-pub(crate) struct Losses {
+/// The failures of all ids of one server. Moments are told by the time since any fixed one.
+#[derive(Debug)]
+pub struct Losses<Id> {
     answers: u64,
-    misses: HashMap<ProofId, Misses>,
+    misses: BTreeMap<Id, Misses>,
 }
 
-impl Losses {
+impl<Id> Default for Losses<Id> {
+    fn default() -> Self {
+        Self { answers: 0, misses: BTreeMap::new() }
+    }
+}
+
+impl<Id: Ord + Clone> Losses<Id> {
     /// The server answered a question that is not about an id.
-    pub(crate) fn answered(&mut self) {
+    pub fn answered(&mut self) {
         self.answers = self.answers.saturating_add(1);
     }
 
     /// The server answered for an id, and all is well with it.
-    pub(crate) fn answered_for(&mut self, id: &ProofId) {
+    pub fn answered_for(&mut self, id: &Id) {
         self.answered();
         self.misses.remove(id);
     }
 
     /// A question for an id failed. The number of failures, if it counts as lost now.
-    pub(crate) fn failed(&mut self, id: &ProofId, patience: Patience, now: Instant) -> Option<u32> {
+    pub fn failed(&mut self, id: &Id, patience: Patience, now: Duration) -> Option<u32> {
         let answers = self.answers;
         let misses = self.misses_of(id, now);
         misses.all = misses.all.saturating_add(1);
@@ -76,7 +82,7 @@ impl Losses {
             misses.counted = misses.counted.saturating_add(1);
             misses.answers = answers;
         }
-        let over = now.saturating_duration_since(misses.since);
+        let over = now.saturating_sub(misses.since);
         if misses.counted < patience.lost_after.max(1) || over < patience.grace {
             return None;
         }
@@ -86,7 +92,7 @@ impl Losses {
     }
 
     /// An id is fulfilled, and no bytes came. The number of such answers, if it counts as lost now.
-    pub(crate) fn empty(&mut self, id: &ProofId, now: Instant) -> Option<u32> {
+    pub fn empty(&mut self, id: &Id, now: Duration) -> Option<u32> {
         self.answered();
         let answers = self.answers;
         let misses = self.misses_of(id, now);
@@ -101,7 +107,7 @@ impl Losses {
         Some(empty)
     }
 
-    fn misses_of(&mut self, id: &ProofId, now: Instant) -> &mut Misses {
+    fn misses_of(&mut self, id: &Id, now: Duration) -> &mut Misses {
         if self.misses.len() >= IDS_MAX && !self.misses.contains_key(id) {
             let oldest = self.misses.iter().min_by_key(|(_, misses)| misses.last).map(|(id, _)| id.clone());
             oldest.and_then(|id| self.misses.remove(&id));
@@ -121,8 +127,11 @@ impl Losses {
 
 #[cfg(test)]
 mod tests {
+    use prooflog_events::ids::ProofId;
+
     use super::*;
 
+    const START: Duration = Duration::from_secs(1_000);
     const PATIENCE: Patience = Patience { lost_after: 3, grace: Duration::from_secs(100) };
 
     fn id(n: u32) -> ProofId {
@@ -131,8 +140,8 @@ mod tests {
 
     #[test]
     fn an_id_is_lost_after_enough_failures_over_enough_time_between_other_answers() {
-        let (mut losses, start) = (Losses::default(), Instant::now());
-        let at = |secs| start + Duration::from_secs(secs);
+        let mut losses = Losses::default();
+        let at = |secs| START + Duration::from_secs(secs);
         for secs in [0, 40, 80] {
             assert_eq!(losses.failed(&id(1), PATIENCE, at(secs)), None);
             losses.answered_for(&id(2));
@@ -143,10 +152,10 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_while_the_server_answers_nobody() {
-        let (mut losses, start) = (Losses::default(), Instant::now());
+        let mut losses = Losses::default();
         losses.answered();
         for n in 0..1_000 {
-            let now = start + Duration::from_secs(n * 60);
+            let now = START + Duration::from_secs(n * 60);
             assert_eq!(losses.failed(&id(1), PATIENCE, now), None);
             assert_eq!(losses.failed(&id(2), PATIENCE, now), None);
         }
@@ -154,26 +163,26 @@ mod tests {
 
     #[test]
     fn one_answer_for_the_id_makes_up_for_all_failures() {
-        let (mut losses, start) = (Losses::default(), Instant::now());
+        let mut losses = Losses::default();
         for n in 0..50 {
             losses.answered();
-            assert_eq!(losses.failed(&id(1), PATIENCE, start + Duration::from_secs(n * 60)), None);
+            assert_eq!(losses.failed(&id(1), PATIENCE, START + Duration::from_secs(n * 60)), None);
             losses.answered_for(&id(1));
         }
     }
 
     #[test]
     fn many_failures_at_once_are_no_loss() {
-        let (mut losses, start) = (Losses::default(), Instant::now());
+        let mut losses = Losses::default();
         for n in 0..99 {
             losses.answered();
-            assert_eq!(losses.failed(&id(1), PATIENCE, start + Duration::from_secs(n)), None);
+            assert_eq!(losses.failed(&id(1), PATIENCE, START + Duration::from_secs(n)), None);
         }
     }
 
     #[test]
     fn the_third_fulfilled_answer_without_bytes_is_a_loss() {
-        let (mut losses, now) = (Losses::default(), Instant::now());
+        let (mut losses, now) = (Losses::default(), START);
         assert_eq!(losses.empty(&id(1), now), None);
         assert_eq!(losses.empty(&id(2), now), None);
         assert_eq!(losses.empty(&id(1), now), None);
@@ -184,9 +193,9 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_the_oldest_failures_go_first() {
-        let (mut losses, start) = (Losses::default(), Instant::now());
+        let mut losses = Losses::default();
         for n in 0..5_000 {
-            losses.failed(&id(n), PATIENCE, start + Duration::from_secs(u64::from(n)));
+            losses.failed(&id(n), PATIENCE, START + Duration::from_secs(u64::from(n)));
         }
         assert_eq!(losses.misses.len(), IDS_MAX);
         assert!(!losses.misses.contains_key(&id(0)) && losses.misses.contains_key(&id(4_999)));
