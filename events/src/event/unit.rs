@@ -212,8 +212,8 @@ pub enum LateAnswer {
     },
 }
 
-/// The server told a state of a proof in numbers that nobody knows here. They are on record as they came, once for each
-/// attempt, and move nothing.
+/// The server told a state of a proof in numbers that nobody knows here. They are on record as they came, each pair once for
+/// an attempt and eight pairs at most, and move nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct UnknownStatusRecorded {
     /// Which attempt.
