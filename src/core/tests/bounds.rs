@@ -81,16 +81,6 @@ impl Given {
         self.when(EngineOpened { started })
     }
 
-    fn polls(&self, unit: UnitId) -> Vec<(Attempt, Pace)> {
-        plan(&self.state, self.now)
-            .into_iter()
-            .filter_map(|effect| match effect {
-                Effect::PollProof { unit: of, attempt, pace, .. } if of == unit => Some((attempt, pace)),
-                _ => None,
-            })
-            .collect()
-    }
-
     fn starts_anything(&mut self, secs: u64) -> bool {
         self.later(secs).iter().any(|event| matches!(event, Event::WitnessGenStarted(_)))
     }

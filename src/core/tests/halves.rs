@@ -8,7 +8,7 @@
 mod given;
 
 use given::*;
-use prooflog_core::{Effect, Pace, plan};
+use prooflog_core::Pace;
 use prooflog_events::event::{Event, InvalidReason};
 use prooflog_events::ids::*;
 use prooflog_events::input::*;
@@ -43,16 +43,6 @@ impl Given {
         let chain = &self.state.chains[&self.chain];
         assert_eq!(chain.index, index_from_scratch(chain));
         events
-    }
-
-    fn polls(&self, unit: UnitId) -> Vec<(Attempt, Pace)> {
-        plan(&self.state, self.now)
-            .into_iter()
-            .filter_map(|effect| match effect {
-                Effect::PollProof { unit: of, attempt, pace, .. } if of == unit => Some((attempt, pace)),
-                _ => None,
-            })
-            .collect()
     }
 }
 

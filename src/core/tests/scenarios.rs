@@ -246,6 +246,8 @@ fn a_restart_ends_open_calls_once_and_polls_what_has_an_id() {
         "{events:?}"
     );
     assert_eq!((given.phase(1), given.phase(2)), (Phase::Requested, Phase::Ready));
+    assert_eq!(given.polls(UnitId::span(CHAIN, 1)).len(), 1);
+    assert!(given.polls(UnitId::span(CHAIN, 2)).is_empty());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Shared by the stories; each of them uses a part of it.
 
-use prooflog_core::{DecideError, decide};
+use prooflog_core::{DecideError, Effect, Pace, decide, plan};
 use prooflog_events::event::{ChainRegistered, EngineStarted, Event};
 use prooflog_events::ids::*;
 use prooflog_events::input::*;
@@ -192,6 +192,17 @@ impl Given {
         self.requested(span);
         let attempt = self.attempt(span);
         self.status(span, attempt, 3, 2)
+    }
+
+    /// The attempts of a unit whose proofs are asked for now.
+    pub(crate) fn polls(&self, unit: UnitId) -> Vec<(Attempt, Pace)> {
+        plan(&self.state, self.now)
+            .into_iter()
+            .filter_map(|effect| match effect {
+                Effect::PollProof { unit: of, attempt, pace, .. } if of == unit => Some((attempt, pace)),
+                _ => None,
+            })
+            .collect()
     }
 
     pub(crate) fn command(&mut self, command: Command) -> Result<Vec<Event>, DecideError> {
