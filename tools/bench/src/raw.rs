@@ -38,18 +38,18 @@ impl Raw {
         Ok(Self { db: DB::open_cf_descriptors(&options, dir, families)?, position: 0 })
     }
 
-    /// Writes `events` records of one stream in one synced batch.
-    pub(crate) fn append(&mut self, stream: &str, payload: &[u8], events: u64) -> Outcome<()> {
+    /// Writes a record of each of these streams in one synced batch.
+    pub(crate) fn append(&mut self, streams: &[String], payload: &[u8]) -> Outcome<()> {
         let family = |name| self.db.cf_handle(name).ok_or("a column family is missing");
-        let (records, streams) = (family(RECORDS)?, family(STREAMS)?);
+        let (records, index) = (family(RECORDS)?, family(STREAMS)?);
         let mut batch = WriteBatch::default();
-        for _ in 0..events {
+        for stream in streams {
             self.position += 1;
             let position = self.position.to_be_bytes();
             batch.put_cf(records, position, payload);
             let mut key = stream.as_bytes().to_vec();
             key.extend_from_slice(&position);
-            batch.put_cf(streams, key, position);
+            batch.put_cf(index, key, position);
         }
         let mut synced = WriteOptions::default();
         synced.set_sync(true);

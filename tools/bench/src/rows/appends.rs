@@ -1,7 +1,7 @@
 //! Durable appends.
 //!
-//! The yardstick is RocksDB with the same records and index keys, one synced write per event and 64 per synced batch:
-//! what the disk allows when nothing is checked. Many writers are measured as tasks that await their tickets, which is
+//! The yardstick is RocksDB with the same records and the same index keys (a stream per writer), one synced write per event
+//! and 64 per synced batch: what the disk allows when nothing is checked. Many writers are measured as tasks that await their tickets, which is
 //! how the engine and the server append, and as threads that sleep, whose waking is most of what they cost.
 
 use std::fs::File;
@@ -62,9 +62,9 @@ fn one_writer(log: &Log<RocksStore>, raw: &mut Raw, sizes: &Sizes) -> Outcome<Ro
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     let mut rng = Rng::new(1);
     let payload = [7; EVENT_BYTES];
+    let stream = ["bench-one".to_owned()];
     for _ in 0..sizes.turns {
-        let (seconds, done) =
-            timed(|| (0..sizes.appends).try_for_each(|_| raw.append("bench-one", &payload, 1)));
+        let (seconds, done) = timed(|| (0..sizes.appends).try_for_each(|_| raw.append(&stream, &payload)));
         done?;
         let raw_rate = sizes.appends as f64 / seconds;
         let appends: Vec<Append> = (0..sizes.appends).map(|_| event("bench-one", &mut rng)).collect();
@@ -96,16 +96,17 @@ fn many_writers(log: &Arc<Log<RocksStore>>, raw: &mut Raw, sizes: &Sizes, waitin
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     let each = sizes.appends / 4;
     let payload = [7; EVENT_BYTES];
+    let streams: Vec<String> = (0..WRITERS).map(|writer| format!("bench-{writer}")).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
     for _ in 0..sizes.turns {
-        let (seconds, done) =
-            timed(|| (0..each).try_for_each(|_| raw.append("bench-many", &payload, WRITERS)));
+        let (seconds, done) = timed(|| (0..each).try_for_each(|_| raw.append(&streams, &payload)));
         done?;
         let raw_rate = (each * WRITERS) as f64 / seconds;
         let prepared: Vec<Vec<Append>> = (0..WRITERS)
-            .map(|writer| {
+            .zip(&streams)
+            .map(|(writer, stream)| {
                 let mut rng = Rng::new(writer);
-                (0..each).map(|_| event(&format!("bench-{writer}"), &mut rng)).collect()
+                (0..each).map(|_| event(stream, &mut rng)).collect()
             })
             .collect();
         let (seconds, done) = match waiting {
