@@ -77,7 +77,7 @@ impl Pace {
             Some(_) => self.seen.answered = self.seen.answered.saturating_add(answered),
         }
         // Those who stay away are not waited for until a trial ends.
-        let given_up = self.seen.in_vain > 4 && self.seen.in_vain > self.seen.came;
+        let given_up = self.seen.in_vain > 3 && self.seen.in_vain > self.seen.came;
         self.left = if given_up { 0 } else { self.left.saturating_sub(1) };
         if self.left > 0 {
             return;
@@ -89,7 +89,7 @@ impl Pace {
         if let Some(rate) = self.rates.get_mut(self.wait) {
             *rate = if given_up { 0 } else { self.seen.answered as u128 * 1_000_000_000_000 / passed };
         }
-        if self.wait + 1 < WAITS.len() && !given_up {
+        if self.wait + 1 < WAITS.len() {
             return self.begin(self.wait + 1);
         }
         self.keep();

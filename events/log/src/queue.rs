@@ -5,6 +5,7 @@
 //! A lane that is full refuses for itself alone. What a crash in here means: nothing was promised yet.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use prooflog_events::limits::{QUEUE_APPENDS_MAX, QUEUE_BYTES_MAX};
 
@@ -34,8 +35,12 @@ impl Lane {
 pub(crate) struct Queue {
     engine: Waiting,
     outside: Waiting,
-    /// How many must be on their way for an append to wake the second stage; 0 while it is awake.
+    /// How many must be on their way for the next write; 0 while one is under way.
     pub(crate) wanted: usize,
+    /// Until when they are waited for, where that has an end.
+    pub(crate) until: Option<Instant>,
+    /// Somebody is awake when that is.
+    pub(crate) watched: bool,
     /// Some of those that were written last, and may come back, are from outside.
     pub(crate) outsiders: bool,
     /// What is sequenced ahead is as much as one commit takes, or as much as it takes from outside.
@@ -93,6 +98,11 @@ impl Queue {
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.engine.appends.len().saturating_add(self.outside.appends.len())
+    }
+
+    /// The sizes of all that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.engine.bytes.saturating_add(self.outside.bytes)
     }
 
     /// Whether the second stage sleeps until something like this append has come, so many being on their way.

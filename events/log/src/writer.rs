@@ -3,7 +3,7 @@
 //! Two stages, each on a thread of its own: the first sequences ahead while a write is in progress, the second
 //! sequences the rest and writes all of it as one synced commit. So everything that arrives during a write shares the
 //! next one; those who were just answered get a moment to be in it too (`pace`). When nothing waits, a blocking append
-//! does both stages on its own thread.
+//! does both stages on its own thread; so does one that completes those who were waited for, if its caller allows it.
 //!
 //! Appends from outside stand in a lane of their own (`queue`): the engine's overtake them, and a commit takes only so
 //! much of theirs, so that nobody outside delays a decision. Within a lane order is kept. Answers are given in the
@@ -11,7 +11,7 @@
 //! refuses everything until it is opened again. What a crash means: what was answered is there; what was not may be.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ pub(crate) struct Shared<S> {
     /// Locks are taken in the order in which they stand here; `committer` also after `sequencer`, but only if free.
     ///
     /// Held from before a group is taken until it is written: groups are written in the order they were made.
-    committer: Mutex<()>,
+    committer: Mutex<Pace>,
     /// Held while the queue is drained and what came out of it is sequenced: appends keep their order.
     sequencer: Mutex<Sequencer>,
     queue: Mutex<Queue>,
@@ -58,11 +58,15 @@ pub(crate) struct Shared<S> {
     outstanding: AtomicUsize,
     /// Microseconds that the last write took.
     took: AtomicU64,
+    opened: Instant,
     poison: OnceLock<SequenceError>,
 }
 
 /// Largest append that is made on the thread of a caller who must not be held up.
 const HERE_BYTES_MAX: usize = 16 << 10;
+
+/// The same of all that waits, where a caller writes for others too.
+const LED_BYTES_MAX: usize = 256 << 10;
 
 /// A write that took no longer holds up nobody.
 const QUICK_WRITE: Duration = Duration::from_micros(500);
@@ -84,7 +88,7 @@ impl<S: Sequence> Log<S> {
         let shared = Arc::new(Shared {
             sequence,
             tail: Tail::new(head),
-            committer: Mutex::default(),
+            committer: Mutex::new(Pace::default()),
             sequencer: Mutex::new(sequencer),
             pending: Mutex::new(Group::new(head)),
             queue: Mutex::default(),
@@ -93,6 +97,7 @@ impl<S: Sequence> Log<S> {
             filled: Condvar::new(),
             outstanding: AtomicUsize::new(0),
             took: AtomicU64::new(u64::MAX),
+            opened: Instant::now(),
             poison: OnceLock::new(),
         });
         let threads = vec![
@@ -152,7 +157,7 @@ impl<S: Sequence> Log<S> {
     /// [`AppendError::Busy`], [`AppendError::Poisoned`] or [`AppendError::Closed`]: it was not accepted.
     pub fn submit(&self, append: Append) -> Result<Ticket, AppendError> {
         let (reply, ticket) = Reply::ticket();
-        self.shared.enqueue(append, reply)?;
+        self.shared.enqueue(append, reply, Hurry::None)?;
         Ok(ticket)
     }
 
@@ -166,7 +171,7 @@ impl<S: Sequence> Log<S> {
         append: Append,
         callback: impl FnOnce(Answer) + Send + 'static,
     ) -> Result<(), AppendError> {
-        self.shared.enqueue(append, Reply::call(Box::new(callback)))
+        self.shared.enqueue(append, Reply::call(Box::new(callback)), Hurry::None)
     }
 
     /// Stores a blob and returns its name. Runs on the caller's thread, beside the writer: do it before the append
@@ -215,8 +220,9 @@ impl<S: Sequence> Log<S> {
         self.shared.sequence.delete_snapshots(projection, keep)
     }
 
-    /// As [`Log::submit_with`]. A small append that finds nothing under way, while writes are quick, is made on the
-    /// caller's thread and answered before this returns: there, two changes of threads would take longer than the write.
+    /// As [`Log::submit_with`]. While writes are quick, a small append that finds nothing under way is made on the caller's
+    /// thread and answered before this returns, and so is one that completes a group that is waited for, with that group:
+    /// there, two changes of threads would take longer than the write.
     ///
     /// # Errors
     /// As [`Log::submit_with`].
@@ -231,7 +237,10 @@ impl<S: Sequence> Log<S> {
                 callback(answer);
                 Ok(())
             }
-            Err(append) => self.submit_with(append, callback),
+            Err(append) => {
+                let hurry = if here { Hurry::Here } else { Hurry::None };
+                self.shared.enqueue(append, Reply::call(Box::new(callback)), hurry)
+            }
         }
     }
 
@@ -251,6 +260,13 @@ impl<S: Sequence> Log<S> {
     pub fn watch(&self, watcher: impl Fn(Head) + Send + Sync + 'static) {
         self.shared.tail.watch(Box::new(watcher));
     }
+}
+
+/// Whether the caller writes what waits itself, if its append is the one that was waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hurry {
+    None,
+    Here,
 }
 
 fn stage<S: Sequence>(
@@ -288,7 +304,7 @@ impl<S: Sequence> Shared<S> {
         Duration::from_micros(self.took.load(Ordering::Relaxed)) <= QUICK_WRITE
     }
 
-    fn enqueue(&self, append: Append, reply: Reply) -> Result<(), AppendError> {
+    fn enqueue(&self, append: Append, reply: Reply, hurry: Hurry) -> Result<(), AppendError> {
         self.refuse_poisoned()?;
         let mut queue = lock(&self.queue);
         let lane = Lane::of(&append);
@@ -296,15 +312,18 @@ impl<S: Sequence> Shared<S> {
         let size = queue.admit(&append)?;
         queue.push(append, reply, size);
         let on_their_way = self.outstanding.fetch_add(1, Ordering::AcqRel).saturating_add(1);
-        let wake = if queue.wants(lane, on_their_way) {
+        if queue.wants(lane, on_their_way) {
             queue.wanted = 0;
-            Some(&self.filled)
-        } else {
-            (queue.len() == AHEAD_MIN && !queue.full).then_some(&self.ahead)
-        };
-        drop(queue);
-        if let Some(sleeper) = wake {
-            sleeper.notify_one();
+            let here = hurry == Hurry::Here && queue.until.is_some() && queue.bytes() <= LED_BYTES_MAX;
+            drop(queue);
+            if here && let Ok(mut pace) = self.committer.try_lock() {
+                self.write_waiting(&mut pace);
+            } else {
+                self.filled.notify_one();
+            }
+        } else if queue.len() == AHEAD_MIN && !queue.full {
+            drop(queue);
+            self.ahead.notify_one();
         }
         Ok(())
     }
@@ -316,9 +335,10 @@ impl<S: Sequence> Shared<S> {
             return Err(append);
         }
         let mut sequencer = lock(&self.sequencer);
-        // Held by the second stage: it has been woken for an append that came after the question above.
-        let committer =
-            if lock(&self.pending).replies.is_empty() { self.committer.try_lock().ok() } else { None };
+        // Those who are waited for share a write. The committer is held by the second stage where it has been woken for an
+        // append that came after the question above.
+        let alone = lock(&self.queue).until.is_none() && lock(&self.pending).replies.is_empty();
+        let committer = if alone { self.committer.try_lock().ok() } else { None };
         let Some(committer) = committer else {
             drop(sequencer);
             self.outstanding.fetch_sub(1, Ordering::AcqRel);
@@ -387,91 +407,97 @@ impl<S: Sequence> Shared<S> {
 
     /// Second stage: until the log is closed and nothing waits.
     fn commit_loop(&self) {
-        let _guard = PoisonOnPanic(self);
-        let mut pace = Pace::default();
-        let opened = Instant::now();
-        while let Some(mut group) = self.next_group(&mut pace) {
-            let begun = Instant::now();
-            let result = self.write(&mut group.0);
-            drop(group.1);
-            let replies = std::mem::take(&mut group.0.replies);
-            let level = self.outstanding.fetch_sub(replies.len(), Ordering::AcqRel);
-            pace.wrote(level, replies.len(), begun.elapsed(), opened.elapsed());
-            match result {
-                Ok(()) => {
-                    deliver(replies);
-                    self.tail.tell();
-                }
-                Err(error) => {
-                    deliver(replies.into_iter().map(|(reply, _)| (reply, Err(error.clone()))).collect())
-                }
-            }
+        while self.is_to_be_written() {
+            self.write_waiting(&mut lock(&self.committer));
         }
     }
 
-    /// Waits for something to write and takes all of it, with the right to write; `None` when the log is closed.
-    fn next_group(&self, pace: &mut Pace) -> Option<(Group, MutexGuard<'_, ()>)> {
+    /// Sleeps until something waits and nobody is waited for any more; `false` when the log is closed.
+    fn is_to_be_written(&self) -> bool {
+        let mut queue = lock(&self.queue);
         loop {
-            // Held while waiting too: whoever comes back first would else write alone, past the queue.
-            let committer = lock(&self.committer);
-            if let Some((level, limit)) = pace.awaited() {
-                pace.waited(self.gather(level, limit));
-            }
-            let mut sequencer = lock(&self.sequencer);
-            while self.sequence_waiting(&mut sequencer) {}
-            let mut pending = lock(&self.pending);
-            if !pending.replies.is_empty() {
-                let next = Group::new(pending.head);
-                let group = std::mem::replace(&mut *pending, next);
-                drop(pending);
-                drop(sequencer);
-                let mut queue = lock(&self.queue);
-                queue.full = false;
-                queue.outsiders = group.outside > 0;
-                let more = queue.len() >= AHEAD_MIN;
-                drop(queue);
-                if more {
-                    self.ahead.notify_one();
+            if let Some(until) = queue.until {
+                let left = until.saturating_duration_since(Instant::now());
+                let came = queue.wanted == 0 || self.outstanding.load(Ordering::Acquire) >= queue.wanted;
+                if came || left.is_zero() || queue.hurries() || queue.closing {
+                    return true;
                 }
-                return Some((group, committer));
-            }
-            drop(pending);
-            drop(sequencer);
-            drop(committer);
-            let mut queue = lock(&self.queue);
-            // The first stage may have sequenced between the look above and this one, and found nobody to wake.
-            if queue.len() > 0 || !lock(&self.pending).replies.is_empty() {
+                queue.watched = true;
+                queue = self.filled.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+                queue.watched = false;
                 continue;
             }
+            // The first stage may have sequenced what came, and found nobody to wake.
+            if queue.len() > 0 || !lock(&self.pending).replies.is_empty() {
+                return true;
+            }
             if queue.closing {
-                return None;
+                return false;
             }
             queue.wanted = 1;
-            while queue.wanted > 0 && !queue.closing {
+            while queue.wanted > 0 && queue.until.is_none() && !queue.closing {
                 queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
-            queue.wanted = 0;
+            if queue.until.is_none() {
+                queue.wanted = 0;
+            }
         }
     }
 
-    /// Waits until `level` appends are on their way, for `limit` at most; whether they are. The engine's do not wait for
-    /// those from outside.
-    fn gather(&self, level: usize, limit: Duration) -> bool {
-        let begun = Instant::now();
+    /// Writes all that waits and answers it; then begins to wait for those who may come back.
+    fn write_waiting(&self, pace: &mut Pace) {
+        let _guard = PoisonOnPanic(self);
         let mut queue = lock(&self.queue);
-        let came = loop {
-            if self.outstanding.load(Ordering::Acquire) >= level || queue.hurries() || queue.closing {
-                break true;
-            }
-            let left = limit.saturating_sub(begun.elapsed());
-            if left.is_zero() {
-                break false;
-            }
+        if queue.until.take().is_some() {
+            let level = std::mem::take(&mut queue.wanted);
+            let came = self.outstanding.load(Ordering::Acquire) >= level || queue.hurries();
+            pace.waited(came);
+        }
+        drop(queue);
+        let Some(mut group) = self.take_waiting() else { return };
+        let begun = Instant::now();
+        let result = self.write(&mut group);
+        let replies = std::mem::take(&mut group.replies);
+        let level = self.outstanding.fetch_sub(replies.len(), Ordering::AcqRel);
+        pace.wrote(level, replies.len(), begun.elapsed(), self.opened.elapsed());
+        if let Some((level, limit)) = pace.awaited() {
+            let mut queue = lock(&self.queue);
             queue.wanted = level;
-            queue = self.filled.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
-        };
-        queue.wanted = 0;
-        came
+            queue.until = Instant::now().checked_add(limit);
+            if !queue.watched {
+                self.filled.notify_one();
+            }
+        }
+        match result {
+            Ok(()) => {
+                deliver(replies);
+                self.tail.tell();
+            }
+            Err(error) => {
+                deliver(replies.into_iter().map(|(reply, _)| (reply, Err(error.clone()))).collect())
+            }
+        }
+    }
+
+    /// Sequences and takes all that waits for one commit, if anything does.
+    fn take_waiting(&self) -> Option<Group> {
+        let mut sequencer = lock(&self.sequencer);
+        while self.sequence_waiting(&mut sequencer) {}
+        let mut pending = lock(&self.pending);
+        if pending.replies.is_empty() {
+            return None;
+        }
+        let next = Group::new(pending.head);
+        let group = std::mem::replace(&mut *pending, next);
+        drop(pending);
+        drop(sequencer);
+        let mut queue = lock(&self.queue);
+        queue.full = false;
+        queue.outsiders = group.outside > 0;
+        if queue.len() >= AHEAD_MIN {
+            self.ahead.notify_one();
+        }
+        Some(group)
     }
 
     /// Makes a group durable and visible; who follows is told later. The caller holds the committer. An error is the

@@ -107,6 +107,32 @@ pub const CHANGES: &[RuleChange] = &[
         about: "what the fee ceiling keeps back, and statuses of proofs that nobody knows, are on record",
         events: &[EventType::FeeCeilingReached, EventType::UnknownStatusRecorded],
     },
+    RuleChange {
+        behaviour: 5,
+        about: "a request that no prover took says nothing of its unit when its time is over",
+        events: &[
+            EventType::Retried,
+            EventType::Split,
+            EventType::SpanCreated,
+            EventType::Parked,
+            EventType::WitnessGenStarted,
+        ],
+    },
+    RuleChange {
+        behaviour: 5,
+        about: "outputs deleted below another output hold submission too, and another root invalidates every member",
+        events: &[EventType::Paused, EventType::Invalidated],
+    },
+    RuleChange {
+        behaviour: 5,
+        about: "a rollup whose submitting is paused holds up no other of its account, and what may be refused is asked before the clock",
+        events: &[
+            EventType::TxReserved,
+            EventType::CheckpointStarted,
+            EventType::SubmissionStarted,
+            EventType::DegradedModeEntered,
+        ],
+    },
 ];
 
 #[cfg(test)]

@@ -218,7 +218,7 @@ fn free_signer(state: &State, chain: &Chain, purpose: &Purpose) -> Option<Signer
     let id = chain.signer()?;
     let signer = state.signers.get(&id)?;
     let is_free =
-        has_free_slot(signer, chain.policy.as_ref()?.fees.max_pending) && !is_carried(signer, purpose);
+        has_free_slot(state, signer, chain.policy.as_ref()?.fees.max_pending) && !is_carried(signer, purpose);
     is_free.then_some(id)
 }
 

@@ -291,6 +291,41 @@ fn deleted_outputs_hold_submission_until_resume_and_give_the_proofs_back() {
 }
 
 #[test]
+fn outputs_that_were_deleted_below_another_one_hold_submission_too() {
+    let mut given = Given::chain(1_000, |policy| policy.after_deletion = AfterDeletion::Hold);
+    given.latest = Some(Anchor { index: 4, root: root(1_050), block: L2Block(1_050) });
+    given.l1 += 1;
+    let read = ContractRead { outputs_deleted: true, ..given.read() };
+    assert_eq!(given.names(read)[..2], ["ContractAdvanced", "Paused"]);
+}
+
+#[test]
+fn what_is_refused_leaves_everything_as_it_was_whatever_the_clock_says() {
+    let mut given = Given::chain(1_050, |_| {});
+    let before = (given.state.digest(), given.now);
+    given.now = Micros(before.1.0 - 60_000_000);
+    let control = Control::Submitting;
+    assert!(given.command(Command::Resume { chain: CHAIN, control }).is_err());
+    assert_eq!(given.state.digest(), before.0);
+    let events = given.command(Command::Pause { chain: CHAIN, control }).unwrap();
+    assert_eq!(names(&events), ["Paused", "DegradedModeEntered"]);
+}
+
+#[test]
+fn a_request_that_no_prover_took_says_nothing_of_its_span_when_its_time_is_over() {
+    let mut given = Given::chain(1_050, |policy| policy.split_after = 1);
+    for _ in 0..2 {
+        given.requested(1);
+        let events = given.overdue(1);
+        assert_eq!(names(&events)[..2], ["TimedOut", "Retried"], "nobody bid: {events:?}");
+        given.later(3_600);
+    }
+    given.requested(1);
+    given.status(1, given.attempt(1), 2, 1);
+    assert_eq!(names(&given.overdue(1))[..2], ["TimedOut", "Split"]);
+}
+
+#[test]
 fn other_keys_on_the_contract_invalidate_what_was_proven_under_the_old_ones_and_nothing_is_bought_before_the_server_has_them()
  {
     let mut given = Given::chain(1_050, |_| {});

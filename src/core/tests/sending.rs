@@ -561,6 +561,35 @@ fn paused_submitting_quotes_nothing_and_resumes_where_it_was() {
 }
 
 #[test]
+fn a_rollup_whose_submitting_is_paused_holds_up_no_other_of_its_account() {
+    let (mut given, [first, second]) = two_that_wait(2);
+    given.when(first);
+    given.command(Command::Pause { chain: CHAIN, control: Control::Submitting }).unwrap();
+    // The signature was on its way.
+    given.sign(5, 1);
+    let sends = |given: &Given, nonce| {
+        let owed = plan(&given.state, given.now);
+        owed.iter().any(|effect| matches!(effect, Effect::BroadcastTx { slot: of, .. } if *of == slot(nonce)))
+    };
+    assert!(!sends(&given, 5), "it is held back as long as nobody waits behind it");
+    let quote = TxQuoted { nonce: Nonce(6), ..given.quote(second.purpose, 6) };
+    assert_eq!(given.names(quote), ["CheckpointStarted", "TxReserved"]);
+    assert!(sends(&given, 5), "a nonce is everybody's of the account");
+}
+
+#[test]
+fn another_root_at_the_end_of_an_aggregate_makes_the_proofs_of_all_its_members_useless() {
+    let mut given = queued();
+    let nodes = vec![NodeAnswer { node: "a".into(), root: Some(h("another")) }];
+    given.l1 += 1;
+    let read = OutputRead { chain: CHAIN, block: L2Block(1_100), current_l1: l1(given.l1), nodes };
+    let events = given.when(read);
+    assert_eq!(names(&events)[..3], ["Invalidated"; 3], "{events:?}");
+    let fresh = ranges(&events).first().map(|(start, _)| *start);
+    assert_eq!(fresh, Some(1_000), "all of it is planned again: {events:?}");
+}
+
+#[test]
 fn what_nobody_signs_for_long_is_quoted_afresh_under_the_same_nonce() {
     let mut given = queued();
     let purpose = given.wanted_quote();

@@ -158,7 +158,7 @@ fn a_declaration_explains_what_it_names_and_nothing_else() {
         "other events"
     );
     assert_eq!(
-        found(&declared(&retried, Since::Behaviour(BEHAVIOUR))),
+        found(&declared(&retried, Since::Behaviour(4))),
         Some(first.position),
         "an earlier change"
     );

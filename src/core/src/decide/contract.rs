@@ -8,7 +8,7 @@ use prooflog_events::event::{
     ContractConfigValidated, ContractConfirmed, ContractObserved, ContractRolledBack, InvalidReason,
     Invalidated, OutputChecked, OutputMismatched, Paused, PausedBy, RollbackCause,
 };
-use prooflog_events::ids::{Hash32, UnitId};
+use prooflog_events::ids::{ChainId, Hash32, UnitId};
 use prooflog_events::input::{ContractRead, OutputRead, ServerValidated};
 use prooflog_events::policy::AfterDeletion;
 use prooflog_events::values::{Control, DegradedReason, Purpose};
@@ -85,7 +85,9 @@ fn latest(batch: &mut Batch<'_>, input: &ContractRead) -> Result<(), Illegal> {
     };
     let (tx, sender) = input.latest_by.unzip();
     let event = ContractAdvanced { at: input.at.block, latest, tx, sender, ours: ours(batch, chain, tx) };
-    batch.chain(input.chain, event)
+    batch.chain(input.chain, event)?;
+    // Nobody saw the contract lower, because another output came above those that were deleted.
+    if input.outputs_deleted { hold_after_deletion(batch, input.chain) } else { Ok(()) }
 }
 
 /// Number of our aggregate whose transaction set the latest output.
@@ -111,17 +113,18 @@ fn rolled_back(batch: &mut Batch<'_>, input: &ContractRead) -> Result<(), Illega
     let cause = if input.outputs_deleted { RollbackCause::OutputsDeleted } else { RollbackCause::Reorg };
     let event = ContractRolledBack { at: input.at.block, latest: input.latest, cause };
     batch.chain(input.chain, event)?;
-    let Some(chain) = batch.state.chains.get(&input.chain) else {
+    if input.outputs_deleted { hold_after_deletion(batch, input.chain) } else { Ok(()) }
+}
+
+fn hold_after_deletion(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
+    let Some(chain) = batch.state.chains.get(&id) else {
         return Ok(());
     };
     let hold = chain.policy.as_ref().is_some_and(|policy| policy.after_deletion == AfterDeletion::Hold);
-    if cause == RollbackCause::OutputsDeleted && hold && !chain.is_paused(Control::Submitting) {
+    if hold && !chain.is_paused(Control::Submitting) {
         let note =
             "outputs were deleted: the challenger's emergency brake; resume when it is understood".to_owned();
-        batch.chain(
-            input.chain,
-            Paused { control: Control::Submitting, by: PausedBy::OutputsDeleted, note },
-        )?;
+        batch.chain(id, Paused { control: Control::Submitting, by: PausedBy::OutputsDeleted, note })?;
     }
     Ok(())
 }
@@ -295,8 +298,8 @@ fn disagree(
     enter(batch, input.chain, DegradedReason::RootMismatch, &detail)
 }
 
-/// The finalized chain has another root at the end of an aggregate than when it was agreed: its proof is of no use,
-/// and neither are those of its members.
+/// The finalized chain has another root at the end of an aggregate than when it was agreed: its proof is of no use, and
+/// where the chain became another one nobody knows, so neither are those of its members.
 fn root_changed(batch: &mut Batch<'_>, agg: UnitId) -> Result<(), Illegal> {
     let Some(unit) = batch.state.unit(agg) else {
         return Ok(());
@@ -304,14 +307,13 @@ fn root_changed(batch: &mut Batch<'_>, agg: UnitId) -> Result<(), Illegal> {
     if !matches!(unit.phase, Phase::Queued | Phase::Checkpointing | Phase::Ready | Phase::Complete) {
         return Ok(());
     }
-    let last = unit.agg_body().and_then(|body| body.members.last().copied());
+    let members = unit.agg_body().map(|body| body.members.clone()).unwrap_or_default();
     let detail = format!("block {} has another output root now", unit.range.end);
     batch.unit(agg, Invalidated { reason: InvalidReason::RootChanged, detail: detail.clone() })?;
-    let Some(span) = last.map(|number| UnitId::span(agg.chain, number)) else {
-        return Ok(());
-    };
-    if batch.state.unit(span).is_some_and(|span| span.phase == Phase::Complete) {
-        batch.unit(span, Invalidated { reason: InvalidReason::RootChanged, detail })?;
+    for span in members.into_iter().map(|number| UnitId::span(agg.chain, number)) {
+        if batch.state.unit(span).is_some_and(|span| span.phase == Phase::Complete) {
+            batch.unit(span, Invalidated { reason: InvalidReason::RootChanged, detail: detail.clone() })?;
+        }
     }
     Ok(())
 }

@@ -99,7 +99,17 @@ pub fn decide(state: &mut State, now: Micros, input: &Input) -> Result<Decision,
     // Recorded time never runs backwards; how far the clock is behind is a fact of its own.
     let behind = state.time.secs_since(now);
     let mut batch = Batch::new(state, now.max(state.time));
-    node::watch_clock(&mut batch, behind)?;
+    // A refused input must leave the state as it was, so what may refuse comes before anything is recorded.
+    let may_refuse = matches!(
+        input,
+        Input::EngineOpened(_)
+            | Input::ChainConfigured(_)
+            | Input::OperatorCommanded(_)
+            | Input::RowsImported(_)
+    );
+    if !may_refuse {
+        node::watch_clock(&mut batch, behind)?;
+    }
     match input {
         Input::EngineOpened(input) => node::opened(&mut batch, input)?,
         Input::EngineClosing(input) => node::closing(&mut batch, input)?,
@@ -121,6 +131,9 @@ pub fn decide(state: &mut State, now: Micros, input: &Input) -> Result<Decision,
         Input::TxSent(input) => sending::sent(&mut batch, input)?,
         Input::OperatorCommanded(input) => operator::command(&mut batch, input)?,
         Input::RowsImported(input) => import::rows(&mut batch, input)?,
+    }
+    if may_refuse {
+        node::watch_clock(&mut batch, behind)?;
     }
     // A closing engine starts nothing, and an import is none; what is owed is owed by the next one.
     if !matches!(input, Input::EngineClosing(_) | Input::RowsImported(_)) {

@@ -281,8 +281,11 @@ fn time_out(batch: &mut Batch<'_>, id: UnitId) -> Result<(), Illegal> {
         after_secs: batch.now.secs_since(unit.started),
         maybe_paid: true,
     };
+    // A request that nobody took says nothing of the unit.
+    let was_taken = unit.phase != Phase::Requested;
     batch.unit(id, event)?;
-    after_failure(batch, id, class, "no answer within the limit")
+    let counts = was_taken && counts_against_unit(batch, id, class);
+    follow_failure(batch, id, (class, counts), "no answer within the limit")
 }
 
 /// Decides what follows a failed attempt: halve, give up, or try again later.
@@ -292,10 +295,20 @@ pub(super) fn after_failure(
     class: FailureClass,
     text: &str,
 ) -> Result<(), Illegal> {
+    let counts = counts_against_unit(batch, id, class);
+    follow_failure(batch, id, (class, counts), text)
+}
+
+/// The same where it is known whether the failure uses the unit's budget.
+fn follow_failure(
+    batch: &mut Batch<'_>,
+    id: UnitId,
+    (class, counts): (FailureClass, bool),
+    text: &str,
+) -> Result<(), Illegal> {
     let (Some(unit), Some(policy)) = (batch.state.unit(id), policy(batch, id.chain)) else {
         return Ok(());
     };
-    let counts = counts_against_unit(batch, unit, class);
     let failures = unit.own_failures.saturating_add(u32::from(counts));
     let divisible = unit.is_span() && unit.range.blocks() > 1;
     let members = unit.agg_body().map_or(0, |agg| agg.members.len());
@@ -360,8 +373,8 @@ fn retry(
 
 /// Whether a failure uses the unit's budget. What may as well be the prover's fault does not while the prover is known to
 /// be ill, and what says nothing of the unit counts only if the prover served another since this attempt began.
-fn counts_against_unit(batch: &Batch<'_>, unit: &Unit, class: FailureClass) -> bool {
-    let Some(chain) = batch.state.chains.get(&unit.id.chain) else {
+fn counts_against_unit(batch: &Batch<'_>, id: UnitId, class: FailureClass) -> bool {
+    let (Some(chain), Some(unit)) = (batch.state.chains.get(&id.chain), batch.state.unit(id)) else {
         return false;
     };
     match class {

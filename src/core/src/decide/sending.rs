@@ -43,9 +43,12 @@ pub(crate) fn may_send(chain: &Chain) -> bool {
 /// waits behind it: a nonce is everybody's of the account. Where we only observe, nothing is sent at all.
 pub(crate) fn is_held(state: &State, slot: &Slot) -> bool {
     let chain = chain_of(&slot.purpose).and_then(|chain| state.chains.get(&chain));
-    if chain.and_then(|chain| chain.policy.as_ref()).is_some_and(|policy| policy.observe) {
-        return true;
-    }
+    chain.and_then(|chain| chain.policy.as_ref()).is_some_and(|policy| policy.observe)
+        || is_held_by_pause(state, slot)
+}
+
+fn is_held_by_pause(state: &State, slot: &Slot) -> bool {
+    let chain = chain_of(&slot.purpose).and_then(|chain| state.chains.get(&chain));
     let paused = chain.is_some_and(|chain| chain.is_paused(Control::Submitting));
     let is_last = state
         .signers
@@ -60,10 +63,12 @@ fn free_slots(signer: &Signer, max_pending: u32) -> u64 {
     u64::from(max_pending).saturating_sub(signer.slots.len() as u64)
 }
 
-/// Whether the account can take another purpose: everything before it is out, and few are pending.
-pub(crate) fn has_free_slot(signer: &Signer, max_pending: u32) -> bool {
+/// Whether the account can take another purpose: everything before it is out or held back, and few are pending. What is
+/// held back goes out once another waits behind it: a rollup whose submitting is paused holds up no other.
+pub(crate) fn has_free_slot(state: &State, signer: &Signer, max_pending: u32) -> bool {
+    let is_out = |slot: &Slot| !matches!(slot.phase, SlotPhase::Unsigned | SlotPhase::Prepared);
     free_slots(signer, max_pending) > 0
-        && signer.slots.values().all(|slot| !matches!(slot.phase, SlotPhase::Unsigned | SlotPhase::Prepared))
+        && signer.slots.values().all(|slot| is_out(slot) || is_held_by_pause(state, slot))
 }
 
 /// Whether the purpose is still wanted, and nothing carries it yet.
@@ -207,7 +212,8 @@ fn accepted(
     let Some(signer) = batch.state.signers.get(&signer_id) else {
         return Ok(());
     };
-    let is_free = has_free_slot(signer, policy.fees.max_pending) && !is_carried(signer, &input.purpose);
+    let is_free =
+        has_free_slot(batch.state, signer, policy.fees.max_pending) && !is_carried(signer, &input.purpose);
     if !is_free || !checkpoint_is_right(batch, input) {
         return Ok(());
     }
