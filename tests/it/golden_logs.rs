@@ -140,6 +140,9 @@ fn stories() -> Vec<Story> {
     let mut dear = calm(9);
     dear.chains.iter_mut().for_each(|chain| chain.policy.fees.max_fee = Wei(60_000_000_000));
     dear.incidents = vec![(at(60), Incident::FeeSpike(700))];
+    let mut whole = calm(10);
+    (whole.weather.too_late, whole.active_secs) = (500, 5_400);
+    whole.chains.iter_mut().for_each(|chain| chain.policy.split_after = 1);
     let is_late = |event: &Event| matches!(event, Event::TimedOut(e) if e.stage == Stage::Proving);
     vec![
         (
@@ -149,6 +152,11 @@ fn stories() -> Vec<Story> {
         ),
         ("ended-by-an-answer", answered, is_late),
         ("fee-ceiling", dear, |event| matches!(event, Event::FeeCeilingReached(_))),
+        (
+            "late-whole",
+            whole,
+            |event| matches!(event, Event::Invalidated(e) if e.reason == InvalidReason::Replaced),
+        ),
         ("happy-path", calm(1), |event| matches!(event, Event::AggSettled(_))),
         ("split", split, |event| matches!(event, Event::Split(_))),
         ("retry-until-parked", parked, |event| matches!(event, Event::Parked(_))),

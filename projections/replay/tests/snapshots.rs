@@ -45,7 +45,7 @@ proptest! {
 
     #[test]
     fn folding_at_once_in_pieces_and_from_any_snapshot_is_the_same(
-        story in prop::sample::select(vec!["split.jsonl", "reorg-after-submission.jsonl", "retry-until-parked.jsonl", "unreadable-members.jsonl", "fee-ceiling.jsonl"]),
+        story in prop::sample::select(vec!["split.jsonl", "reorg-after-submission.jsonl", "retry-until-parked.jsonl", "unreadable-members.jsonl", "fee-ceiling.jsonl", "late-whole.jsonl"]),
         at in any::<prop::sample::Index>(),
         kept in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
         damaged in prop::collection::vec(any::<prop::sample::Index>(), 0..3),
