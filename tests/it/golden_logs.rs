@@ -118,7 +118,7 @@ fn stories() -> Vec<Story> {
             (chain.policy.span_blocks, chain.policy.span_gas, chain.policy.submission_blocks) = (30, 0, 0);
             chain.policy.confirmations = 4;
         }
-        (plan.append_ms, plan.active_secs, plan.real_ring) = (2, 900, true);
+        (plan.append_ms, plan.active_secs) = (2, 900);
         plan
     };
     let at = |secs: u64| -> Micros { START.plus_secs(secs) };

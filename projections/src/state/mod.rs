@@ -205,6 +205,10 @@ impl State {
         }
         if let Some(signer) = self.chains.get(&id).and_then(Chain::signer) {
             self.change_signer(signer, |_| {});
+            // What a paused rollup holds back decides what others of its account may send.
+            if matches!(fact.event, Event::Paused(_) | Event::Resumed(_)) {
+                self.touched.signers.push(signer);
+            }
         }
         self.touched.chains.push(id);
         Ok(())

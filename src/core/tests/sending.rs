@@ -8,7 +8,7 @@
 mod given;
 
 use given::*;
-use prooflog_core::{Effect, Urgency, plan};
+use prooflog_core::{Effect, Outbox, Pacing, Urgency, plan};
 use prooflog_events::event::{
     AbandonReason, ChainRegistered, Event, InvalidReason, ParkReason, ReplaceReason,
 };
@@ -564,9 +564,19 @@ fn paused_submitting_quotes_nothing_and_resumes_where_it_was() {
 fn a_rollup_whose_submitting_is_paused_holds_up_no_other_of_its_account() {
     let (mut given, [first, second]) = two_that_wait(2);
     given.when(first);
-    given.command(Command::Pause { chain: CHAIN, control: Control::Submitting }).unwrap();
-    // The signature was on its way.
     given.sign(5, 1);
+    let mut outbox = Outbox::new(Pacing::default());
+    outbox.fill(&mut given.state, given.now);
+    let asks = |outbox: &Outbox| {
+        let second = UnitId::agg(ChainId(11), 1);
+        outbox.owed().any(|effect| {
+            matches!(effect, Effect::QuoteTx { purpose: Purpose::Checkpoint { agg, .. }, .. } if *agg == second)
+        })
+    };
+    assert!(!asks(&outbox), "one at a time");
+    given.command(Command::Pause { chain: CHAIN, control: Control::Submitting }).unwrap();
+    outbox.refresh(&mut given.state, given.now);
+    assert!(asks(&outbox));
     let sends = |given: &Given, nonce| {
         let owed = plan(&given.state, given.now);
         owed.iter().any(|effect| matches!(effect, Effect::BroadcastTx { slot: of, .. } if *of == slot(nonce)))

@@ -178,8 +178,6 @@ pub struct Scenario {
     pub active_secs: u64,
     /// Seconds after that in which everything must come right.
     pub quiet_secs: u64,
-    /// Production's ring, or its copy.
-    pub real_ring: bool,
     /// Kill the process at exactly this append, in this manner (0 before, 1 after, 2 heard).
     pub crash_at: Option<(u64, u8)>,
 }
@@ -218,7 +216,6 @@ impl Scenario {
             append_ms: rng.below(3) * 10,
             active_secs: 3_600 * rng.between(1, 2),
             quiet_secs: 3_600 * 24,
-            real_ring: seed.is_multiple_of(8),
             crash_at: None,
         };
         scenario.share_account(&mut rng);

@@ -12,6 +12,7 @@ use prooflog_events::ids::{Address, ChainId, Hash32, L1ChainId, L2Block, Micros,
 use prooflog_events::input::ChainConfigured;
 use prooflog_events::values::{Commitments, ContractValues, Generation};
 use prooflog_log::Log;
+use prooflog_projections::state::index_from_scratch;
 
 use super::{Figures, Medium, Options, Sim, Watch, What};
 use crate::adapter::Adapter;
@@ -244,7 +245,7 @@ impl<'w, M: Medium> Sim<'w, M> {
                 format: 1,
                 policy: Hash32::ZERO,
             },
-            real: self.plan.real_ring && self.options.sabotage == Sabotage::None,
+            real: self.options.sabotage == Sabotage::None,
             sabotage: self.options.sabotage,
             snapshot: snapshot.filter(|_| self.plan.seed.is_multiple_of(2)),
         };
@@ -284,6 +285,10 @@ impl<'w, M: Medium> Sim<'w, M> {
         let state = process.state();
         if state.digest() != self.checker.shadow().digest() {
             let text = "the running state is not the fold of the log".to_owned();
+            self.checker.violate("fold", self.now, text);
+        }
+        if let Some(chain) = state.chains.values().find(|chain| chain.index != index_from_scratch(chain)) {
+            let text = format!("the index of rollup {} is not what its units say", chain.id);
             self.checker.violate("fold", self.now, text);
         }
         if !state.proof_names_are_counted_right() {
