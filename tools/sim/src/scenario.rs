@@ -78,6 +78,8 @@ pub enum Incident {
     Reload(ChainId),
     /// A deed of the owner ends.
     Restore(ChainId, Restored),
+    /// The process's clock is behind for some seconds.
+    ClockBack(u64),
     /// Our account has money again.
     Refill,
     /// The disk has room again.
@@ -131,9 +133,9 @@ const KINDS: [Kind; 9] = [
 ];
 
 /// Names that [`Scenario::named`] knows.
-pub const NAMES: [&str; 16] = [
+pub const NAMES: [&str; 17] = [
     "random", "friendly", "crashes", "prover", "reorgs", "fees", "contract", "keys", "nodes", "operator",
-    "disk", "finality", "torn", "late", "silent", "dear",
+    "disk", "finality", "torn", "late", "silent", "dear", "clock",
 ];
 
 /// One rollup of a run.
@@ -201,6 +203,7 @@ impl Scenario {
             "finality" => vec![Kind::Nodes],
             "torn" => vec![Kind::Reorgs],
             "dear" => vec![Kind::Fees],
+            "clock" => vec![Kind::Operator, Kind::Crashes],
             "late" | "silent" => Vec::new(),
             "random" => KINDS.into_iter().filter(|_| rng.chance(450)).collect(),
             _ => return None,
@@ -246,6 +249,12 @@ impl Scenario {
             for _ in 0..3 {
                 let at = START.plus_secs(rng.between(120, self.active_secs - 600));
                 self.incidents.push((at, Incident::FeeSpike(1_200)));
+            }
+        }
+        if self.name == "clock" || (is_random && rng.chance(300)) {
+            for _ in 0..4 {
+                let at = START.plus_secs(rng.between(120, self.active_secs - 600));
+                self.incidents.push((at, Incident::ClockBack(rng.between(60, 600))));
             }
         }
         if self.name == "silent" {

@@ -6,6 +6,7 @@ use std::path::Path;
 use prooflog_events::event::{Event, InvalidReason, Stage};
 use prooflog_events::ids::LogId;
 use prooflog_events::input::Input;
+use prooflog_events::values::DegradedReason;
 use prooflog_sim::check::Batch;
 use prooflog_sim::run::{Memory, Options, Report, Sim, run_seed};
 use prooflog_sim::scenario::{NAMES, Scenario};
@@ -61,6 +62,10 @@ fn what_a_scenario_is_named_after_happens_in_it() {
     let told =
         |batch: &Batch| batch.events.iter().any(|new| matches!(new.event, Event::FeeCeilingReached(_)));
     assert!(shown("dear", told) > 0, "fees above the ceiling");
+    let behind =
+        |event: &Event| matches!(event, Event::DegradedModeEntered(e) if e.reason == DegradedReason::Clock);
+    let behind = |batch: &Batch| batch.events.iter().any(|new| behind(&new.event));
+    assert!(shown("clock", behind) > 0, "a clock that runs backwards");
 }
 
 /// A kept seed: `tests/golden/seeds/<name>.txt`, whose first line is `<scenario> <seed>`; the rest tells its story.

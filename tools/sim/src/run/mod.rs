@@ -31,6 +31,10 @@ use crate::sabotage::Sabotage;
 use crate::scenario::{Incident, Scenario};
 use crate::world::{Answer, Reply, World};
 
+/// Microseconds that a clock is behind when it is: more than is let pass, and less than the minute that calls get beyond
+/// the server's own limit, which a clock that is set right takes from them.
+const CLOCK_BACK: u64 = 30_000_000;
+
 /// Feeds and wakes at one moment of virtual time after which the ring counts as spinning.
 const SPIN_LIMIT: u32 = 20_000;
 
@@ -130,6 +134,7 @@ pub struct Sim<'w, M: Medium> {
     snapshot: Option<(Position, Vec<u8>)>,
     spins: u32,
     disk_low: bool,
+    clock_back_until: Micros,
     targets: BTreeMap<ChainId, L2Block>,
     deadline: Option<Micros>,
     done: bool,
@@ -321,6 +326,12 @@ impl<M: Medium> Sim<'_, M> {
         }
     }
 
+    /// What the process's clock says.
+    fn told(&self) -> Micros {
+        let behind = if self.now < self.clock_back_until { CLOCK_BACK } else { 0 };
+        Micros(self.now.0.saturating_sub(behind))
+    }
+
     /// Feeds one input and what is left to do after it. Whether there were events.
     fn feed(&mut self, input: &Input, origin: Origin) -> bool {
         let mut news = false;
@@ -329,8 +340,9 @@ impl<M: Medium> Sim<'_, M> {
             self.spins += 1;
             self.figures.inputs += 1;
             let point = self.arm_crash();
+            let told = self.told();
             let Some(process) = &mut self.process else { return news };
-            let fed = process.feed(self.now, &input, origin);
+            let fed = process.feed(told, &input, origin);
             match fed {
                 Ok(fed) => {
                     news |= !fed.events.is_empty();

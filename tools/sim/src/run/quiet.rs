@@ -31,6 +31,7 @@ impl<M: Medium> Sim<'_, M> {
     pub(super) fn quiet(&mut self) {
         self.note(|| "QUIET".to_owned());
         self.world.mend(self.now);
+        self.clock_back_until = self.now;
         self.deadline = Some(self.now.plus_secs(self.plan.quiet_secs));
         let chains: Vec<_> = self.world.oracles.iter().map(|(chain, oracle)| (*chain, *oracle)).collect();
         for (chain, oracle) in chains {

@@ -171,6 +171,7 @@ impl<'w, M: Medium> Sim<'w, M> {
             snapshot: None,
             spins: 0,
             disk_low: false,
+            clock_back_until: Micros(0),
             targets: BTreeMap::new(),
             deadline: None,
             done: false,
@@ -238,7 +239,7 @@ impl<'w, M: Medium> Sim<'w, M> {
         }
         let opening = Opening {
             pacing: Pacing::default(),
-            now: self.now,
+            now: self.told(),
             started: EngineStarted {
                 release: "simulated".to_owned(),
                 behaviour: BEHAVIOUR,
