@@ -89,6 +89,16 @@ async fn who_observes_spends_nothing_and_shows_what_would_be_done() {
     world.wait("SpanCreated", 2);
     let would = world.setup.json(&["would"]).unwrap();
     assert!(would.iter().any(|line| line["event"] == "WitnessGenStarted"), "{would:?}");
+    let shown = world.setup.run(&["would"]).unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    // More may be final by now: what was said before is said again, in words.
+    for line in &would {
+        let word = |key: &str| line[key].as_str().unwrap();
+        let words = format!("{}  {}  {}\n", word("stream"), word("event"), word("text"));
+        assert!(shown.contains(&words), "{words}: {shown}");
+    }
+    let first: String = shown.lines().take(2).map(|line| format!("{line}\n")).collect();
+    is_golden("would", "prooflog would", &first);
     assert_eq!((world.requests(), world.count("WitnessGenStarted")), (0, 0));
     world.end().await;
 }
@@ -170,10 +180,40 @@ async fn before_its_rollup_node_is_in_sync_it_is_not_ready_and_buys_and_sends_no
 async fn the_doctor_finds_nothing_wrong_with_what_works() {
     let world = World::new(quick(), "").await;
     let config = world.setup.config.to_str().unwrap().to_owned();
-    let doctor = world.setup.run(&["doctor", "--config", &config]).unwrap();
-    let shown = String::from_utf8_lossy(&doctor.stdout).into_owned();
-    assert_eq!(doctor.status.code(), Some(0), "{shown}{}", String::from_utf8_lossy(&doctor.stderr));
-    for check in ["endpoints", "clock", "SafeDB", "balance", "verifier", "approval", "prover", "agreement"] {
-        assert!(shown.contains(check), "{check}: {shown}");
+    for (name, json) in [("doctor", &[][..]), ("doctor-json", &["--json"])] {
+        let doctor = world.setup.run(&[&["doctor", "--config", &config], json].concat()).unwrap();
+        let shown = String::from_utf8_lossy(&doctor.stdout).into_owned();
+        assert_eq!(doctor.status.code(), Some(0), "{shown}{}", String::from_utf8_lossy(&doctor.stderr));
+        let settled = shown.lines().map(|line| settled(line, &world) + "\n").collect::<String>();
+        let command =
+            format!("prooflog {}", [&["doctor", "--config", "prooflog.toml"], json].concat().join(" "));
+        is_golden(name, &command, &settled);
     }
+}
+
+/// A line of the doctor's without what is another each time: its directory, free bytes, seconds.
+fn settled(line: &str, world: &World) -> String {
+    let place = world.setup.data.parent().unwrap().to_str().unwrap();
+    let mut line = line.replace(place, "DIRECTORY");
+    for after in [" bytes free in ", " s from the L1's newest block"] {
+        if let Some((before, rest)) = line.split_once(after) {
+            let words = before.trim_end_matches(|c: char| c.is_ascii_digit());
+            assert!(words.len() < before.len(), "{line}");
+            line = format!("{words}N{after}{rest}");
+        }
+    }
+    line
+}
+
+/// What a command says on a devnet is what it said before. `PROOFLOG_UPDATE_GOLDEN=1` writes a transcript that is not there.
+fn is_golden(name: &str, command: &str, said: &str) {
+    let folder =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/transcripts/devnet");
+    let path = folder.join(name).with_extension("txt");
+    let now = format!("log: of a devnet\n$ {command}\n{said}");
+    if !path.exists() && std::env::var_os("PROOFLOG_UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(&path, &now).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), now, "{}", path.display());
 }

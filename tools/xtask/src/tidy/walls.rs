@@ -55,7 +55,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     // The devnet deploys contracts and computes what the adapter must agree with.
     ("alloy", &["src/l1/", "tools/devnet/"]),
     // Databases of other proposers; the tests of the program make some.
-    ("rusqlite", &["src/import/", "tests/"]),
+    ("rusqlite", &["src/import/", "tests/", "tools/e2e/tests/"]),
     ("postgres", &["src/import/"]),
     ("reqwest", &["src/net/", "src/prover/", "src/l1/", "src/node/", "src/api/", "tools/devnet/"]),
 ];
