@@ -2,9 +2,7 @@
 //!
 //! What is made is a file that others check with the public key alone; a key signs one history, and nothing is proven of
 //! a checkpoint that the log does not hold. Documents go to standard output or into a new file.
-#![expect(clippy::print_stderr, reason = "where a document went is for people")]
 
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +16,8 @@ use serde_json::json;
 
 use super::Common;
 use super::exit::CliError;
-use super::output::{self, Form, json_line};
+use super::movement::new_file;
+use super::output::{self, Form, json_line, tell};
 use super::source::{Moment, Source};
 
 /// What to do for an auditor.
@@ -195,10 +194,10 @@ fn give(target: &Target, document: &Document, form: Form) -> Result<(), CliError
         });
     };
     let failed = || CliError::io(path.display().to_string());
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(failed())?;
+    let mut file = new_file(path)?;
     write!(file, "{document}").and_then(|()| file.sync_all()).map_err(failed())?;
-    eprintln!("{} written, of {size} records under root {root}", path.display());
-    Ok(())
+    let told = json!({ "log": log, "size": size, "root": root, "to": path.display().to_string() });
+    tell(form, &told, &format!("{} written, of {size} records under root {root}", path.display()))
 }
 
 fn check_files(key: &str, files: &[PathBuf], form: Form) -> Result<(), CliError> {

@@ -137,8 +137,6 @@ pub(crate) fn run(
             writeln!(out, "`{condition}` holds first at position {position}, {time}")?;
             if let Some(Made { position, stream, type_name, text }) = &found.event {
                 writeln!(out, "made true by position {position}: {stream}  {type_name}  {text}")?;
-            } else {
-                writeln!(out, "it holds before the first event")?;
             }
             for Change { variable, before, after } in &found.values {
                 writeln!(out, "  {variable:<18} {before} -> {after}")?;
@@ -279,7 +277,7 @@ fn explain(
     Ok(Found {
         condition: question.condition.text().to_owned(),
         position: hit.last,
-        time: output::time(after.time),
+        time: output::time_at(hit.last, after.time),
         event,
         values: values.map(|((variable, before), (_, after))| Change { variable, before, after }).collect(),
         states_looked_at: looked,

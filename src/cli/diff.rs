@@ -30,15 +30,20 @@ pub(crate) fn run(after: &Source, from: Moment, form: Form) -> Result<(), CliErr
     output::print(|out| match form {
         Form::Json => changes.iter().try_for_each(|change| json_line(out, change)),
         Form::Text => {
-            writeln!(out, "from position {before} ({})", output::time(old.time))?;
-            writeln!(out, "  to position {} ({})", after.at(), output::time(new.time))?;
+            writeln!(out, "from position {before} ({})", output::time_at(before, old.time))?;
+            writeln!(out, "  to position {} ({})", after.at(), output::time_at(after.at(), new.time))?;
             let mut subject = "";
-            for change in &changes {
+            // What has no value yet is no news of something new.
+            let nothing =
+                |value: &Option<String>| value.as_deref().is_none_or(|text| matches!(text, "" | "-"));
+            for change in changes.iter().filter(|one| !(nothing(&one.before) && nothing(&one.after))) {
                 if change.subject != subject {
                     subject = &change.subject;
                     writeln!(out, "{subject}")?;
                 }
-                let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+                let side = |value: &Option<String>| {
+                    value.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned())
+                };
                 writeln!(out, "  {:<14} {} -> {}", change.fact, side(&change.before), side(&change.after))?;
             }
             if changes.is_empty() { writeln!(out, "nothing changed") } else { Ok(()) }

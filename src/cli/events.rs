@@ -1,6 +1,7 @@
 //! `events`: the record itself.
 //!
 //! Page by page, filtered by stream, category and type; or followed while another process writes it.
+#![expect(clippy::print_stderr, reason = "a command for people")]
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -89,6 +90,7 @@ pub(crate) fn follow(dir: &Path, selection: &Selection, form: Form) -> Result<()
 /// Shows the events.
 pub(crate) fn run(source: &Source, selection: &Selection, form: Form) -> Result<(), CliError> {
     let filter = selection.filter();
+    let mut is_any = false;
     let (mut from, mut left) = (Some(Position(selection.from.unwrap_or(1).max(1))), selection.limit);
     while let Some(begin) = from.filter(|begin| *begin <= source.at() && left > 0) {
         let page = source.reader().all(begin, Direction::Forward, &filter, left)?;
@@ -96,9 +98,14 @@ pub(crate) fn run(source: &Source, selection: &Selection, form: Form) -> Result<
         from = page.next;
         let mut records = page.records;
         records.retain(|record| record.position() <= source.at());
+        is_any |= !records.is_empty();
         if show(&records, form)?.is_break() {
             return Ok(());
         }
+    }
+    // Said beside the answer: a slip in a name looks the same as nothing.
+    if !is_any && form == Form::Text {
+        eprintln!("prooflog: no such event up to position {}", source.at());
     }
     Ok(())
 }

@@ -90,7 +90,7 @@ pub(crate) enum CliError {
     /// Something outside does not answer.
     #[error("{0}")]
     Outside(String),
-    /// What cannot be happened.
+    /// What cannot happen did.
     #[error("{0}: this is a bug")]
     Bug(String),
     /// What was asked for is not there.

@@ -61,11 +61,11 @@ struct Arguments {
 /// What every command takes.
 #[derive(Args)]
 struct Common {
-    /// Directory of the log. Commands that only look also take a backup's, or the file of an export.
+    /// Directory of the log. Commands that only look also take a backup's, or the file of an export, or a pipe with one.
     #[arg(long, env = "PROOFLOG_DATA_DIR", default_value = "./prooflog-data", global = true)]
     data_dir: PathBuf,
-    /// Look at an earlier moment: a position, `head~N`, a time (2026-11-23T17:00:00Z) or `90m ago`. Ends with its batch,
-    /// where a state is defined.
+    /// Look at an earlier moment: a position, `head~N`, a time (2026-11-23T17:00:00Z) or `90m ago`, `2d ago`. Ends with
+    /// its batch, where a state is defined.
     #[arg(long, default_value = "head", global = true)]
     at: Moment,
     /// Answer in JSON.
@@ -124,7 +124,7 @@ enum Command {
     },
     /// Why something is as it is: the chain of causes in plain sentences, and what it waits for now.
     #[command(
-        after_help = "Examples:\n  prooflog why 12345\n  prooflog why span-10-7 --at '90m ago'\n  prooflog why 0x5f3c…"
+        after_help = "Examples:\n  prooflog why 12345\n  prooflog why span-10-7 --at '90m ago'\n  prooflog why 0x5f3c1d0e8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a3b2c1d"
     )]
     Why(why::Question),
     /// What changed between two moments, as facts.
@@ -349,6 +349,26 @@ mod tests {
         for (way, command) in found {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example") && help.contains(&way), "{way}: {help}");
+            for example in help.lines().filter_map(|line| line.find("prooflog ").map(|from| &line[from..])) {
+                let given = command_line(example);
+                let matches = super::command().try_get_matches_from(&given);
+                let taken = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
+                assert!(taken.is_ok(), "{example}: {:?}", taken.err());
+            }
         }
+    }
+
+    /// The words of an example as a shell would give them, without where its output goes.
+    fn command_line(example: &str) -> Vec<String> {
+        let example = example.split(" > ").next().unwrap_or_default();
+        let mut words = Vec::new();
+        for (at, piece) in example.split('\'').enumerate() {
+            if at % 2 == 1 {
+                words.push(piece.to_owned());
+            } else {
+                words.extend(piece.split_whitespace().map(str::to_owned));
+            }
+        }
+        words
     }
 }

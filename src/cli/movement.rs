@@ -1,11 +1,11 @@
 //! `export`, `import` and `restore`: the log goes somewhere else and is checked on arrival.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter, ErrorKind, Write};
 use std::path::Path;
 
 use prooflog_events::ids::Position;
-use prooflog_log::export::{self, read_header};
+use prooflog_log::export::{self, ExportError, read_header};
 use prooflog_store::OpenOptions;
 use serde_json::json;
 
@@ -13,39 +13,84 @@ use super::exit::CliError;
 use super::output::{self, Form, tell};
 use super::source::Source;
 
+/// Where an import is put together, within the directory that is to be a log's.
+const PARTIAL: &str = "import.partial";
+
 /// Writes the log, up to the moment looked at, as JSON Lines.
 pub(crate) fn export(source: &Source, to: Option<&Path>, form: Form) -> Result<(), CliError> {
     let reader = source.as_it_was()?;
     let Some(path) = to else {
-        let mut result = Ok(0);
-        output::print(|out| {
-            result = export::export(&reader, source.log(), out);
-            Ok(())
+        let mut result = Ok(());
+        output::print(|out| match export::export(&reader, source.log(), out) {
+            // What the reader of a pipe does is for `print` to judge.
+            Err(ExportError::Io(error)) => Err(error),
+            other => {
+                result = other.map(drop);
+                Ok(())
+            }
         })?;
-        return Ok(result.map(drop)?);
+        return Ok(result?);
     };
-    let file = File::create_new(path).map_err(CliError::io(path.display().to_string()))?;
-    let mut out = BufWriter::new(file);
-    let records = export::export(&reader, source.log(), &mut out)?;
-    out.flush().map_err(CliError::io(path.display().to_string()))?;
+    let mut out = BufWriter::new(new_file(path)?);
+    let written = export::export(&reader, source.log(), &mut out)
+        .and_then(|records| Ok(out.flush().and_then(|()| out.get_ref().sync_all()).map(|()| records)?));
+    let records = written.map_err(|error| {
+        // Half an export can be mistaken for one, and would be in the way of the next attempt.
+        let _ = std::fs::remove_file(path);
+        CliError::ExportFile { path: path.to_owned(), source: error }
+    })?;
     let told = json!({ "records": records, "to": path.display().to_string() });
     tell(form, &told, &format!("{records} records written to {}", path.display()))
 }
 
-/// Makes a log of an export in an empty directory.
+/// A file that was not there.
+pub(super) fn new_file(path: &Path) -> Result<File, CliError> {
+    File::create_new(path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            let text = format!("{} is there already and was not touched: name a new file", path.display());
+            CliError::Usage(text)
+        }
+        _ => CliError::io(path.display().to_string())(error),
+    })
+}
+
+/// Makes a log of an export, where there is none. It is put together beside its place: what cannot be read to its end
+/// leaves nothing that could be taken for a log.
 pub(crate) fn import(dir: &Path, from: &Path, form: Form) -> Result<(), CliError> {
-    let records = import_into(dir, from)?;
+    prooflog_store::refuse_log(dir)?;
+    let is_new = !dir.exists();
+    let partial = dir.join(PARTIAL);
+    remove(&partial)?;
+    let records = import_into(&partial, from).inspect_err(|_| {
+        // What is wrong with the export matters more than what is left of it.
+        let _ = remove(&partial);
+        if is_new {
+            let _ = std::fs::remove_dir(dir);
+        }
+    })?;
+    prooflog_store::move_in(&partial, dir)?;
     let told = json!({ "records": records.0, "dir": dir.display().to_string() });
     tell(form, &told, &format!("{records} records imported into {}", dir.display()))
 }
 
-/// Makes a log of an export, and says how many records it has.
+fn remove(dir: &Path) -> Result<(), CliError> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(CliError::io(dir.display().to_string())(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes a log of an export, and says how many records it has. `-` is standard input.
 pub(super) fn import_into(dir: &Path, from: &Path) -> Result<Position, CliError> {
-    let file = File::open(from).map_err(CliError::io(from.display().to_string()))?;
+    let file = if from == Path::new("-") { Path::new("/dev/stdin") } else { from };
+    let file = File::open(file).map_err(CliError::io(from.display().to_string()))?;
     let mut input = BufReader::new(file);
     let wrong = |source| CliError::ExportFile { path: from.to_owned(), source };
     let header = read_header(&mut input).map_err(wrong)?;
-    let (store, _) = prooflog_store::open(dir, OpenOptions::or_create(header.log))?;
+    // The ballast is for whoever writes the log later.
+    let (store, _) = prooflog_store::open(dir, OpenOptions::or_create(header.log).ballast(0))?;
     Ok(export::import(header, &mut input, &store).map_err(wrong)?.position)
 }
 

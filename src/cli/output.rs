@@ -44,6 +44,11 @@ pub(crate) fn print_on(
     }
 }
 
+/// When a position was recorded: nothing was before the first one.
+pub(crate) fn time_at(position: Position, at: Micros) -> String {
+    if position == Position::ZERO { "before the first event".to_owned() } else { time(at) }
+}
+
 /// Something that happened, with the time since what came before it.
 pub(crate) fn told(position: Position, at: Micros, before: Option<Micros>, text: &str) -> String {
     let later = before.map_or_else(String::new, |before| format!("+{}", duration(at.secs_since(before))));

@@ -40,13 +40,14 @@ impl FromStr for Moment {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong =
-            || format!("`{text}` is no moment: a position, head, head~N, 2026-11-23T17:00:00Z, or '90m ago'");
+        let wrong = || no_moment(text);
         if text.ends_with("ago") {
-            let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-            return Ok(Self::Ago(span.unsigned_abs()));
+            let span: jiff::Span = text.parse().map_err(|_| wrong())?;
+            // A day is 24 hours; a month has no length that could be meant.
+            let day = jiff::SpanRelativeTo::days_are_24_hours();
+            return span.to_duration(day).map(|span| Self::Ago(span.unsigned_abs())).map_err(|_| wrong());
         }
-        if text.contains('T') {
+        if text.contains(['T', ':']) {
             let time: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
             return u64::try_from(time.as_microsecond())
                 .map(|micros| Self::Time(Micros(micros)))
@@ -63,6 +64,20 @@ impl FromStr for Moment {
     }
 }
 
+/// Why a text is no moment: a time that could be one in any time zone is told what it lacks.
+fn no_moment(text: &str) -> String {
+    let civil = text.contains('-').then(|| text.parse::<jiff::civil::DateTime>().ok()).flatten();
+    if let Some(time) = civil {
+        return format!("`{text}` names no time zone: `{time}Z` would be that time in UTC");
+    }
+    format!("`{text}` is no moment: a position, head, head~N, 2026-11-23T17:00:00Z, or '90m ago'")
+}
+
+/// Whether there is something that is not the directory of a log: the file of an export, or a pipe that brings one.
+fn is_export(path: &Path) -> bool {
+    path.exists() && !path.is_dir()
+}
+
 /// A log, up to a moment.
 pub(crate) struct Source {
     store: ReadOnlyStore,
@@ -75,7 +90,7 @@ pub(crate) struct Source {
 impl Source {
     /// Takes one look at the log in `dir`: a data directory, a backup, or the file of an export.
     pub(crate) fn open(dir: &Path, moment: Moment) -> Result<Self, CliError> {
-        let scratch = if dir.is_file() { Some(scratch_of(dir)?) } else { None };
+        let scratch = if is_export(dir) { Some(scratch_of(dir)?) } else { None };
         let store = ReadOnlyStore::open(scratch.as_ref().map_or(dir, TempDir::path))?;
         let head = store.head()?;
         let mut source = Self { store, _scratch: scratch, head, at: head.position };
@@ -177,7 +192,7 @@ impl Source {
 
 /// Refuses the file of an export where only a directory will do.
 pub(crate) fn directory<'d>(dir: &'d Path, why: &str) -> Result<&'d Path, CliError> {
-    if !dir.is_file() {
+    if !is_export(dir) {
         return Ok(dir);
     }
     let name = dir.display();
@@ -223,10 +238,41 @@ mod tests {
         assert_eq!("1970-01-01T00:00:01Z".parse(), Ok(Moment::Time(Micros(1_000_000))));
         assert_eq!("90m ago".parse(), Ok(Moment::Ago(Duration::from_secs(5_400))));
         for wrong in
-            ["", "-1", "head~", "head~x", "heads", "1.5", "ago", "x ago", "T", "1969-01-01T00:00:00Z"]
+            ["", "-1", "head~", "head~x", "heads", "1.5", "ago", "x ago", "T", ":", "1969-01-01T00:00:00Z"]
         {
             assert!(wrong.parse::<Moment>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn days_and_weeks_ago_are_so_many_hours_and_a_month_is_not() {
+        let hours = |hours: u64| Ok(Moment::Ago(Duration::from_secs(hours * 3_600)));
+        for (text, ago) in [("2d ago", 48), ("1 day ago", 24), ("2w ago", 336), ("1d 6h ago", 30)] {
+            assert_eq!(text.parse(), hours(ago), "{text}");
+        }
+        for wrong in ["1 month ago", "1y ago"] {
+            assert!(wrong.parse::<Moment>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_the_same_in_every_zone_and_none_without_one() {
+        let utc = "2025-10-26T01:30:00Z".parse::<Moment>();
+        assert!(utc.is_ok());
+        // The second time that this hour is shown on the wall, in the night in which clocks are set back.
+        for same in ["2025-10-26 01:30:00Z", "2025-10-26T02:30:00+01:00", "2025-10-26t01:30:00z"] {
+            assert_eq!(same.parse(), utc, "{same}");
+        }
+        assert_ne!("2025-10-26T02:30:00+02:00".parse(), utc);
+        for (text, hint) in [
+            ("2025-10-26T02:30:00", "2025-10-26T02:30:00Z"),
+            ("2025-10-26 02:30", "2025-10-26T02:30:00Z"),
+            ("2025-10-26", "2025-10-26T00:00:00Z"),
+        ] {
+            let why = text.parse::<Moment>().err().unwrap_or_default();
+            assert!(why.contains("no time zone") && why.contains(hint), "{why}");
+        }
+        assert_eq!("20251026".parse(), Ok(Moment::At(Position(20_251_026))));
     }
 
     proptest! {

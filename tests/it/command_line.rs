@@ -199,3 +199,98 @@ fn a_configuration_is_shown_with_its_origins_and_without_its_secrets() {
     let empty = Command::new(env!("CARGO_BIN_EXE_prooflog")).env_clear().arg("config").output().unwrap();
     assert_eq!(empty.status.code(), Some(2));
 }
+
+/// The file of an export, its lines, and what its last three lines would have said.
+fn cut(dir: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
+    let whole = super::audit::golden("retry-until-parked.jsonl");
+    let text = std::fs::read_to_string(&whole).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let part = dir.join("part.jsonl");
+    std::fs::write(&part, lines[..lines.len() - 3].join("\n")).unwrap();
+    (whole, part)
+}
+
+#[test]
+fn an_import_that_cannot_be_read_to_its_end_leaves_nothing_that_could_be_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, part) = cut(dir.path());
+    let import = |log: &Path, file: &Path| prooflog(log, &["import", file.to_str().unwrap()]);
+    let new = dir.path().join("new");
+    assert_eq!(import(&new, &part).status.code(), Some(4));
+    assert!(!new.exists(), "it would be taken for the whole log");
+    // What an operator put there before is left alone, and so is what a killed import left.
+    let prepared = dir.path().join("prepared");
+    std::fs::create_dir_all(prepared.join("import.partial/db")).unwrap();
+    std::fs::write(prepared.join("users.toml"), "").unwrap();
+    let names = || {
+        let mut names: Vec<_> =
+            std::fs::read_dir(&prepared).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(import(&prepared, &part).status.code(), Some(4));
+    assert_eq!(names(), ["users.toml"]);
+    assert_eq!(prooflog(&prepared, &["status"]).status.code(), Some(2), "there is no log");
+    assert_eq!(import(&prepared, &whole).status.code(), Some(0));
+    assert_eq!(names(), ["HEAD", "db", "users.toml"]);
+    let verified = lines(&prooflog(&prepared, &["verify", "--json"])).remove(0);
+    assert_eq!(verified["position"], "569");
+    // A second one would go on where the first one ended.
+    let again = import(&prepared, &whole);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("is not empty"), "{again:?}");
+}
+
+/// The program with an export in a pipe.
+fn piped(dir: &Path, arguments: &[&str]) -> Output {
+    let export = super::audit::golden("retry-until-parked.jsonl");
+    let mut cat = Command::new("cat").arg(export).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_prooflog"))
+        .env_clear()
+        .arg("--data-dir")
+        .arg(dir)
+        .args(arguments)
+        .stdin(cat.stdout.take().unwrap())
+        .output();
+    assert!(cat.wait().unwrap().success());
+    output.unwrap()
+}
+
+#[test]
+fn a_log_comes_through_a_pipe_and_goes_into_one_that_is_closed_early() {
+    let dir = tempfile::tempdir().unwrap();
+    let looked = piped(Path::new("/dev/stdin"), &["status", "--json"]);
+    assert_eq!(lines(&looked)[0]["position"], "569");
+    let log = dir.path().join("log");
+    assert_eq!(piped(&log, &["import", "-"]).status.code(), Some(0));
+    assert_eq!(lines(&prooflog(&log, &["status", "--json"])), lines(&looked));
+
+    let mut program = Command::new(env!("CARGO_BIN_EXE_prooflog"));
+    program.env_clear().arg("--data-dir").arg(&log).arg("export");
+    let mut child =
+        program.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut read = [0_u8; 10];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut read).unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn an_export_that_finds_no_room_names_its_file_and_leaves_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, file) = (dir.path().join("log"), dir.path().join("export.jsonl"));
+    let whole = super::audit::golden("retry-until-parked.jsonl");
+    assert_eq!(prooflog(&log, &["import", whole.to_str().unwrap()]).status.code(), Some(0));
+    // No file may have more than 32 KiB: the write fails as it does on a full disk.
+    let script = r#"trap '' XFSZ; ulimit -f 64; exec "$0" --data-dir "$1" export --to "$2""#;
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_prooflog")])
+        .args([&log, &file])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("export.jsonl"), "{output:?}");
+    assert!(!file.exists());
+}

@@ -106,6 +106,7 @@ fn every_reading_command_says_the_same_of_a_held_directory_a_backup_and_an_expor
     let (held, _) = prooflog_store::open(&path("log"), OpenOptions::existing().ballast(0)).unwrap();
     let refused = prooflog(&path("log"), &["rebuild"]);
     assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+    let (mut now, mut earlier) = (Vec::new(), Vec::new());
     for (command, at) in READS {
         let words: Vec<String> = command
             .iter()
@@ -124,6 +125,11 @@ fn every_reading_command_says_the_same_of_a_held_directory_a_backup_and_an_expor
                 continue;
             }
             let answers = outputs.each_ref().map(|output| said_of_the_log(command, output));
+            if more == ["--at", "272"] {
+                earlier.push((command, answers[0].clone()));
+            } else if more.is_empty() {
+                now.push(answers[0].clone());
+            }
             assert!(!answers[0].is_empty(), "{asked:?}");
             assert_eq!(answers[0], answers[1], "the backup: {asked:?}");
             assert_eq!(answers[0], answers[2], "the export: {asked:?}");
@@ -133,6 +139,13 @@ fn every_reading_command_says_the_same_of_a_held_directory_a_backup_and_an_expor
         }
     }
     drop(held);
+    // The first moment at which something held is the same one later; all others have gone on.
+    for ((command, then), now) in earlier.iter().zip(&now) {
+        assert_eq!(then == now, command[0] == "bisect", "{command:?} looks at the moment that it is given");
+    }
+    let not_yet = prooflog(&path("log"), &["bisect", "latest_block > 1000", "--at", "272"]);
+    assert_eq!(not_yet.status.code(), Some(7), "{not_yet:?}");
+    told(&prooflog(&path("log"), &["bisect", "latest_block > 1000"]));
 }
 
 #[test]

@@ -119,7 +119,11 @@ pub struct Header {
 /// When it is not the first line of an export that this release reads.
 pub fn read_header(input: &mut dyn BufRead) -> Result<Header, ExportError> {
     let foreign = |what: &str| ExportError::Foreign { what: what.to_owned() };
-    let line = read_line(input, 1)?.ok_or_else(|| foreign("the file is empty"))?;
+    let line = read_line(input, 1).map_err(|error| match error {
+        ExportError::Line { what, .. } => foreign(&format!("its first line is no text ({what})")),
+        other => other,
+    })?;
+    let line = line.ok_or_else(|| foreign("the file is empty"))?;
     let json = serde_json::from_str::<serde_json::Value>(&line).unwrap_or_default();
     let version = json.get("prooflog_export");
     let version = version.ok_or_else(|| foreign("its first line is not that of `prooflog export`"))?;

@@ -21,12 +21,12 @@ use crate::store::RocksStore;
 use crate::tables::Tables;
 
 impl RocksStore {
-    /// Copies the log to `target`, which must not exist, while it is being written. The answer is how far the copy
+    /// Copies the log to `target`, a new or empty directory, while it is being written. The answer is how far the copy
     /// reaches: at least to where the log was when this began. On the same file system immutable files are shared, so
     /// a backup against the loss of a disk belongs on another one.
     ///
     /// # Errors
-    /// When `target` exists, there is no room, or the copy does not hold what the log holds.
+    /// When `target` holds something, there is no room, or the copy does not hold what the log holds.
     pub fn backup(&self, target: &Path) -> Result<Head, StoreError> {
         let begun = self.current();
         let partial = begin(target)?;
@@ -49,10 +49,10 @@ impl RocksStore {
     }
 }
 
-/// Makes a log in `target`, which must not exist, from a backup. Files are copied, not shared.
+/// Makes a log in `target`, a new or empty directory, from a backup. Files are copied, not shared.
 ///
 /// # Errors
-/// When `backup` is not a log, `target` exists, or the copy does not hold what the backup holds.
+/// When `backup` is not a log, `target` holds something, or the copy does not hold what the backup holds.
 pub fn restore(backup: &Path, target: &Path) -> Result<Head, StoreError> {
     let source = ReadOnlyStore::open(backup)?;
     let expected = source.head().map_err(StoreError::sequence(backup))?;
@@ -75,8 +75,51 @@ pub fn restore(backup: &Path, target: &Path) -> Result<Head, StoreError> {
     Ok(head)
 }
 
+/// Moves a log that was made in `partial`, within `dir`, into its place. What else lies there stays: users may have been
+/// set before. The database goes first and is whole: whenever this ends, `dir` holds no log or all of it.
+///
+/// # Errors
+/// When `dir` holds a log, or the system refuses.
+pub fn move_in(partial: &Path, dir: &Path) -> Result<(), StoreError> {
+    refuse_log(dir)?;
+    let database = dir::database(dir);
+    // What an attempt to open left there.
+    for gone in [std::fs::remove_file(database.join(dir::LOCK)), std::fs::remove_dir(&database)] {
+        match gone {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::io("removing", &database)(error));
+            }
+            _ => {}
+        }
+    }
+    let whole = [(dir::database(partial), database), (head_file::path(partial), head_file::path(dir))];
+    for (from, to) in whole {
+        std::fs::rename(from, &to).map_err(StoreError::io("moving into place", &to))?;
+    }
+    dir::sync_dir(dir)?;
+    std::fs::remove_dir_all(partial).map_err(StoreError::io("removing", partial))
+}
+
+/// Refuses a directory that holds a log.
+///
+/// # Errors
+/// When `dir` holds a log, or the system does not say.
+pub fn refuse_log(dir: &Path) -> Result<(), StoreError> {
+    if dir::is_empty(dir)? { Ok(()) } else { Err(StoreError::NotEmpty { dir: dir.to_owned() }) }
+}
+
+/// Whether there is something that a copy would overwrite; an empty directory is not.
+fn is_taken(target: &Path) -> Result<bool, StoreError> {
+    match std::fs::read_dir(target) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Ok(true),
+        Err(error) => Err(StoreError::io("listing", target)(error)),
+    }
+}
+
 fn begin(target: &Path) -> Result<PathBuf, StoreError> {
-    if target.exists() {
+    if is_taken(target)? {
         return Err(StoreError::NotEmpty { dir: target.to_owned() });
     }
     let mut name = target.file_name().map_or_else(OsString::new, OsString::from);

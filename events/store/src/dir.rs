@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::error::StoreError;
 
 pub(crate) const HEAD: &str = "HEAD";
-const LOCK: &str = "LOCK";
+pub(crate) const LOCK: &str = "LOCK";
 const BALLAST: &str = "BALLAST";
 
 /// Bytes written at a time where a file system cannot reserve room.

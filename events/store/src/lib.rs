@@ -17,7 +17,7 @@ mod scratch;
 mod store;
 mod tables;
 
-pub use backup::restore;
+pub use backup::{move_in, refuse_log, restore};
 pub use dir::free_space;
 pub use error::{ErrorKind, StoreError};
 pub use open::{BALLAST_BYTES, OpenNote, OpenOptions, OpenReport, open};

@@ -83,7 +83,7 @@ impl Condition {
         let parsed = catch_unwind(AssertUnwindSafe(|| Program::compile(text)));
         let program = match parsed {
             Ok(Ok(program)) => program,
-            Ok(Err(errors)) => return Err(wrong(errors.errors.first().map_or("unreadable", |e| &e.msg))),
+            Ok(Err(errors)) => return Err(syntax(errors.errors.first().map_or("", |e| &e.msg))),
             Err(_) => return Err(wrong("it cannot be read")),
         };
         let mut variables = Vec::new();
@@ -132,6 +132,16 @@ impl Condition {
     pub(crate) fn values(&self, look: &Look<'_>) -> Vec<(&'static str, Said)> {
         self.variables.iter().map(|variable| (variable.name, variable.of(look))).collect()
     }
+}
+
+/// What the parser says, without the list of everything that could have stood there.
+fn syntax(message: &str) -> ConditionError {
+    let what = message.split(" expecting ").next().unwrap_or_default();
+    let what = what.trim_start_matches("Syntax error: ");
+    if what.contains("<EOF>") {
+        return wrong("it ends too early: something must follow, as in `parked > 0`");
+    }
+    wrong(&format!("it cannot be read ({what}); as in `parked > 0 && lag > 1800`"))
 }
 
 fn wrong(text: &str) -> ConditionError {

@@ -27,7 +27,7 @@ use world::World;
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Import {
-    /// File of an export to make a log of.
+    /// File of an export to make a log of; `-` for standard input.
     #[arg(required = true)]
     from: Option<PathBuf>,
     #[command(subcommand)]

@@ -5,7 +5,7 @@ use std::thread;
 
 use prooflog_events::port::SequenceRead;
 use prooflog_log::conformance::{batch, event};
-use prooflog_store::{ErrorKind, ReadOnlyStore, StoreError, restore};
+use prooflog_store::{ErrorKind, ReadOnlyStore, StoreError, move_in, restore};
 
 use crate::common::{content, files, reopen, varied, write_files};
 
@@ -62,6 +62,37 @@ fn nothing_is_overwritten_and_nothing_half_is_left() {
         restore(&dirs.path().join("none"), &dirs.path().join("x")),
         Err(StoreError::NotFound { .. })
     ));
+    // Whoever mounts a disk or has a service manager make the directory finds it there, and empty.
+    let (empty, other) = (dirs.path().join("empty"), dirs.path().join("other"));
+    std::fs::create_dir(&empty).unwrap();
+    std::fs::create_dir(&other).unwrap();
+    assert_eq!(log.sequence().backup(&other).unwrap(), log.head());
+    assert_eq!(restore(&other, &empty).unwrap(), log.head());
+    std::fs::write(dirs.path().join("file"), "").unwrap();
+    let onto_file = restore(&other, &dirs.path().join("file"));
+    assert!(matches!(onto_file, Err(StoreError::NotEmpty { .. })), "{onto_file:?}");
+}
+
+#[test]
+fn a_log_that_was_put_together_elsewhere_is_moved_beside_what_is_there_and_never_onto_a_log() {
+    let dirs = tempfile::tempdir().unwrap();
+    let dir = dirs.path().join("log");
+    let made = |name: &str| {
+        let partial = dir.join(name);
+        let head = varied(&partial).head();
+        (partial, head)
+    };
+    let (partial, head) = made("one.partial");
+    // A look at a directory without a log leaves the database's own lock.
+    std::fs::create_dir(dir.join("db")).unwrap();
+    std::fs::write(dir.join("db/LOCK"), "").unwrap();
+    std::fs::write(dir.join("users.toml"), "").unwrap();
+    move_in(&partial, &dir).unwrap();
+    assert_eq!(reopen(&dir).head(), head);
+    assert!(dir.join("users.toml").exists() && !partial.exists());
+    let (partial, _) = made("two.partial");
+    assert!(matches!(move_in(&partial, &dir), Err(StoreError::NotEmpty { .. })));
+    assert_eq!(reopen(&dir).head(), head);
 }
 
 #[test]

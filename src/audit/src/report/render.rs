@@ -20,7 +20,11 @@ pub fn render_text(report: &Report) -> String {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "AUDIT REPORT of log {}", self.log)?;
-        writeln!(f, "positions {} to {}", self.from, self.to)?;
+        if self.from > self.to {
+            writeln!(f, "nothing was recorded after position {} and up to {}", self.from.0 - 1, self.to)?;
+        } else {
+            writeln!(f, "positions {} to {}", self.from, self.to)?;
+        }
         if let (Some(first), Some(last), Some(hash)) = (self.first_time, self.last_time, self.last_hash) {
             writeln!(f, "recorded {} to {}", time(first), time(last))?;
             writeln!(f, "record {} has hash {hash}", self.to)?;
