@@ -8,6 +8,7 @@ use prooflog_events::event::{Event, EventType};
 use serde_json::Value;
 
 use super::audit::{Export, golden};
+use super::command_line::lines;
 
 fn replay(log: &Path, arguments: &[&str]) -> Output {
     let mut run = Command::new(env!("CARGO_BIN_EXE_prooflog"));
@@ -88,4 +89,19 @@ fn any_stretch_is_decided_again_and_one_that_is_none_is_refused() {
     assert_eq!(replay(&log, &["--from", "60", "--to", "40"]).status.code(), Some(2));
     assert_eq!(replay(&log, &["--policy", "nowhere.toml"]).status.code(), Some(2));
     assert_eq!(replay(&log, &["--policy", "x.toml", "--check"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_policy_of_one_rollup_is_asked_about_that_one_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, file) = (golden("retry-until-parked.jsonl"), dir.path().join("other.toml"));
+    let ask = |section: &str| {
+        std::fs::write(&file, format!("{section}\nspan.blocks = 60\nretry.park-after = 3\n")).unwrap();
+        replay(&log, &["--policy", file.to_str().unwrap(), "--json"])
+    };
+    let (all, one) = (ask("[defaults]"), ask("[[chain]]\nchain-id = 10"));
+    assert_eq!(lines(&one), lines(&all));
+    let other = ask("[[chain]]\nchain-id = 11");
+    assert_ne!(lines(&other), lines(&all));
+    assert!(String::from_utf8_lossy(&other.stderr).contains("rollup 11 has no decisions here"), "{other:?}");
 }
