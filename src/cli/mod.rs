@@ -358,15 +358,19 @@ mod tests {
         }
     }
 
-    /// The words of an example as a shell would give them, without where its output goes.
+    /// The words of an example as a shell would give them, up to where its input or output is another's.
     fn command_line(example: &str) -> Vec<String> {
-        let example = example.split(" > ").next().unwrap_or_default();
         let mut words = Vec::new();
         for (at, piece) in example.split('\'').enumerate() {
             if at % 2 == 1 {
                 words.push(piece.to_owned());
-            } else {
-                words.extend(piece.split_whitespace().map(str::to_owned));
+                continue;
+            }
+            for word in piece.split_whitespace() {
+                if matches!(word, "<" | ">" | "|") {
+                    return words;
+                }
+                words.push(word.to_owned());
             }
         }
         words
