@@ -78,8 +78,8 @@ pub enum Incident {
     Reload(ChainId),
     /// A deed of the owner ends.
     Restore(ChainId, Restored),
-    /// The process's clock is behind for some seconds.
-    ClockBack(u64),
+    /// The process's clock is behind for some seconds, and the first to notice is an operator.
+    ClockBack(ChainId, u64),
     /// Our account has money again.
     Refill,
     /// The disk has room again.
@@ -254,7 +254,9 @@ impl Scenario {
         if self.name == "clock" || (is_random && rng.chance(300)) {
             for _ in 0..4 {
                 let at = START.plus_secs(rng.between(120, self.active_secs - 600));
-                self.incidents.push((at, Incident::ClockBack(rng.between(60, 600))));
+                let secs = rng.between(60, 600);
+                self.incidents
+                    .extend(self.chains.first().map(|chain| (at, Incident::ClockBack(chain.id, secs))));
             }
         }
         if self.name == "silent" {

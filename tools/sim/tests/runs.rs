@@ -62,9 +62,10 @@ fn what_a_scenario_is_named_after_happens_in_it() {
     let told =
         |batch: &Batch| batch.events.iter().any(|new| matches!(new.event, Event::FeeCeilingReached(_)));
     assert!(shown("dear", told) > 0, "fees above the ceiling");
-    let behind =
-        |event: &Event| matches!(event, Event::DegradedModeEntered(e) if e.reason == DegradedReason::Clock);
-    let behind = |batch: &Batch| batch.events.iter().any(|new| behind(&new.event));
+    let behind = |batch: &Batch| {
+        let tells = |event: &Event| matches!(event, Event::DegradedModeEntered(e) if e.reason == DegradedReason::Clock);
+        batch.events.iter().any(|new| tells(&new.event))
+    };
     assert!(shown("clock", behind) > 0, "a clock that runs backwards");
 }
 

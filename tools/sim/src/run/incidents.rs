@@ -34,7 +34,10 @@ impl<M: Medium> Sim<'_, M> {
                 self.deed(Deed::Balance(SIGNER, Wei(1_000)));
                 self.later(secs, Incident::Refill);
             }
-            Incident::ClockBack(secs) => self.clock_back_until = self.now.plus_secs(secs),
+            Incident::ClockBack(chain, secs) => {
+                self.clock_back_until = self.now.plus_secs(secs);
+                self.incident(Incident::Operator(chain));
+            }
             Incident::Refill => self.deed(Deed::Balance(SIGNER, Wei(FUNDS))),
             Incident::DiskLow(secs) => {
                 self.disk(true);
