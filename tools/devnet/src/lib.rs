@@ -9,6 +9,7 @@ mod anvil;
 mod balancer;
 mod blocks;
 mod contracts;
+mod long;
 mod net;
 mod rival;
 mod traffic;
@@ -20,6 +21,7 @@ pub use contracts::{
     Commitments, Generation, Oracle, OracleV1, OracleV2, OracleV3, Output, Parts, Proofs, SELECTOR, Sender,
     Setup, shown,
 };
+pub use long::{Asked, LongChain};
 pub use net::{Devnet, DevnetConfig, Rollup};
 pub use rival::Proposal;
 

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::anvil::{Anvil, AnvilConfig, rpc};
 use crate::contracts::{Commitments, Generation, Oracle, Output, Parts, Proofs, SELECTOR, Sender, Setup};
+use crate::long::LongChain;
 use crate::{DevnetError, traffic};
 
 /// Chain id of the L1.
@@ -52,6 +53,8 @@ pub struct DevnetConfig {
     pub l2_block_time: u64,
     /// L2 blocks that are there from the start, so that nobody has to wait for them.
     pub prelude: u64,
+    /// L2 blocks that come all at once, empty ones, when [`Devnet::jump`] is called.
+    pub jump: u64,
     /// Smallest distance of two outputs, in blocks.
     pub submission_interval: u64,
     /// How many rollups: one L2 chain, presented under so many chain ids, each with an oracle of its own.
@@ -78,6 +81,7 @@ impl Default for DevnetConfig {
             l1_block_time: 1,
             l2_block_time: 1,
             prelude: 0,
+            jump: 0,
             submission_interval: 20,
             rollups: 1,
             script: Script::default(),
@@ -110,6 +114,8 @@ pub struct Devnet {
     pub l1: Anvil,
     /// The L2.
     pub l2: Anvil,
+    /// The L2 as the rollup node sees it, where it is to jump.
+    pub long: Option<LongChain>,
     /// The rollup node.
     pub node: NodeHandle,
     /// The prover's server.
@@ -149,7 +155,8 @@ impl Devnet {
             arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
         };
         // Blocks that are made at once have later times all the same: the L2 begins so much earlier.
-        let age = 1 + config.prelude.saturating_mul(config.l2_block_time.max(1));
+        let early = config.prelude.saturating_add(config.jump);
+        let age = 1 + early.saturating_mul(config.l2_block_time.max(1));
         let l1 = Anvil::start(&chain(L1_CHAIN, config.l1_block_time, 0, &["--slots-in-an-epoch", "1"]))?;
         let l2 = Anvil::start(&chain(L1_CHAIN + 1, config.l2_block_time, age, &[]))?;
         if config.prelude > 0 {
@@ -159,12 +166,17 @@ impl Devnet {
         let chains: Vec<u64> = (0..config.rollups.max(1)).map(|n| L1_CHAIN + 1 + n).collect();
 
         progress("starting the rollup node");
+        let long = match config.jump {
+            0 => None,
+            _ => Some(LongChain::start(&l2, config.l2_block_time).await?),
+        };
+        let l2_url = long.as_ref().map_or_else(|| l2.url().to_owned(), |long| long.url("node"));
         let node = NodeConfig {
             chains: chains.clone(),
             finalized_lag: 2,
             safe_lag: 1,
             block_time: config.l2_block_time,
-            ..NodeConfig::new(l1.url().to_owned(), l2.url().to_owned(), L1_CHAIN + 1)
+            ..NodeConfig::new(l1.url().to_owned(), l2_url, L1_CHAIN + 1)
         };
         let listener =
             TcpListener::bind("127.0.0.1:0").await.map_err(DevnetError::io("a port for the rollup node"))?;
@@ -200,7 +212,18 @@ impl Devnet {
                 prover: prover.url(chain),
             })
             .collect();
-        Ok(Self { l1, l2, node, prover, rollups, parts, proposer, config, traffic })
+        Ok(Self { l1, l2, long, node, prover, rollups, parts, proposer, config, traffic })
+    }
+
+    /// Has the L2 jump by the blocks that the configuration says, and the rollup node see it; the L2's head.
+    ///
+    /// # Errors
+    /// When nothing is configured to jump by.
+    pub async fn jump(&self) -> Result<u64, DevnetError> {
+        let long = self.long.as_ref().ok_or_else(|| DevnetError::Chain("the L2 does not jump".to_owned()))?;
+        let head = long.jump(self.config.jump).await?;
+        self.node.followed(head).await;
+        Ok(head)
     }
 
     /// Sends to the L1 as its own accounts.

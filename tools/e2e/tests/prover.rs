@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prooflog_devnet::DevnetConfig;
@@ -173,38 +174,68 @@ async fn a_proof_of_twenty_megabytes_passes_through_and_takes_at_most_four_times
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_stalls_for_long_and_jumps_by_thousands_of_blocks_is_followed_within_the_limits() {
+async fn a_node_that_stalls_for_long_and_jumps_by_twenty_thousand_blocks_is_followed_within_the_limits() {
+    const JUMP: u64 = 20_000;
     /// Where the node stands before and while it stalls.
     const STALLED: u64 = 34;
     // max-blocks-ahead by default: ten intervals, or four times what is in flight.
     const AHEAD: u64 = 4 * 8 * 10;
-    // A chain of 20,000 blocks is for who asks for it: anvil writes down a state with each block, which grows with the
-    // chain, and takes more than ten minutes for that many on a machine that does other work as well.
-    let jump =
-        std::env::var("PROOFLOG_JUMP").ok().and_then(|blocks| blocks.parse().ok()).unwrap_or(1_500_u64);
-    let config = DevnetConfig { prelude: STALLED + jump, ..quick() };
-    let mut world = World::new(config, "stall-after = \"3s\"").await;
-    world.devnet.node.script(None, &Step::Finalize { block: STALLED }).unwrap();
+    /// What the program may take for a jump, whatever its length.
+    const MEMORY: u64 = 48 << 20;
+    let config = DevnetConfig { prelude: STALLED + 4, jump: JUMP, ..quick() };
+    let mut world = World::new(config, "stall-after = \"3s\"\nspan.gas = 30000000").await;
+    let devnet = Arc::clone(&world.devnet);
+    let long = devnet.long.as_ref().unwrap();
+    let text = std::fs::read_to_string(&world.setup.config).unwrap();
+    let l2 = format!("[[chain]]\nl2-rpc = \"{}\"", long.url("program"));
+    std::fs::write(&world.setup.config, text.replace("[[chain]]", &l2)).unwrap();
+    devnet.node.script(None, &Step::Finalize { block: STALLED }).unwrap();
     world.run(&[]);
     world.wait("FinalizedStalled", 1);
     world.wait("SubmissionConfirmed", 1);
-    let mark = world.mark();
-    world.devnet.node.script(None, &Step::Follow).unwrap();
+    let (mark, asked) = (world.mark(), long.asked("program"));
+    let idle = Memory::of(world.pid().unwrap()).unwrap();
+    let calls = |world: &World| world.setup.metrics().unwrap().sum("prooflog_calls_total");
+    let called = calls(&world);
+
+    let head = devnet.jump().await.unwrap();
+    devnet.node.script(None, &Step::Follow).unwrap();
     let moved = world.wait_for(mark, "the jump", |event| event["type"] == "FinalizedMoved");
-    assert!(moved["data"]["block"].as_u64() >= Some(jump), "{moved}");
+    assert!(
+        moved["data"]["block"].as_u64() >= Some(STALLED + JUMP),
+        "{moved}, and not all at once to {head}"
+    );
     let confirmed = world.count("SubmissionConfirmed");
     world.wait("SubmissionConfirmed", confirmed + 3);
-    let mut contract = 0;
+
+    let (mut contract, mut spans) = (0, 0);
     for event in world.story().events() {
         match event["type"].as_str().unwrap() {
             "ContractAdvanced" => contract = event["data"]["latest"]["block"].as_u64().unwrap(),
             "SpanCreated" => {
                 let end = event["data"]["range"]["end"].as_u64().unwrap();
                 assert!(end <= contract.max(2) + AHEAD, "{event} while the contract stands at {contract}");
+                assert!(event["data"]["transactions"].is_u64(), "the L2 was asked for its blocks");
+                spans += 1;
             }
             _ => {}
         }
     }
+    assert!(spans <= (contract + AHEAD) / 10 + 1, "{spans} spans with the contract at {contract}");
     assert!(world.stats().witnesses_most <= 4 + 1, "the limit of witnesses, and the aggregate's own place");
+    // What is asked of the L2 is what may be planned, in batches, and not what is there.
+    let now = long.asked("program");
+    assert!(now.highest <= contract + AHEAD && now.largest <= 50, "{now:?} with the contract at {contract}");
+    assert!(now.calls - asked.calls <= 2 * (contract + AHEAD), "{asked:?} became {now:?}");
+    let busy = Memory::of(world.pid().unwrap()).unwrap();
+    let grown = busy.peak.saturating_sub(idle.peak);
+    println!(
+        "a jump to {head}: {spans} spans up to {}, {} blocks of the L2 read, {:.0} calls in all, {grown} bytes more at \
+         the peak",
+        contract + AHEAD,
+        now.calls - asked.calls,
+        calls(&world) - called
+    );
+    assert!(grown <= MEMORY, "{idle:?} became {busy:?}");
     world.end().await;
 }
