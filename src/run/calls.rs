@@ -5,10 +5,23 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use prooflog_net::{Meter, Told};
 use prooflog_observe::{Metrics, Peer};
 
+use super::failure::Kind;
 use super::sides::Sides;
 use super::start::L1s;
+
+/// What tells the metrics of every call.
+pub(crate) fn meter(metrics: &Metrics) -> Meter {
+    let metrics = metrics.clone();
+    Meter::new(move |told| match told {
+        Told::Sent { method } => metrics.sent(method),
+        Told::Answered { method, took, failure } => {
+            metrics.answered(method, took, failure.map(|failure| failure.kind()));
+        }
+    })
+}
 
 /// All clients of the process.
 #[derive(Clone)]

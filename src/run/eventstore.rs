@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use prooflog_access::Credentials;
 use prooflog_config::{EventStoreConfig, Loaded, ProcessConfig};
-use prooflog_eventstore::{Authority, Beside, Door, Guests, Here, Server, Source, Tls, Writing};
+use prooflog_eventstore::{Authority, Beside, Door, Guests, Here, Served, Server, Source, Tls, Writing};
 use prooflog_log::Log;
+use prooflog_observe::Metrics;
 use prooflog_store::{FollowerStore, RocksStore};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -43,13 +44,16 @@ impl Serving {
 pub(super) async fn here(
     process: &ProcessConfig,
     log: &Arc<Log<RocksStore>>,
+    metrics: &Metrics,
 ) -> Result<Option<Serving>, RunError> {
     if !process.eventstore.listener.enabled {
         return Ok(None);
     }
     let here = Arc::new(Here::new(Arc::clone(log)));
     let writing = process.eventstore.write.then(|| writing(process, Arc::clone(&here) as _));
-    serve(process, here, writing).await.map(Some)
+    let metrics = metrics.clone();
+    let served: Arc<Served> = Arc::new(move |method, took| metrics.served(method, took));
+    serve(process, here, (writing, Some(served))).await.map(Some)
 }
 
 /// `prooflog serve`: serves a log that it does not write, until it is told to end.
@@ -69,7 +73,7 @@ async fn beside(process: &ProcessConfig) -> Result<(), RunError> {
     if process.eventstore.write {
         tracing::warn!("eventstore.write has no effect here: only the engine's process writes the log");
     }
-    let serving = serve(process, Arc::new(Beside::new(records, LOOK)), None).await?;
+    let serving = serve(process, Arc::new(Beside::new(records, LOOK)), (None, None)).await?;
     let reason = told_to_end.any().await;
     tracing::info!(reason, "ending");
     serving.end().await;
@@ -79,7 +83,7 @@ async fn beside(process: &ProcessConfig) -> Result<(), RunError> {
 async fn serve(
     process: &ProcessConfig,
     source: Arc<dyn Source>,
-    writing: Option<Writing>,
+    (writing, served): (Option<Writing>, Option<Arc<Served>>),
 ) -> Result<Serving, RunError> {
     let EventStoreConfig { listener, .. } = &process.eventstore;
     let address = std::net::SocketAddr::new(listener.addr, listener.port);
@@ -89,7 +93,7 @@ async fn serve(
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     tracing::info!(address = %bound, tls = tls.is_some(), writes = writing.is_some(), "EventStore clients");
-    let server = Server { writing, tls, ..Server::new(source, authority) };
+    let server = Server { writing, served, tls, ..Server::new(source, authority) };
     let (stop, stopped) = oneshot::channel::<()>();
     let until = async move { drop(stopped.await) };
     let task = tokio::spawn(prooflog_eventstore::serve(listener, server, until));

@@ -126,14 +126,15 @@ async fn serve(
     }
 
     let chains = left_out(&loaded, &health);
-    let serving = eventstore::here(process, &log).await?;
+    let serving = eventstore::here(process, &log, &metrics).await?;
     let log_of_backup = Arc::clone(&log);
     let api = Api {
+        metrics: metrics.clone(),
         engine: engine.clone(),
         chains: chains.clone(),
         backup: Arc::new(move |to| log_of_backup.sequence().backup(to)),
     };
-    let l1s = start::L1s::paced(&configured);
+    let l1s = start::L1s::paced(&configured, calls::meter(&metrics));
     let told = Scraped { logs, calls: calls::Calls::new(l1s.clone(), sides.clone()) };
     let observers = observers(&engine, (metrics.clone(), told), health.clone(), secrets);
     listen(process, api, observers).await?;

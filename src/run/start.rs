@@ -13,7 +13,7 @@ use prooflog_events::event::ChainRegistered;
 use prooflog_events::ids::{Address, Hash32, L1ChainId};
 use prooflog_events::input::ChainConfigured;
 use prooflog_l1::{L1, L1Error, Settings};
-use prooflog_net::{Endpoint, HttpError, Limits, RpcClient};
+use prooflog_net::{Endpoint, HttpError, Limits, Meter, RpcClient};
 use prooflog_node::{L2Limits, L2Node, NodeEndpoint, NodeError, RollupConfig, RollupNode};
 use prooflog_observe::{ChainStatus, Health, Metrics, Observation};
 use prooflog_prover::{AnswerLimits, Prover, ProverConfig, ProverLimits, Validation};
@@ -72,6 +72,8 @@ pub(crate) struct L1s {
     known: Arc<Mutex<HashMap<L1Key, L1>>>,
     /// The quickest pace of any rollup: a head is not shared for longer, or what happened would be seen that much later.
     pace: Option<Duration>,
+    /// Who is told of calls, to the L1 and to all else that a rollup reaches.
+    meter: Meter,
 }
 
 /// A chain id and the addresses it is asked at.
@@ -79,8 +81,9 @@ type L1Key = (L1ChainId, Vec<String>);
 
 impl L1s {
     /// For rollups whose looks are this far apart.
-    pub(crate) fn paced(chains: &[ChainConfig]) -> Self {
-        Self { pace: chains.iter().map(|chain| chain.poll_interval).min(), ..Self::default() }
+    pub(crate) fn paced(chains: &[ChainConfig], meter: Meter) -> Self {
+        let pace = chains.iter().map(|chain| chain.poll_interval).min();
+        Self { pace, meter, ..Self::default() }
     }
 
     /// Calls made so far, over all L1s.
@@ -98,7 +101,7 @@ impl L1s {
         let default = Settings::default();
         let head_max_age = self.pace.map_or(default.head_max_age, |pace| pace.min(default.head_max_age));
         let settings = Settings { limits, head_max_age, ..default };
-        let l1 = L1::new(chain, endpoints.to_vec(), settings)
+        let l1 = L1::metered(chain, endpoints.to_vec(), settings, &self.meter)
             .map_err(|error| StartError::Wrong(error.to_string()))?;
         known.insert((chain, urls), l1.clone());
         Ok(l1)
@@ -277,7 +280,10 @@ pub(crate) async fn reach(
     spending: Spending,
 ) -> Result<(Side, ChainRegistered), StartError> {
     let set_up = |error: HttpError| StartError::Wrong(error.to_string());
-    let rpc = |endpoint: &Endpoint| RpcClient::new(endpoint.clone(), limits).map_err(set_up);
+    let rpc = |endpoint: &Endpoint| {
+        let client = RpcClient::new(endpoint.clone(), limits).map_err(set_up)?;
+        Ok::<_, StartError>(client.metered(l1s.meter.clone()))
+    };
     let named = config.rollup.iter().map(|node| Ok(NodeEndpoint::new(node.to_string(), rpc(node)?)));
     let node =
         RollupNode::new(config.id, named.collect::<Result<_, StartError>>()?, prooflog_node::DISTRUST)?;
@@ -293,7 +299,7 @@ pub(crate) async fn reach(
         return Err(StartError::Wrong(format!("{text}: check the address of the output oracle")));
     }
     let (sender, signer) = signer(config, spending).await?;
-    let prover = prover(config, limits).map_err(set_up)?;
+    let prover = prover(config, limits).map_err(set_up)?.metered(l1s.meter.clone());
     let registration = ChainRegistered {
         name: config.name.clone(),
         l1: l1_chain,

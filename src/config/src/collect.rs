@@ -17,14 +17,13 @@ use crate::toml_file::{self, Entry};
 
 /// Variables of ours that configure nothing: what our commands and scripts read for themselves. A shell may have them
 /// set, so the program starts beside them; any other name with our prefix is a slip.
-const OTHER_VARIABLES: [&str; 8] = [
+const OTHER_VARIABLES: [&str; 7] = [
     // Of commands to a running engine.
     "PROOFLOG_PASSWORD",
     "PROOFLOG_USER",
     // Of building, testing and the devnet.
     "PROOFLOG_ANVIL",
     "PROOFLOG_CACHE",
-    "PROOFLOG_JUMP",
     "PROOFLOG_TEST_DIR",
     "PROOFLOG_UPDATE_DOCS",
     "PROOFLOG_UPDATE_GOLDEN",

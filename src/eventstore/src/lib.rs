@@ -39,7 +39,7 @@ pub use authority::{Authority, Guests, Nobody};
 pub use limits::Limits;
 pub use links::{LinkIndex, MemoryIndex, Place};
 pub use names::LinkStream;
-pub use serve::{Server, serve};
+pub use serve::{Served, Server, serve};
 pub use source::{Beside, Door, Following, Here, Source};
 pub use tls::{Tls, TlsError};
 pub use writer::Writing;

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -37,6 +37,9 @@ use crate::writer::{Writer, Writing};
 /// How long to rest when no connection can be taken, for example because there are no file handles left.
 const REST: Duration = Duration::from_millis(50);
 
+/// Who is told of calls.
+pub type Served = dyn Fn(&'static str, Duration) + Send + Sync;
+
 /// What is served, to whom, and within which limits.
 #[derive(Clone)]
 pub struct Server {
@@ -46,6 +49,8 @@ pub struct Server {
     pub authority: Arc<dyn Authority>,
     /// What is let happen at once.
     pub limits: Limits,
+    /// Who is told of each call: its method, and how long it was until its answer began. It must not block.
+    pub served: Option<Arc<Served>>,
     /// Where clients' appends go; without it nobody writes.
     pub writing: Option<Writing>,
     /// What the server shows of itself; without it connections are plain.
@@ -66,6 +71,7 @@ impl Server {
             source,
             authority,
             limits: Limits::default(),
+            served: None,
             writing: None,
             tls: None,
             advertise: None,
@@ -93,6 +99,7 @@ pub async fn serve(
     let (tail, following) = Tail::start(Arc::clone(&server.source))?;
     let limits = server.limits.clone();
     let tls = server.tls.clone().map(|tls| tls.acceptor());
+    let served = server.served.clone();
     let front = front(server, listener.local_addr()?, (tail, stopped));
     let connections = Arc::new(Semaphore::new(limits.connections.max(1)));
     let graceful = GracefulShutdown::new();
@@ -112,11 +119,12 @@ pub async fn serve(
         };
         // One too many is closed at once: it had better come back than wait.
         let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else { continue };
-        let (front, tls, limits) = (Arc::clone(&front), tls.clone(), limits.clone());
+        let (tls, limits) = (tls.clone(), limits.clone());
+        let answers = Answers { front: Arc::clone(&front), served: served.clone() };
         let watcher = graceful.watcher();
         tasks.spawn(async move {
             let _permit = permit;
-            connection(tcp, tls, front, (limits, watcher)).await;
+            connection(tcp, tls, answers, (limits, watcher)).await;
         });
     }
     drop(listener);
@@ -156,19 +164,58 @@ fn front(
     })
 }
 
+/// Who answers, and who is told of it.
+#[derive(Clone)]
+struct Answers {
+    front: Arc<Front>,
+    served: Option<Arc<Served>>,
+}
+
+impl Answers {
+    async fn answer(self, request: http::Request<Incoming>) -> http::Response<Body> {
+        let Some(served) = self.served else { return self.front.answer(request.map(Body::new)).await };
+        let (method, since) = (method(request.uri().path()), Instant::now());
+        let answer = self.front.answer(request.map(Body::new)).await;
+        served(method, since.elapsed());
+        answer
+    }
+}
+
+/// The name of what is called, as operators know it.
+fn method(path: &str) -> &'static str {
+    /// By the end of the path; the whole of a service counts as one where nobody asks for more.
+    const NAMES: [(&str, &str); 9] = [
+        ("client.streams.Streams/Read", "Read"),
+        ("client.streams.Streams/Append", "Append"),
+        ("client.streams.Streams/BatchAppend", "BatchAppend"),
+        ("client.streams.Streams/Delete", "Delete"),
+        ("client.streams.Streams/Tombstone", "Tombstone"),
+        ("StreamsService/AppendSession", "AppendSession"),
+        ("StreamsService/AppendRecords", "AppendRecords"),
+        ("ServerFeatures/GetSupportedMethods", "ServerFeatures"),
+        ("Gossip/Read", "Gossip"),
+    ];
+    let by_end = NAMES.iter().find(|(end, _)| path.ends_with(end)).map(|(_, name)| *name);
+    by_end.unwrap_or(if path.contains("PersistentSubscriptions/") {
+        "PersistentSubscriptions"
+    } else {
+        "other"
+    })
+}
+
 /// One connection, from hello to end.
-async fn connection(tcp: TcpStream, tls: Option<TlsAcceptor>, front: Arc<Front>, with: (Limits, Watcher)) {
+async fn connection(tcp: TcpStream, tls: Option<TlsAcceptor>, answers: Answers, with: (Limits, Watcher)) {
     let (limits, watcher) = with;
     let wire = Wire::new(tcp, limits.quiet);
-    let Some(tls) = tls else { return exchange(wire, front, limits, watcher).await };
+    let Some(tls) = tls else { return exchange(wire, answers, limits, watcher).await };
     match tokio::time::timeout(limits.hello, tls.accept(wire)).await {
-        Ok(Ok(secure)) => exchange(secure, front, limits, watcher).await,
+        Ok(Ok(secure)) => exchange(secure, answers, limits, watcher).await,
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
 }
 
-async fn exchange<I>(io: I, front: Arc<Front>, limits: Limits, watcher: Watcher)
+async fn exchange<I>(io: I, answers: Answers, limits: Limits, watcher: Watcher)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -185,8 +232,8 @@ where
         .max_send_buf_size(SEND_BYTES)
         .max_header_list_size(HEADER_BYTES);
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
-        let front = Arc::clone(&front);
-        async move { Ok::<_, std::convert::Infallible>(front.answer(request.map(Body::new)).await) }
+        let answers = answers.clone();
+        async move { Ok::<_, std::convert::Infallible>(answers.answer(request).await) }
     });
     let connection = builder.serve_connection(TokioIo::new(io), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {

@@ -5,7 +5,7 @@
 //! A crash in here means nothing; nothing is kept.
 
 use prooflog_events::ids::{Address, L1ChainId, L1Number};
-use prooflog_net::HttpError;
+use prooflog_net::{Failure, HttpError};
 
 /// Why one call to one endpoint brought no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +72,16 @@ const NO_STATE: &[&str] = &[
     "state already discarded",
     "pruned",
 ];
+
+impl From<&RpcFault> for Failure {
+    fn from(fault: &RpcFault) -> Self {
+        match fault {
+            RpcFault::Http { source, .. } => source.into(),
+            RpcFault::Refused { .. } => Self::Refused,
+            RpcFault::Malformed { .. } => Self::Malformed,
+        }
+    }
+}
 
 impl RpcFault {
     /// Whether the endpoint has thrown away the state of the block that the call was pinned to.

@@ -35,7 +35,7 @@ use std::time::Duration;
 use prooflog_events::ids::{Address, Hash32, L1ChainId, Micros, Wei};
 use prooflog_events::input::{ContractRead, SignerRead, TxQuoted, TxSent};
 use prooflog_events::values::{L1Head, Refusal};
-use prooflog_net::{Endpoint, HttpError, Limits};
+use prooflog_net::{Endpoint, HttpError, Limits, Meter};
 
 pub use account::ReadSigner;
 pub use approval::Approval;
@@ -131,10 +131,24 @@ impl L1 {
     /// # Errors
     /// When the TLS library cannot be set up.
     pub fn new(chain: L1ChainId, endpoints: Vec<Endpoint>, settings: Settings) -> Result<Self, HttpError> {
+        Self::metered(chain, endpoints, settings, &Meter::default())
+    }
+
+    /// As [`L1::new`], its calls counted.
+    ///
+    /// # Errors
+    /// When the TLS library cannot be set up.
+    pub fn metered(
+        chain: L1ChainId,
+        endpoints: Vec<Endpoint>,
+        settings: Settings,
+        meter: &Meter,
+    ) -> Result<Self, HttpError> {
         let members = endpoints
             .into_iter()
             .map(|endpoint| {
-                Ok(Arc::new(Member::new(Rpc::new(endpoint, settings.limits, settings.batch_max)?)))
+                let rpc = Rpc::new(endpoint, settings.limits, settings.batch_max)?;
+                Ok(Arc::new(Member::new(rpc.metered(meter.clone()))))
             })
             .collect::<Result<Vec<_>, HttpError>>()?;
         let heads = Heads::new(chain, members, settings.head_max_age, settings.distrust);

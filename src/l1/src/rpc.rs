@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::future::join_all;
-use prooflog_net::{Endpoint, HttpError, Limits, client, read_body};
+use prooflog_net::{Endpoint, Failure, HttpError, Limits, Meter, client, read_body};
 use reqwest::Client;
 use serde_json::{Value, json};
 
@@ -48,6 +48,7 @@ pub(crate) struct Rpc {
     refuses_batches: AtomicBool,
     calls: AtomicU64,
     failed: AtomicU64,
+    meter: Meter,
 }
 
 impl Rpc {
@@ -63,7 +64,13 @@ impl Rpc {
             refuses_batches: AtomicBool::new(false),
             calls: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            meter: Meter::default(),
         })
+    }
+
+    pub(crate) fn metered(mut self, meter: Meter) -> Self {
+        self.meter = meter;
+        self
     }
 
     pub(crate) const fn batch_max(&self) -> usize {
@@ -81,6 +88,11 @@ impl Rpc {
 
     /// One call.
     pub(crate) async fn call(&self, request: Request) -> Answer {
+        let call = self.meter.begin(request.method);
+        call.result(self.call_once(request).await)
+    }
+
+    async fn call_once(&self, request: Request) -> Answer {
         let method = request.method;
         let id = self.id.fetch_add(1, Ordering::Relaxed);
         let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": request.params });
@@ -117,6 +129,25 @@ impl Rpc {
     }
 
     async fn part(&self, requests: &[Request]) -> Result<Vec<Answer>, RpcFault> {
+        let begun: Vec<_> = requests.iter().map(|request| self.meter.begin(request.method)).collect();
+        let answers = self.part_once(requests).await;
+        for (place, call) in begun.into_iter().enumerate() {
+            call.end(match &answers {
+                Ok(Some(answers)) => {
+                    answers.get(place).and_then(|answer| answer.as_ref().err()).map(Failure::from)
+                }
+                Ok(None) => Some(Failure::Malformed),
+                Err(error) => Some(error.into()),
+            });
+        }
+        match answers? {
+            Some(answers) => Ok(answers),
+            None => self.one_by_one(requests).await,
+        }
+    }
+
+    /// `None` where the endpoint takes no batches.
+    async fn part_once(&self, requests: &[Request]) -> Result<Option<Vec<Answer>>, RpcFault> {
         let count = u64::try_from(requests.len()).unwrap_or(u64::MAX);
         let first = self.id.fetch_add(count, Ordering::Relaxed);
         let body: Vec<Value> = (first..)
@@ -136,19 +167,17 @@ impl Rpc {
                 endpoint = self.label(),
                 "the endpoint takes no batches: calls are made one by one"
             );
-            return self.one_by_one(requests).await;
+            return Ok(None);
         };
         let mut by_id: std::collections::BTreeMap<u64, Value> = answers
             .into_iter()
             .filter_map(|answer| Some((answer.get("id").and_then(Value::as_u64)?, answer)))
             .collect();
-        (first..)
-            .zip(requests)
-            .map(|(id, request)| match by_id.remove(&id) {
-                Some(mut answer) => Ok(self.value(request.method, &mut answer)),
-                None => Err(self.malformed(request.method, &"an answer of the batch is missing")),
-            })
-            .collect()
+        let answers = (first..).zip(requests).map(|(id, request)| match by_id.remove(&id) {
+            Some(mut answer) => Ok(self.value(request.method, &mut answer)),
+            None => Err(self.malformed(request.method, &"an answer of the batch is missing")),
+        });
+        answers.collect::<Result<_, _>>().map(Some)
     }
 
     async fn post(&self, body: &Value, count: u64) -> Result<Vec<u8>, RpcFault> {

@@ -7,10 +7,12 @@
 
 mod endpoint;
 mod http;
+mod meter;
 mod rpc;
 mod secret;
 
 pub use endpoint::{Endpoint, EndpointError, Salt};
 pub use http::{Body, HttpError, Limits, builder, client, read_body, send};
+pub use meter::{Failure, Meter, Metered, Told};
 pub use rpc::{RpcClient, RpcError};
 pub use secret::Secret;

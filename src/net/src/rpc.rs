@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::endpoint::Endpoint;
 use crate::http::{HttpError, Limits, client, read_body};
+use crate::meter::{Failure, Meter};
 
 /// Most characters of an error's message that are kept.
 const MESSAGE_MAX: usize = 1_024;
@@ -64,6 +65,7 @@ pub struct RpcClient {
     endpoint: Endpoint,
     http: Client,
     limits: Limits,
+    meter: Meter,
     id: std::sync::Arc<AtomicU64>,
 }
 
@@ -79,7 +81,15 @@ impl RpcClient {
     /// As [`RpcClient::new`], over a client that was set up elsewhere.
     #[must_use]
     pub fn with(endpoint: Endpoint, http: Client, limits: Limits) -> Self {
-        Self { endpoint, http, limits, id: std::sync::Arc::new(AtomicU64::new(1)) }
+        let id = std::sync::Arc::new(AtomicU64::new(1));
+        Self { endpoint, http, limits, meter: Meter::default(), id }
+    }
+
+    /// Has its calls counted.
+    #[must_use]
+    pub fn metered(mut self, meter: Meter) -> Self {
+        self.meter = meter;
+        self
     }
 
     /// Whom it asks.
@@ -99,6 +109,11 @@ impl RpcClient {
     /// # Errors
     /// When the call fails, is refused, or is answered with something else.
     pub async fn call<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<T, RpcError> {
+        let call = self.meter.begin(method);
+        call.result(self.call_once(method, params).await)
+    }
+
+    async fn call_once<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<T, RpcError> {
         let id = self.id.fetch_add(1, Ordering::Relaxed);
         let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         let bytes = self.post(&body).await?;
@@ -118,6 +133,22 @@ impl RpcClient {
         if calls.is_empty() {
             return Ok(Vec::new());
         }
+        let begun: Vec<_> = calls.iter().map(|(method, _)| self.meter.begin(method)).collect();
+        let answers = self.batch_once(calls).await;
+        for (place, call) in begun.into_iter().enumerate() {
+            let failure = match &answers {
+                Ok(answers) => answers.get(place).and_then(|answer| answer.as_ref().err()),
+                Err(error) => Some(error),
+            };
+            call.end(failure.map(Failure::from));
+        }
+        answers
+    }
+
+    async fn batch_once<T: DeserializeOwned>(
+        &self,
+        calls: &[(&str, Value)],
+    ) -> Result<Vec<Result<T, RpcError>>, RpcError> {
         let first = self.id.fetch_add(calls.len() as u64, Ordering::Relaxed);
         let body: Vec<Value> = (first..)
             .zip(calls)

@@ -1,11 +1,12 @@
 //! Calls against real listeners: limits hold, errors say what happened, and no address shows.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::post;
-use prooflog_net::{Endpoint, HttpError, Limits, RpcClient, RpcError, Salt};
+use prooflog_net::{Endpoint, Failure, HttpError, Limits, Meter, RpcClient, RpcError, Salt, Told};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -92,4 +93,53 @@ async fn what_merely_calls_itself_an_error_keeps_its_status() {
     let rpc = serve(Router::new().route("/secret-path", post(body))).await;
     let error = rpc.call::<String>("m", json!([])).await.unwrap_err();
     assert!(matches!(error, RpcError::Http { source: HttpError::Status { status: 401, .. }, .. }), "{error}");
+}
+
+/// A client whose meter writes down what it is told: method, whether it is over, and why without an answer.
+type Line = (String, bool, Option<Failure>);
+
+fn metered(rpc: RpcClient) -> (RpcClient, Arc<Mutex<Vec<Line>>>) {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let written = Arc::clone(&lines);
+    let meter = Meter::new(move |told| {
+        let line = match told {
+            Told::Sent { method } => (method.to_owned(), false, None),
+            Told::Answered { method, failure, .. } => (method.to_owned(), true, failure),
+        };
+        written.lock().unwrap().push(line);
+    });
+    (rpc.metered(meter), lines)
+}
+
+#[tokio::test]
+async fn a_meter_is_told_of_every_call_of_a_batch_and_how_each_ended() {
+    let answer =
+        json!([{ "id": 1, "error": { "code": -32601, "message": "no" } }, { "id": 2, "result": "b" }]);
+    let (rpc, lines) = metered(serve(answering(answer)).await);
+    rpc.batch::<String>(&[("a", json!([])), ("b", json!([]))]).await.unwrap();
+    let line = |method: &str, is_over, failure| (method.to_owned(), is_over, failure);
+    let expected = [
+        line("a", false, None),
+        line("b", false, None),
+        line("a", true, Some(Failure::Refused)),
+        line("b", true, None),
+    ];
+    assert_eq!(*lines.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_meter_is_told_why_there_is_no_answer_and_nothing_of_a_call_that_is_given_up() {
+    let (rpc, lines) = metered(serve(answering(json!({ "result": 1 }))).await);
+    rpc.call::<String>("m", json!([])).await.unwrap_err();
+    let (hanging, given_up) =
+        metered(serve(Router::new().route("/secret-path", post(std::future::pending::<&str>))).await);
+    hanging.call::<String>("m", json!([])).await.unwrap_err();
+    let ended = tokio::time::timeout(Duration::from_millis(1), hanging.call::<String>("n", json!([]))).await;
+    assert!(ended.is_err());
+    let over = |lines: &Mutex<Vec<Line>>| -> Vec<Line> {
+        lines.lock().unwrap().iter().filter(|(_, is_over, _)| *is_over).cloned().collect()
+    };
+    assert_eq!(over(&lines), [("m".to_owned(), true, Some(Failure::Malformed))]);
+    assert_eq!(over(&given_up), [("m".to_owned(), true, Some(Failure::Timeout))]);
+    assert_eq!(given_up.lock().unwrap().len(), 3, "both were told when they were sent");
 }

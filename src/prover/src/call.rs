@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use prooflog_net::HttpError;
+use prooflog_net::{Failure, HttpError};
 use reqwest::{RequestBuilder, Response};
 
 use crate::answer::{Answer, AnswerError, AnswerLimits, AnswerParser};
@@ -29,6 +29,19 @@ pub enum Trouble {
     Refused,
     /// The answer is not what the call promises.
     Malformed,
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Unreachable => Self::Unreachable,
+            Trouble::Timeout => Self::Timeout,
+            Trouble::Dropped => Self::Dropped,
+            Trouble::TooLarge => Self::TooLarge,
+            Trouble::Refused => Self::Refused,
+            Trouble::Malformed => Self::Malformed,
+        }
+    }
 }
 
 /// Why a call brought no answer.

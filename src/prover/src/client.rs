@@ -12,7 +12,7 @@ use prooflog_core::{Losses, Patience, ProofRequest};
 use prooflog_events::ids::{Address, Micros, ProofId};
 use prooflog_events::input::is_known_status;
 use prooflog_events::values::{FailureClass, Mode};
-use prooflog_net::{Endpoint, HttpError, Limits};
+use prooflog_net::{Endpoint, HttpError, Limits, Meter};
 use reqwest::{Client, RequestBuilder, header};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -81,6 +81,7 @@ pub struct Prover {
     made: Instant,
     calls: Arc<AtomicU64>,
     polls: Arc<Semaphore>,
+    meter: Meter,
     /// Statuses outside the interface that were told to the operator.
     strange: Arc<Mutex<BTreeSet<(i32, i32)>>>,
 }
@@ -96,7 +97,15 @@ impl Prover {
         let (losses, calls, strange) = (Arc::default(), Arc::default(), Arc::default());
         let polls = Arc::new(Semaphore::new(config.limits.polls.max(1)));
         let made = Instant::now();
-        Ok(Self { config: Arc::new(config), http, losses, made, calls, polls, strange })
+        let meter = Meter::default();
+        Ok(Self { config: Arc::new(config), http, losses, made, calls, polls, meter, strange })
+    }
+
+    /// Has its calls counted, by the last word of their path.
+    #[must_use]
+    pub fn metered(mut self, meter: Meter) -> Self {
+        self.meter = meter;
+        self
     }
 
     /// Whom it asks.
@@ -145,11 +154,13 @@ impl Prover {
             }
         };
         let limits = &self.config.limits;
+        let metered = self.meter.begin(path);
         let answering = exchange(call, left, limits.stall, limits.answer);
         let outcome = match tokio::time::timeout(left, answering).await {
             Ok(outcome) => outcome,
             Err(_) => Err(CallError::Timeout(left)),
         };
+        metered.end(outcome.as_ref().err().map(|error| error.trouble().into()));
         // A body that broke off looks like a broken connection: ask what it was before anything else.
         if let (Err(_), Some(error)) = (&outcome, broken.as_ref().and_then(body::take_error)) {
             return Err(error);
@@ -173,11 +184,13 @@ impl Prover {
         let limits = &self.config.limits;
         // It is never closed, and without a place the question would only be one too many.
         let _place = self.polls.acquire().await;
+        let metered = self.meter.begin("status");
         let asking = exchange(self.get_status(id), limits.stall, limits.stall, limits.answer);
         let outcome = match tokio::time::timeout(limits.transfer, asking).await {
             Ok(outcome) => outcome,
             Err(_) => Err(CallError::Timeout(limits.transfer)),
         };
+        metered.end(outcome.as_ref().err().map(|error| error.trouble().into()));
         match outcome {
             Ok(answer) => self.state(id, answer, patience).await,
             Err(error) => self.miss(id, &error, patience),
@@ -186,7 +199,10 @@ impl Prover {
 
     /// Has the server compare its commitments with those of the oracle.
     pub async fn validate(&self, oracle: Address) -> Validation {
-        match self.compare(oracle).await {
+        let metered = self.meter.begin("validate_config");
+        let compared = self.compare(oracle).await;
+        metered.end(compared.as_ref().err().map(|error| error.trouble().into()));
+        match compared {
             Ok(validation) => {
                 self.losses().answered();
                 validation

@@ -141,6 +141,23 @@ async fn every_bad_habit_of_a_prover_is_got_over_and_no_proof_is_paid_twice_for_
     assert!(failed("timeout") >= 2.0 && failed("refused") >= 3.0 && failed("malformed") >= 2.0);
     assert!(metrics.value("succinct_network_call_timeout_count").unwrap() >= 2.0);
     assert_eq!(failed("other"), 0.0);
+    // And every call by its method, to whomever it went.
+    let call = |name: &str, labels: &str| {
+        let sample = format!("op_proposer_default_rpc_client_{name}{{{labels}}}");
+        metrics.value(&sample).unwrap_or_default()
+    };
+    assert!(call("responses_total", "method=\"status\",error=\"timeout\"") >= 2.0);
+    assert!(call("responses_total", "method=\"status\",error=\"malformed\"") >= 2.0);
+    for method in ["eth_call", "optimism_syncStatus", "request_span_proof", "validate_config"] {
+        let answered = call("responses_total", &format!("method=\"{method}\",error=\"<nil>\""));
+        let sent = call("requests_total", &format!("method=\"{method}\""));
+        let timed = call("request_duration_seconds_count", &format!("method=\"{method}\""));
+        assert!(answered >= 1.0 && sent >= timed && timed >= answered, "{method}: {answered} of {sent}");
+    }
+    assert_eq!(call("requests_total", "method=\"other\""), 0.0, "every method has its name");
+    let served = "op_proposer_default_rpc_server_requests_total{method=\"metrics\"}";
+    let seen = metrics.value(served);
+    assert!(world.setup.metrics().unwrap().value(served) > seen, "looking is counted too");
     world.end().await;
 }
 

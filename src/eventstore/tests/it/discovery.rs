@@ -1,6 +1,6 @@
 //! What clients ask before anything else.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use prooflog_eventstore::Nobody;
 use prooflog_eventstore::wire::client::Empty;
@@ -38,6 +38,28 @@ async fn features_are_answered_to_anyone_in_lower_case_with_a_version() {
         (refused.code(), trailer(&refused, "exception")),
         (Code::PermissionDenied, "access-denied".to_owned())
     );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_counts_is_told_of_every_call_by_its_name_whatever_its_end() {
+    let called = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&called);
+    let served = move |method: &'static str, _| told.lock().unwrap().push(method);
+    let server = start_with(|server| server.served = Some(Arc::new(served))).await;
+    ServerFeaturesClient::new(server.channel().await).get_supported_methods(Empty {}).await.unwrap();
+    GossipClient::new(server.channel().await).read(Empty {}).await.unwrap();
+    answers(&mut server.client("").await, all()).await.unwrap();
+    answers(&mut server.client("nobody:no").await, all()).await.unwrap_err();
+    let list = ListReq { options: None };
+    PersistentSubscriptionsClient::new(server.channel().await).list(list).await.unwrap_err();
+    let http = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let mut http = tokio::io::BufStream::new(http);
+    http.write_all(b"GET /info HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    http.flush().await.unwrap();
+    http.read_to_end(&mut Vec::new()).await.unwrap();
+    let called = called.lock().unwrap().clone();
+    assert_eq!(called, ["ServerFeatures", "Gossip", "Read", "Read", "PersistentSubscriptions", "other"]);
     server.stop().await;
 }
 

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::map_response;
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prooflog_events::ids::{ChainId, Micros};
@@ -87,6 +87,7 @@ pub fn router(observers: Observers) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
+        .layer(from_fn_with_state(observers.metrics.clone(), count))
         .layer(map_response(close))
         .with_state(observers)
 }
@@ -101,6 +102,14 @@ where
 {
     let gate = gate::Gate::new(listener, limits);
     axum::serve(gate, router).with_graceful_shutdown(stop).await
+}
+
+/// Tells the metrics of a request, by its path, once its answer begins.
+async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+    let (path, since) = (request.uri().path().to_owned(), Instant::now());
+    let response = next.run(request).await;
+    metrics.served(path.trim_start_matches('/'), since.elapsed());
+    response
 }
 
 /// One request per connection: what holds for the request holds for the connection.

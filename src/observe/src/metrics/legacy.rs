@@ -7,6 +7,7 @@ use super::table::{Def, Kind, Scope, Unknown, table};
 use super::words::{self, label};
 
 const FEES: &[f64] = &[0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 80.0, 100.0, 200.0, 400.0, 800.0, 1_600.0];
+const RPC: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0, 1_200.0];
 static LAYERS: &[&str] = &["l2"];
 static REFS: &[&str] = &["proposed"];
 static STATUS: &[&str] = &["success", "failed"];
@@ -120,6 +121,32 @@ table! {
         ["op_succinct_proposer_default_txmgr_blob_basefee_wei", "op_proposer_default_txmgr_blob_basefee_wei"];
     TIPCAP: Kind::Gauge, Chain, Nan, [], "wei per gas", "Tip that the L1 endpoint suggests.",
         ["op_succinct_proposer_default_txmgr_tipcap_wei", "op_proposer_default_txmgr_tipcap_wei"];
+    RPC_SERVED: Kind::Counter, Process, Zero, [label("method", words::SERVED)], "requests",
+        "Requests answered, by what was asked for.", [
+        "op_succinct_proposer_default_rpc_server_requests_total",
+        "op_proposer_default_rpc_server_requests_total",
+    ];
+    RPC_SERVED_SECONDS: Kind::Histogram(RPC), Process, Absent, [label("method", words::SERVED)], "seconds",
+        "From a request until its answer begins.", [
+        "op_succinct_proposer_default_rpc_server_request_duration_seconds",
+        "op_proposer_default_rpc_server_request_duration_seconds",
+    ];
+    RPC_SENT: Kind::Counter, Process, Zero, [label("method", words::CALLED)], "calls",
+        "Calls sent to the L1, the rollup node, the L2 and the prover's server, each of a batch for itself.", [
+        "op_succinct_proposer_default_rpc_client_requests_total",
+        "op_proposer_default_rpc_client_requests_total",
+    ];
+    RPC_SECONDS: Kind::Histogram(RPC), Process, Absent, [label("method", words::CALLED)], "seconds",
+        "From a call until its answer is read, or its end without one.", [
+        "op_succinct_proposer_default_rpc_client_request_duration_seconds",
+        "op_proposer_default_rpc_client_request_duration_seconds",
+    ];
+    RPC_ANSWERED: Kind::Counter, Process, Absent,
+        [label("method", words::CALLED), label("error", words::ANSWERS)], "calls",
+        "Calls that ended: `<nil>` is an answer.", [
+        "op_succinct_proposer_default_rpc_client_responses_total",
+        "op_proposer_default_rpc_client_responses_total",
+    ];
     TX_RPC_ERRORS: Kind::Counter, Chain, Zero, [], "calls",
         "Reads of the account, simulations, signatures and broadcasts that failed.",
         ["op_succinct_proposer_default_txmgr_rpc_error_count", "op_proposer_default_txmgr_rpc_error_count"];

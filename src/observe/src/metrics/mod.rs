@@ -115,6 +115,29 @@ impl Metrics {
         self.fed().counts.sheet.add(Key::new(&own::CALLS_MADE, None, &[words::peer(peer)]), requests as f64);
     }
 
+    /// A call of this method is sent to an outside system.
+    pub fn sent(&self, method: &str) {
+        let method = words::one_of(words::CALLED, method);
+        self.fed().counts.sheet.add(Key::new(&legacy::RPC_SENT, None, &[method]), 1.0);
+    }
+
+    /// A call of this method is over.
+    pub fn answered(&self, method: &str, took: Duration, failure: Option<CallFailure>) {
+        let method = words::one_of(words::CALLED, method);
+        self.0.histograms.observe(&Key::new(&legacy::RPC_SECONDS, None, &[method]), took.as_secs_f64());
+        let end = failure.map_or(words::ANSWERED, words::call_failure);
+        self.fed().counts.sheet.add(Key::new(&legacy::RPC_ANSWERED, None, &[method, end]), 1.0);
+    }
+
+    /// A request for this was answered.
+    pub fn served(&self, method: &str, took: Duration) {
+        let method = words::one_of(words::SERVED, method);
+        self.0
+            .histograms
+            .observe(&Key::new(&legacy::RPC_SERVED_SECONDS, None, &[method]), took.as_secs_f64());
+        self.fed().counts.sheet.add(Key::new(&legacy::RPC_SERVED, None, &[method]), 1.0);
+    }
+
     /// So many lines of the diagnostic log were lost since the last call.
     pub fn lines_lost(&self, lines: u64) {
         self.fed().counts.sheet.add(Key::new(&own::LINES_LOST, None, &[]), lines as f64);

@@ -179,6 +179,7 @@ fn family(def: &'static Def, chains: &Chains, sheet: &Sheet, histograms: &Histog
             family.set_field_type(MetricType::HISTOGRAM);
             histograms
                 .of(def.key())
+                .filter(|(_, histogram)| def.unknown != Unknown::Absent || histogram.get_sample_count() > 0)
                 .filter_map(|(key, histogram)| distribution(def, chains, key, histogram))
                 .collect()
         }

@@ -180,6 +180,6 @@ fn section(text: &mut String, title: &str, table: &[&Def]) {
         text.push_str("\nValues of the labels:\n\n");
     }
     for (name, values) in seen {
-        let _ = writeln!(text, "- `{name}`: {}", values.join(", "));
+        let _ = writeln!(text, "- `{name}`: {}", values.join(", ").replace('<', "\\<"));
     }
 }

@@ -149,6 +149,72 @@ pub(crate) static PHASES: &[&str] = &[
     "parked",
 ];
 
+/// Methods that are called, and what stands for any other.
+pub(crate) static CALLED: &[&str] = &[
+    "eth_blockNumber",
+    "eth_call",
+    "eth_chainId",
+    "eth_estimateGas",
+    "eth_getBalance",
+    "eth_getBlockByNumber",
+    "eth_getCode",
+    "eth_getLogs",
+    "eth_getStorageAt",
+    "eth_getTransactionByHash",
+    "eth_getTransactionCount",
+    "eth_getTransactionReceipt",
+    "eth_maxPriorityFeePerGas",
+    "eth_sendRawTransaction",
+    "web3_clientVersion",
+    "optimism_outputAtBlock",
+    "optimism_rollupConfig",
+    "optimism_safeHeadAtL1Block",
+    "optimism_syncStatus",
+    "optimism_version",
+    "request_span_proof",
+    "request_agg_proof",
+    "request_mock_span_proof",
+    "request_mock_agg_proof",
+    "status",
+    "validate_config",
+    OTHER,
+];
+
+/// What is served: to monitors, to operators, to clients of the EventStore protocol; and what stands for any other.
+pub(crate) static SERVED: &[&str] = &[
+    "metrics",
+    "healthz",
+    "readyz",
+    "command",
+    "backup",
+    "chains",
+    "would",
+    "Read",
+    "Append",
+    "BatchAppend",
+    "Delete",
+    "Tombstone",
+    "AppendSession",
+    "AppendRecords",
+    "PersistentSubscriptions",
+    "ServerFeatures",
+    "Gossip",
+    OTHER,
+];
+
+/// How a call ended: with an answer, in the word that dashboards know, or without one.
+pub(crate) static ANSWERS: &[&str] =
+    &[ANSWERED, "unreachable", "timeout", "dropped", "too_large", "refused", "malformed", OTHER];
+
+/// The call brought an answer.
+pub(crate) const ANSWERED: &str = "<nil>";
+const OTHER: &str = "other";
+
+/// The word of a list, or the one for any other.
+pub(crate) fn one_of(list: &[&'static str], word: &str) -> &'static str {
+    list.iter().find(|known| **known == word).copied().unwrap_or(OTHER)
+}
+
 /// Where a rollup stands in this process.
 pub(crate) static STATUSES: &[&str] = &["starting", "running", "stopped"];
 

@@ -1,9 +1,10 @@
 //! Names, types, labels: what dashboards rely on.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use prooflog_observe::metrics::table::{self, Kind, Scope, Unknown};
-use prooflog_observe::{Health, Metrics};
+use prooflog_observe::{CallFailure, Health, Metrics};
 
 use super::common::{CHAIN, Exposition, OTHER, World};
 
@@ -31,11 +32,11 @@ refs_number refs_time refs_hash refs_seqnr refs_latency
 txmgr_tx_fee_gwei txmgr_tx_fee_gwei_total txmgr_tx_gas_bump txmgr_tx_fee_histogram_gwei txmgr_tx_type
 txmgr_tx_confirmed_latency_ms txmgr_current_nonce txmgr_pending_txs txmgr_tx_publish_error_count txmgr_confirm_total
 txmgr_last_confirm_unix txmgr_publish_total txmgr_last_publish_unix txmgr_basefee_wei txmgr_blob_basefee_wei
-txmgr_tipcap_wei txmgr_rpc_error_count
+txmgr_tipcap_wei txmgr_rpc_error_count rpc_server_requests_total rpc_client_requests_total
 ";
 
 fn empty(chains: &[prooflog_events::ids::ChainId]) -> Exposition {
-    let metrics = Metrics::new(chains, Health::new(chains, std::time::Duration::from_secs(30)));
+    let metrics = Metrics::new(chains, Health::new(chains, Duration::from_secs(30)));
     Exposition::parse(&metrics.scrape(None, super::common::secs(0)))
 }
 
@@ -70,7 +71,7 @@ fn every_metric_of_the_table_begins_as_the_table_says() {
                 .map(|(_, value)| *value)
                 .collect();
             match (def.kind, def.unknown) {
-                (Kind::Histogram(_), _) => {
+                (Kind::Histogram(_), Unknown::Zero | Unknown::Nan) => {
                     assert!(
                         exposed.samples.keys().any(|sample| sample.starts_with(&format!("{name}_count"))),
                         "{name}"
@@ -125,6 +126,36 @@ fn one_rollup_shows_no_chain_and_several_show_theirs_and_nothing_else_changes() 
         }
     }
     assert!(two.samples.contains_key("prooflog_up"));
+}
+
+#[test]
+fn calls_and_answers_are_counted_under_the_names_of_both_older_programs_and_nobodys_words_become_labels() {
+    let metrics = Metrics::new(&[CHAIN], Health::new(&[CHAIN], Duration::from_secs(30)));
+    metrics.sent("eth_call");
+    metrics.sent("eth_call");
+    metrics.answered("eth_call", Duration::from_millis(20), None);
+    metrics.answered("eth_call", Duration::from_secs(15), Some(CallFailure::Timeout));
+    metrics.answered("a word\"} 1", Duration::ZERO, Some(CallFailure::Refused));
+    metrics.served("metrics", Duration::from_millis(3));
+    metrics.served("../../etc/passwd", Duration::ZERO);
+    let exposed = Exposition::parse(&metrics.scrape(None, super::common::secs(0)));
+    for prefix in ["op_succinct_proposer_default_", "op_proposer_default_"] {
+        let value = |sample: &str| exposed.value(&format!("{prefix}{sample}"));
+        assert_eq!(value("rpc_client_requests_total{method=\"eth_call\"}"), 2.0);
+        assert_eq!(value("rpc_client_requests_total{method=\"eth_getLogs\"}"), 0.0);
+        assert_eq!(value("rpc_client_responses_total{method=\"eth_call\",error=\"<nil>\"}"), 1.0);
+        assert_eq!(value("rpc_client_responses_total{method=\"eth_call\",error=\"timeout\"}"), 1.0);
+        assert_eq!(value("rpc_client_responses_total{method=\"other\",error=\"refused\"}"), 1.0);
+        assert_eq!(value("rpc_client_request_duration_seconds_count{method=\"eth_call\"}"), 2.0);
+        assert_eq!(
+            value("rpc_client_request_duration_seconds_bucket{method=\"eth_call\",le=\"0.025\"}"),
+            1.0
+        );
+        assert_eq!(value("rpc_server_requests_total{method=\"metrics\"}"), 1.0);
+        assert_eq!(value("rpc_server_requests_total{method=\"other\"}"), 1.0);
+        assert_eq!(value("rpc_server_request_duration_seconds_count{method=\"metrics\"}"), 1.0);
+    }
+    assert!(!exposed.samples.keys().any(|sample| sample.contains("word") || sample.contains("passwd")));
 }
 
 #[test]
