@@ -5,13 +5,14 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use prooflog_net::{Endpoint, Limits, RpcClient, Salt};
 
 use crate::DevnetError;
+use crate::left::{scratch, tied_to_us};
 
 /// How long a chain may take to start.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -45,8 +46,8 @@ impl Anvil {
     /// # Errors
     /// When `anvil` is not there or does not start.
     pub fn start(config: &AnvilConfig) -> Result<Self, DevnetError> {
-        let files = tempfile::tempdir().map_err(DevnetError::io("a directory for a chain"))?;
-        let mut command = tied_to_us(&anvil_path()?);
+        let files = scratch().map_err(DevnetError::io("a directory for a chain"))?;
+        let mut command = tied_to_us(anvil_path()?);
         command.arg("--cache-path").arg(files.path());
         command.args(["--port", "0", "--host", "127.0.0.1", "--chain-id", &config.chain_id.to_string()]);
         if config.block_time > 0 {
@@ -113,18 +114,6 @@ fn listening(out: impl std::io::Read + Send + 'static) -> Result<String, mpsc::R
         }
     });
     told.recv_timeout(START_LIMIT)
-}
-
-/// The program, ending with us where `setpriv` (util-linux) is there to see to it.
-fn tied_to_us(program: &PathBuf) -> Command {
-    let has_setpriv =
-        Command::new("setpriv").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if has_setpriv.is_ok_and(|status| status.success()) {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(program);
-        return command;
-    }
-    Command::new(program)
 }
 
 /// Where `anvil` is: `PROOFLOG_ANVIL`, the cache that `tools/devnet/setup` fills, the path.

@@ -9,6 +9,7 @@ mod anvil;
 mod balancer;
 mod blocks;
 mod contracts;
+mod left;
 mod long;
 mod net;
 mod rival;
@@ -21,6 +22,7 @@ pub use contracts::{
     Commitments, Generation, Oracle, OracleV1, OracleV2, OracleV3, Output, Parts, Proofs, SELECTOR, Sender,
     Setup, shown,
 };
+pub use left::{scratch, tied_to_us};
 pub use long::{Asked, LongChain};
 pub use net::{Devnet, DevnetConfig, Rollup};
 pub use rival::Proposal;

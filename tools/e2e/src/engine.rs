@@ -8,6 +8,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
+use prooflog_devnet::tied_to_us;
 use serde_json::Value;
 
 /// What went wrong with the program.
@@ -69,7 +70,15 @@ impl Setup {
     /// # Errors
     /// When the binary is not there.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Command, EngineError> {
-        let mut command = Command::new(binary()?);
+        Ok(self.having(Command::new(binary()?), arguments))
+    }
+
+    /// The same as a process that runs for long, and ends with this one even if this one is killed.
+    pub(crate) fn tied<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Command, EngineError> {
+        Ok(self.having(tied_to_us(binary()?), arguments))
+    }
+
+    fn having<S: AsRef<OsStr>>(&self, mut command: Command, arguments: &[S]) -> Command {
         command.env_clear().envs(self.env.iter().cloned());
         for kept in ["PATH", "TMPDIR", "HOME"] {
             if let Some(value) = std::env::var_os(kept) {
@@ -77,7 +86,7 @@ impl Setup {
             }
         }
         command.env("USER", "tester").arg("--data-dir").arg(&self.data).args(arguments);
-        Ok(command)
+        command
     }
 
     /// Runs a command to its end.
@@ -135,7 +144,7 @@ impl Engine {
     pub fn start_with(setup: &Setup, arguments: &[&str]) -> Result<Self, EngineError> {
         let out = File::options().create(true).append(true).open(&setup.output).map_err(io("its output"))?;
         let err = out.try_clone().map_err(io("its output"))?;
-        let mut command = setup.command(&["run"])?;
+        let mut command = setup.tied(&["run"])?;
         command.arg("--config").arg(&setup.config).args(arguments);
         let child =
             command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().map_err(io("starting prooflog"))?;

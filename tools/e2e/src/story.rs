@@ -55,7 +55,7 @@ impl Story {
     /// When the log is not made or cannot be read.
     pub fn follow(setup: &Setup, limit: Duration) -> Result<Self, StoryError> {
         wait_for_log(&setup.data, limit)?;
-        let mut command = setup.command(&["events", "--follow", "--from", "1", "--json"])?;
+        let mut command = setup.tied(&["events", "--follow", "--from", "1", "--json"])?;
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn();
         let mut reader = spawned.map_err(|source| EngineError::Io { what: "following the log", source })?;
         let (tell, lines) = channel();

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prooflog_devnet::{Devnet, DevnetConfig, Output, Rollup};
+use prooflog_devnet::{Devnet, DevnetConfig, Output, Rollup, scratch};
 use prooflog_devnet_prover::{Fault, Script, Stats};
 use serde_json::Value;
 
@@ -88,7 +88,7 @@ impl World {
     }
 
     fn of(devnet: Arc<Devnet>, text: &str, env: Vec<(String, String)>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch().unwrap();
         let setup = Setup::write(dir.path(), text, env).unwrap();
         let rollup = devnet.rollups.first().cloned().unwrap();
         Self { devnet, rollup, setup, engine: None, story: None, printed_before: 0, _dir: dir }

@@ -4,6 +4,8 @@
 //! must verify, no purpose may have been included twice, and every output must be the L2's real one.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+use std::sync::Arc;
+
 use prooflog_devnet::{DevnetConfig, Oracle};
 use prooflog_devnet_prover::Kind;
 use prooflog_e2e::{World, quick};
@@ -48,8 +50,16 @@ async fn a_proposer_of_large_steps_beside_one_of_small_steps_goes_on_from_there_
     small.serve_one();
     approve(&small, OTHER).await;
     let mut large = small.beside(OTHER, "submission-blocks = 30");
+    let server = large.devnet.rollups[1].chain;
+    // Its aggregates take so long that the one under way is certain to be outrun.
+    let devnet = Arc::clone(&large.devnet);
+    let takes = |ms| devnet.prover.script(server, |script| script.agg_proving_ms = ms).unwrap();
+    takes(Some(3_600_000));
     large.run(&[]);
-    large.wait("AggQueued", 1);
+    large.wait_for(0, "an aggregate under way", |event| {
+        is(event, "ProofRequested") && event["stream"].as_str().unwrap().starts_with("agg-")
+    });
+    takes(None);
     small.run(&[]);
     small.wait("SubmissionConfirmed", 2);
     let foreign = large.wait_for(0, "an output of the other's", |event| {
@@ -60,8 +70,10 @@ async fn a_proposer_of_large_steps_beside_one_of_small_steps_goes_on_from_there_
         "{foreign}"
     );
     large.wait("SpanSettled", 1);
-    // Whether an aggregate was under way when the other's output came is a matter of moments; that it is counted is not.
+    large.wait_for(0, "an aggregate that is outrun", is_outrun);
     small.stop();
+    // What is durable is counted before the next round's events are.
+    large.wait_next("FinalizedMoved");
     let outrun = large.story().events().iter().filter(|event| is_outrun(event)).count();
     let counted =
         large.setup.metrics().unwrap().value("prooflog_outrun_aggregates_total").unwrap_or_default();
@@ -70,7 +82,6 @@ async fn a_proposer_of_large_steps_beside_one_of_small_steps_goes_on_from_there_
     // As soon as the other makes way, the large steps follow, over what the small ones left.
     let confirmed = large.count("SubmissionConfirmed");
     large.wait("SubmissionConfirmed", confirmed + 1);
-    let server = large.devnet.rollups[1].chain;
     assert_eq!(spans_paid_twice(&large, server), 0, "what is between the same boundaries is used again");
     small.run(&[]);
     small.wait_next("SubmissionConfirmed");

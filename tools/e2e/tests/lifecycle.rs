@@ -6,7 +6,7 @@
 
 use prooflog_devnet::DevnetConfig;
 use prooflog_devnet_node::Step;
-use prooflog_devnet_prover::{CallKind, Fault, FaultKind, Script};
+use prooflog_devnet_prover::{CallKind, Fault, FaultKind, Kind, Script};
 use prooflog_e2e::{World, quick, with_settings};
 use serde_json::{Value, json};
 
@@ -130,6 +130,11 @@ async fn a_data_directory_used_with_another_oracle_serves_that_one_from_its_star
     world.wait_for(at, "SubmissionConfirmed", |event| is(event, "SubmissionConfirmed"));
     let outputs = world.devnet.outputs(&world.devnet.rollups[1]).await.unwrap();
     assert!(outputs.len() >= 2, "it was submitted to the second oracle");
+    let twice = world.stats().paid_twice();
+    assert!(
+        twice.iter().all(|paid| paid.kind != Kind::Span),
+        "a proof is of the blocks, whoever takes it: {twice:?}"
+    );
     world.end().await;
 }
 
