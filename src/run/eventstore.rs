@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prooflog_access::Credentials;
+use prooflog_access::{AccessError, Users};
 use prooflog_config::{EventStoreConfig, Loaded, ProcessConfig};
 use prooflog_eventstore::{Authority, Beside, Door, Guests, Here, Served, Server, Source, Tls, Writing};
 use prooflog_log::Log;
@@ -101,8 +101,14 @@ async fn serve(
 }
 
 fn authority(process: &ProcessConfig) -> Result<Arc<dyn Authority>, RunError> {
-    let users = Credentials::load(&process.data_dir.join("users.toml"))?;
+    let users = users(process)?;
     Ok(if process.eventstore.guests { Arc::new(Guests(users)) } else { Arc::new(users) })
+}
+
+/// The users of this data directory, as `prooflog users` changes them.
+pub(super) fn users(process: &ProcessConfig) -> Result<Users, RunError> {
+    let told = |error: &AccessError| tracing::error!(%error, "the users did not change");
+    Ok(Users::load(&process.data_dir.join("users.toml"), told)?)
 }
 
 fn tls(eventstore: &EventStoreConfig, data_dir: &Path) -> Result<Option<Tls>, RunError> {

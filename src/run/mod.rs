@@ -25,7 +25,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use prooflog_access::{Credentials, Role};
+use prooflog_access::Role;
 use prooflog_config::{ChainConfig, ChainProblem, Loaded, LogFormat as Shape, ProcessConfig};
 use prooflog_core::{BEHAVIOUR, Pacing};
 use prooflog_events::event::EngineStarted;
@@ -311,7 +311,7 @@ async fn listen(process: &ProcessConfig, api: Api, observers: Observers) -> Resu
         tokio::spawn(served);
     }
     if let Some(address) = process.rpc.socket().filter(|_| process.rpc_admin) {
-        let users = Credentials::load(&process.data_dir.join("users.toml"))?;
+        let users = eventstore::users(process)?;
         let verify = Arc::new(move |header: &str| {
             users.verify_header(header).map(|user| (user.name, user.role == Role::Operate))
         });

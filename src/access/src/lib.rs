@@ -7,6 +7,7 @@
 
 mod basic;
 mod file;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use watched::Users;
 
 /// How long a password that was right is remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);

@@ -1,7 +1,11 @@
 //! Users are known by name and password, kept in a private file, and changed as a whole.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use prooflog_access::{AccessError, Credentials, Role};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use prooflog_access::{AccessError, Credentials, Role, Users};
 
 #[test]
 fn who_is_set_is_known_again_after_a_reload_and_gone_after_removal() {
@@ -43,4 +47,31 @@ fn a_file_that_makes_no_sense_is_named_by_line_and_not_repeated() {
     std::process::Command::new("chmod").arg("600").arg(&path).status().unwrap();
     let error = Credentials::load(&path).unwrap_err().to_string();
     assert!(error.contains("line") && !error.contains("canary"), "{error}");
+}
+
+#[test]
+fn who_is_removed_while_the_file_is_in_use_is_known_no_more_and_a_broken_file_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users.toml");
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = std::sync::Arc::clone(&told);
+    let users = Users::load(&path, move |error| heard.lock().unwrap().push(error.to_string())).unwrap();
+    let users = users.looking_every(Duration::ZERO);
+    let header = format!("Basic {}", STANDARD.encode("ann:correct horse"));
+    assert!(users.verify_header(&header).is_none());
+    let before = users.version();
+    let mut others = Credentials::load(&path).unwrap();
+    others.set("ann", Role::Annotate, "correct horse").unwrap();
+    assert_eq!(users.verify_header(&header).unwrap().role, Role::Annotate);
+    assert_ne!(users.version(), before);
+    // Another role, and the same password, which is remembered.
+    others.set("ann", Role::Read, "correct horse").unwrap();
+    assert_eq!(users.verify_header(&header).unwrap().role, Role::Read);
+    let before = users.version();
+    std::fs::write(&path, "[ann").unwrap();
+    assert_eq!(users.verify_header(&header).unwrap().role, Role::Read);
+    assert_eq!((users.version(), told.lock().unwrap().len()), (before, 1));
+    others.remove("ann").unwrap();
+    assert!(users.verify_header(&header).is_none());
+    assert_eq!(told.lock().unwrap().len(), 1);
 }

@@ -1,8 +1,8 @@
 //! BatchAppend: many appends on one call, each in any number of messages, answered as they are done.
 //!
 //! A refusal is an item and the call goes on; clients would lose all their appends with it. Every answer names its
-//! append and its stream, because clients look for both without asking. How much may be under way is limited: a client
-//! that sends more waits. What a crash means: see the writer.
+//! append and its stream, because clients look for both without asking. How much may be under way is limited, in appends
+//! and in bytes, of one call and of all: a client that sends more waits. What a crash means: see the writer.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,15 +17,13 @@ use tonic::{Status, Streaming};
 use crate::append::{Fields, exact, proposed, stream as named};
 use crate::authority::Caller;
 use crate::error::{Expect, Refusal, stopping};
-use crate::limits::BATCH_PENDING;
+use crate::held::kib;
+use crate::limits::{BATCH_BYTES, BATCH_PENDING};
 use crate::wire::client::{AllStreamPosition, StreamIdentifier, Uuid};
 use crate::wire::streams::batch_append_req::{Options, ProposedMessage, options};
 use crate::wire::streams::batch_append_resp::{Result as Outcome, Success, success};
 use crate::wire::streams::{BatchAppendReq, BatchAppendResp};
 use crate::writer::{Order, Target, Writer, Written};
-
-/// Bytes of appends that wait for their last message.
-const WAITING_BYTES: usize = 4 * BATCH_BYTES_MAX;
 
 /// What one call stands on.
 pub(crate) struct Call {
@@ -34,6 +32,8 @@ pub(crate) struct Call {
     pub(crate) clock: fn() -> Micros,
     pub(crate) patience: Duration,
     pub(crate) stop: watch::Receiver<bool>,
+    /// KiB that all calls hold.
+    pub(crate) bytes: Arc<Semaphore>,
     /// Given back when the call ends.
     #[expect(dead_code, reason = "held, not read")]
     pub(crate) permit: OwnedSemaphorePermit,
@@ -50,6 +50,8 @@ struct Waiting {
     refused: Option<Refusal>,
     order: Order,
     size: usize,
+    /// What it holds, of this call's bytes and of all calls'.
+    held: Vec<OwnedSemaphorePermit>,
 }
 
 /// Answers a BatchAppend call.
@@ -85,6 +87,7 @@ async fn run(
     answers: mpsc::Sender<Result<BatchAppendResp, Status>>,
 ) {
     let under_way = Arc::new(Semaphore::new(BATCH_PENDING));
+    let bytes = Arc::new(Semaphore::new(BATCH_BYTES >> 10));
     let mut waiting: HashMap<Uuid, Waiting> = HashMap::new();
     let call = Arc::new(call);
     loop {
@@ -110,7 +113,25 @@ async fn run(
             waiting.entry(id.clone()).or_insert_with(|| begin(options, (call.clock)(), call.patience));
         }
         let Some(pending) = waiting.get_mut(&id) else { continue };
+        let before = pending.size;
         pending.add(message.proposed_messages);
+        let new = kib(pending.size.saturating_sub(before));
+        let held = waiting.values().map(|waiting| waiting.size).fold(0, usize::saturating_add);
+        if waiting.len() > BATCH_PENDING || held > BATCH_BYTES {
+            let text = "too many appends wait for their last message";
+            let _ = answers.send(Err(Status::resource_exhausted(text))).await;
+            return;
+        }
+        for of in [&bytes, &call.bytes] {
+            let Some(room) = room(of, new, call.patience).await else {
+                let refusal = Refusal::Unavailable("too much is being appended".to_owned());
+                let _ = answers.send(Err(refusal.status())).await;
+                return;
+            };
+            if let Some(pending) = waiting.get_mut(&id) {
+                pending.held.push(room);
+            }
+        }
         if message.is_final {
             let Some(pending) = waiting.remove(&id) else { continue };
             let Ok(permit) = Arc::clone(&under_way).acquire_owned().await else { return };
@@ -121,13 +142,16 @@ async fn run(
                 drop(permit);
             });
         }
-        let held = waiting.values().map(|waiting| waiting.size).fold(0, usize::saturating_add);
-        if waiting.len() > BATCH_PENDING || held > WAITING_BYTES {
-            let text = "too many appends wait for their last message";
-            let _ = answers.send(Err(Status::resource_exhausted(text))).await;
-            return;
-        }
     }
+}
+
+/// So many KiB of it, when others have been answered; none if that takes too long, because all of it is held by appends
+/// whose last message does not come.
+async fn room(of: &Arc<Semaphore>, kib: u32, patience: Duration) -> Option<OwnedSemaphorePermit> {
+    if let Ok(room) = Arc::clone(of).try_acquire_many_owned(kib) {
+        return Some(room);
+    }
+    tokio::time::timeout(patience, Arc::clone(of).acquire_many_owned(kib)).await.ok()?.ok()
 }
 
 fn begin(options: Options, now: Micros, patience: Duration) -> Waiting {
@@ -153,7 +177,7 @@ fn begin(options: Options, now: Micros, patience: Duration) -> Waiting {
     }
     let target = Target { name, expect, written: true };
     let order = Order { targets: vec![target], events: Vec::new() };
-    Waiting { stream_identifier: options.stream_identifier, deadline, refused, order, size: 0 }
+    Waiting { stream_identifier: options.stream_identifier, deadline, refused, order, size: 0, held: Vec::new() }
 }
 
 /// How long an append may take by its own words. Clients send moments, spans, and one of them a moment as a span; so the
@@ -191,13 +215,14 @@ impl Waiting {
         }
         if self.refused.is_some() {
             self.order.events.clear();
+            self.held.clear();
             self.size = 0;
         }
     }
 }
 
 async fn finish(call: &Call, id: Uuid, waiting: Waiting) -> BatchAppendResp {
-    let Waiting { stream_identifier, deadline, refused, order, .. } = waiting;
+    let Waiting { stream_identifier, deadline, refused, order, held: _held, .. } = waiting;
     let name = order.targets.first().map_or("", |target| target.name.as_str());
     let written = match refused {
         // Who may not write is told that, whatever else is wrong.

@@ -12,7 +12,7 @@ use prooflog_events::port::{Direction, SequenceError, SequenceRead, StreamScan};
 use crate::error::Refusal;
 use crate::facts::TOMBSTONE;
 use crate::filter::{Wanted, is_linked};
-use crate::limits::{PAGE_BYTES, PAGE_CONSIDERED};
+use crate::limits::{ITEM_BYTES, PAGE_BYTES, PAGE_CONSIDERED};
 use crate::links::LinkIndex;
 use crate::names::LinkStream;
 use crate::pages::{Asked, Cursor, Item, Page, View};
@@ -60,7 +60,7 @@ impl<'a> Building<'a> {
         if !more && self.asked.direction == Direction::Forward {
             self.next.position = self.bound.next().max(self.next.position);
         }
-        Ok(Page { items: self.items, next: self.next, more })
+        Ok(Page { items: self.items, bytes: self.bytes, next: self.next, more })
     }
 
     fn is_full(&self) -> bool {
@@ -69,7 +69,7 @@ impl<'a> Building<'a> {
 
     fn push(&mut self, frame: bytes::Bytes, last: bool) {
         self.events += 1;
-        self.bytes = self.bytes.saturating_add(frame.len());
+        self.bytes = self.bytes.saturating_add(frame.len()).saturating_add(ITEM_BYTES);
         self.items.push(Item::Event { frame, last });
     }
 

@@ -307,16 +307,23 @@ fn narrow(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
 }
 
-/// Adds a trailer. Its value must be visible ASCII, so everything else is percent-encoded; the key is never left out.
+/// Adds a trailer. Its value must be visible ASCII: it stands as it is if it is that, and is percent-encoded if not. The
+/// key is never left out.
 fn put(trailers: &mut MetadataMap, key: &'static str, value: &str) {
+    let text = if value.bytes().all(|byte| byte.is_ascii_graphic()) { value.to_owned() } else { encoded(value) };
+    if let Ok(value) = text.parse() {
+        trailers.insert(key, value);
+    }
+}
+
+fn encoded(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for byte in value.bytes() {
         match byte {
-            b'%' | 0..=0x1f | 0x7f..=0xff => text.push_str(&format!("%{byte:02X}")),
-            _ => text.push(char::from(byte)),
+            b'%' => text.push_str("%25"),
+            _ if byte.is_ascii_graphic() => text.push(char::from(byte)),
+            _ => text.push_str(&format!("%{byte:02X}")),
         }
     }
-    if let Ok(value) = text.trim().parse() {
-        trailers.insert(key, value);
-    }
+    text
 }

@@ -17,10 +17,10 @@ pub(crate) const METADATA: &str = "$metadata";
 /// The type of the event that ends a stream.
 pub(crate) const TOMBSTONE: &str = "$streamDeleted";
 /// The truncation that means deleted.
-const DELETED: u64 = i64::MAX.unsigned_abs();
+pub(crate) const DELETED: u64 = i64::MAX.unsigned_abs();
 
 /// What is known of a stream beside its events.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Revision of its newest event.
     pub(crate) last: Option<u64>,
@@ -32,8 +32,6 @@ pub(crate) struct Facts {
     truncated_before: u64,
     max_count: Option<u64>,
     max_age_secs: Option<u64>,
-    /// The metadata themselves, to be written again with another truncation.
-    text: Map<String, Value>,
 }
 
 impl Facts {
@@ -72,7 +70,6 @@ impl Facts {
         self.truncated_before = number("$tb").unwrap_or(0);
         self.max_count = number("$maxCount").filter(|count| *count > 0);
         self.max_age_secs = number("$maxAge").filter(|age| *age > 0);
-        self.text = text;
     }
 
     /// Whether it was deleted, and can be written again.
@@ -95,20 +92,9 @@ impl Facts {
         (Revision(kept.max(self.truncated_before)), Micros(since))
     }
 
-    /// Metadata that delete the stream.
-    pub(crate) fn deleting(&self) -> Vec<u8> {
-        self.truncating(DELETED)
-    }
-
-    /// Metadata that show everything from the next event on.
-    pub(crate) fn restoring(&self) -> Vec<u8> {
-        self.truncating(self.last.map_or(0, |last| last.saturating_add(1)))
-    }
-
-    fn truncating(&self, before: u64) -> Vec<u8> {
-        let mut text = self.text.clone();
-        text.insert("$tb".to_owned(), before.into());
-        Value::Object(text).to_string().into_bytes()
+    /// The truncation that shows everything from the next event on.
+    pub(crate) fn restoring(&self) -> u64 {
+        self.last.map_or(0, |last| last.saturating_add(1))
     }
 
     /// Why nothing can be read or written, if so.
@@ -120,6 +106,39 @@ impl Facts {
     }
 }
 
+/// Revision of the newest event of `stream` up to `bound`.
+pub(crate) fn last_revision(
+    records: &dyn SequenceRead,
+    stream: &str,
+    bound: Position,
+) -> Result<Option<u64>, SequenceError> {
+    let mut last = None;
+    newest(records, stream, bound, &mut |event| last = Some(event.revision.0))?;
+    Ok(last)
+}
+
+/// Metadata of `stream` as they stood at `revision`, with another truncation.
+pub(crate) fn truncated(
+    records: &dyn SequenceRead,
+    stream: &str,
+    revision: Option<u64>,
+    before: u64,
+) -> Result<Vec<u8>, SequenceError> {
+    let mut text = Map::new();
+    if let Some(revision) = revision {
+        let stream = &metadata_of(stream);
+        let scan =
+            StreamScan { stream, from: Revision(revision), direction: Direction::Forward, bound: Position(u64::MAX) };
+        see_first(records, scan, &mut |event| {
+            if let Ok(Value::Object(there)) = serde_json::from_slice(event.payload) {
+                text = there;
+            }
+        })?;
+    }
+    text.insert("$tb".to_owned(), before.into());
+    Ok(Value::Object(text).to_string().into_bytes())
+}
+
 /// Shows the newest event of a stream.
 fn newest(
     records: &dyn SequenceRead,
@@ -127,8 +146,16 @@ fn newest(
     bound: Position,
     see: &mut dyn FnMut(&Envelope<'_>),
 ) -> Result<(), SequenceError> {
-    let mut damage = None;
     let scan = StreamScan { stream, from: Revision(u64::MAX), direction: Direction::Backward, bound };
+    see_first(records, scan, see)
+}
+
+fn see_first(
+    records: &dyn SequenceRead,
+    scan: StreamScan<'_>,
+    see: &mut dyn FnMut(&Envelope<'_>),
+) -> Result<(), SequenceError> {
+    let mut damage = None;
     records.scan_stream(scan, &mut |position, stored| {
         match Envelope::decode(stored) {
             Ok(event) => see(&event),

@@ -1,7 +1,7 @@
 //! Which call goes where, who may make it, and how many at once.
 //!
 //! Discovery is answered to anyone and never refused, because a refusal ends some clients for ever. Every other call is
-//! checked and counted here before anything of it is read. A few plain HTTP questions are answered on the same port. What
+//! checked and counted here before anything of it is read, and who may not write is told so before that counts. A few plain HTTP questions are answered on the same port. What
 //! a crash means: nothing; nothing is kept.
 
 use std::future::{Ready, ready};
@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use futures_util::future::Either;
 use http::{Method, Request, Response, StatusCode, header};
 use prooflog_events::ids::Micros;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tonic::body::Body;
 use tonic::codec::Codec;
 use tonic::server::Grpc;
@@ -20,15 +20,17 @@ use tonic_prost::ProstCodec;
 use tower::Service as _;
 
 use crate::append;
-use crate::authority::{Caller, Gate};
+use crate::authority::{Caller, Connection, Gate};
 use crate::batch;
 use crate::codec::Encoded;
 use crate::discovery::{Discovery, ReachedBy, VERSION};
 use crate::error::Refusal;
+use crate::held::{Place, Pool, Share};
 use crate::io::Timed;
-use crate::limits::{HELLO_BYTES, Limits, QUESTION_BYTES, REFUSED_BYTES};
+use crate::limits::{HELLO_BYTES, Limits, QUESTION_BYTES};
 use crate::read::Reading;
 use crate::session;
+use crate::trailer;
 use crate::wire::gossip::gossip_server::GossipServer;
 use crate::wire::persistent_subscriptions::persistent_subscriptions_server::PersistentSubscriptionsServer;
 use crate::wire::server_features::server_features_server::ServerFeaturesServer;
@@ -47,16 +49,22 @@ pub(crate) struct Front {
     pub(crate) reading: Arc<Reading>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) limits: Limits,
-    pub(crate) calls: Arc<Semaphore>,
-    pub(crate) subscriptions: Arc<Semaphore>,
+    pub(crate) calls: Pool,
+    pub(crate) subscriptions: Arc<Pool>,
     pub(crate) batches: Arc<Semaphore>,
+    /// KiB that all of those hold.
+    pub(crate) batch_bytes: Arc<Semaphore>,
     pub(crate) clock: fn() -> Micros,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
 impl Front {
     /// Answers one request.
-    pub(crate) async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        request: Request<Body>,
+        connection: &Connection,
+    ) -> Response<Body> {
         let is_grpc = request
             .headers()
             .get(header::CONTENT_TYPE)
@@ -74,11 +82,14 @@ impl Front {
             "event_store.client.streams.Streams"
             | "event_store.client.persistent_subscriptions.PersistentSubscriptions"
             | "kurrentdb.protocol.v2.streams.StreamsService" => {
-                let caller = match self.gate.caller(request.headers()).await {
+                let caller = match self.gate.caller(request.headers(), connection).await {
                     Ok(caller) => caller,
                     Err(refusal) => return refusal.status().into_http(),
                 };
-                let Ok(permit) = Arc::clone(&self.calls).try_acquire_owned() else {
+                if let Some(refused) = self.refuse_writing(method, &caller) {
+                    return refused;
+                }
+                let Some(permit) = self.calls.try_take(caller.share(), 1) else {
                     return too_much("calls");
                 };
                 match service {
@@ -97,6 +108,16 @@ impl Front {
             }
             _ => Status::unimplemented("there is no such service").into_http(),
         }
+    }
+
+    /// Why the caller may not write at all, if the method writes: nothing of what they say is read.
+    fn refuse_writing(&self, method: &str, caller: &Caller) -> Option<Response<Body>> {
+        let tell = match method {
+            "Append" | "BatchAppend" | "Delete" | "Tombstone" => Refusal::status,
+            "AppendSession" | "AppendRecords" => trailer::status,
+            _ => return None,
+        };
+        self.writer.admit(caller).err().map(|refusal| tell(&refusal).into_http())
     }
 
     async fn discover(&self, service: &str, mut request: Request<Body>) -> Response<Body> {
@@ -122,16 +143,15 @@ impl Front {
     }
 
     /// A call whose messages hold events.
-    fn writing<C: Codec>(&self, codec: C, caller: &Caller) -> Grpc<C> {
-        let most = if caller.may_write() { usize::MAX } else { REFUSED_BYTES };
-        Grpc::new(codec).max_decoding_message_size(self.limits.message_bytes.min(most))
+    fn writing<C: Codec>(&self, codec: C) -> Grpc<C> {
+        Grpc::new(codec).max_decoding_message_size(self.limits.message_bytes)
     }
 
     async fn streams(
         &self,
         method: &str,
         request: Request<Body>,
-        by: (Caller, OwnedSemaphorePermit),
+        by: (Caller, Place),
     ) -> Response<Body> {
         let (caller, permit) = by;
         let writer = Arc::clone(&self.writer);
@@ -140,16 +160,17 @@ impl Front {
             "Read" => {
                 let reading = Arc::clone(&self.reading);
                 let subscriptions = Arc::clone(&self.subscriptions);
+                let share = caller.share();
                 let read = move |request: tonic::Request<ReadReq>| async move {
                     let request = request.into_inner();
-                    let permit = permit_to_read(&request, permit, subscriptions)?;
-                    reading.read(request, permit).await.map(tonic::Response::new)
+                    let permit = permit_to_read(&request, (permit, share), &subscriptions)?;
+                    reading.read(request, (permit, share)).await.map(tonic::Response::new)
                 };
                 let request = self.timed(request);
                 asking(Encoded::<ReadReq>::default()).server_streaming(Once::new(read), request).await
             }
             "Append" => {
-                let mut grpc = self.writing(ProstCodec::<AppendResp, AppendReq>::default(), &caller);
+                let mut grpc = self.writing(ProstCodec::<AppendResp, AppendReq>::default());
                 let append = move |request: tonic::Request<Streaming<AppendReq>>| async move {
                     let _permit = permit;
                     let answer = append::append(&writer, &caller, request.into_inner(), patience).await;
@@ -164,9 +185,10 @@ impl Front {
                     return too_much("batches");
                 };
                 let codec = ProstCodec::<BatchAppendResp, BatchAppendReq>::default();
-                let mut grpc = self.writing(codec, &caller);
+                let mut grpc = self.writing(codec);
                 let (clock, stop) = (self.clock, self.stop.clone());
-                let call = batch::Call { writer, caller, clock, patience, stop, permit };
+                let bytes = Arc::clone(&self.batch_bytes);
+                let call = batch::Call { writer, caller, clock, patience, stop, bytes, permit };
                 let append = move |request: tonic::Request<Streaming<BatchAppendReq>>| async move {
                     Ok(tonic::Response::new(batch::batch_append(call, request.into_inner())))
                 };
@@ -196,7 +218,7 @@ impl Front {
         &self,
         method: &str,
         request: Request<Body>,
-        by: (Caller, OwnedSemaphorePermit),
+        by: (Caller, Place),
     ) -> Response<Body> {
         let (caller, permit) = by;
         let writer = Arc::clone(&self.writer);
@@ -204,7 +226,7 @@ impl Front {
         match method {
             "AppendSession" => {
                 let codec = ProstCodec::<AppendSessionResponse, AppendRequest>::default();
-                let mut grpc = self.writing(codec, &caller);
+                let mut grpc = self.writing(codec);
                 let append = move |request: tonic::Request<Streaming<AppendRequest>>| async move {
                     let _permit = permit;
                     let answer = session::session(&writer, &caller, request.into_inner(), patience).await;
@@ -214,7 +236,7 @@ impl Front {
             }
             "AppendRecords" => {
                 let codec = ProstCodec::<AppendRecordsResponse, AppendRecordsRequest>::default();
-                let mut grpc = self.writing(codec, &caller);
+                let mut grpc = self.writing(codec);
                 let append = move |request: tonic::Request<AppendRecordsRequest>| async move {
                     let _permit = permit;
                     session::records(&writer, &caller, request.into_inner()).await.map(tonic::Response::new)
@@ -262,13 +284,14 @@ fn asking<C: Codec>(codec: C) -> Grpc<C> {
 /// A read that ends is counted with the calls, a subscription by itself.
 fn permit_to_read(
     request: &ReadReq,
-    permit: OwnedSemaphorePermit,
-    subscriptions: Arc<Semaphore>,
-) -> Result<OwnedSemaphorePermit, Status> {
+    (permit, share): (Place, Share),
+    subscriptions: &Pool,
+) -> Result<Place, Status> {
     let count = request.options.as_ref().and_then(|options| options.count_option.as_ref());
     match count {
         Some(CountOption::Subscription(_)) => {
-            subscriptions.try_acquire_owned().map_err(|_| Status::unavailable(too_many("subscriptions")))
+            let place = subscriptions.try_take(share, 1);
+            place.ok_or_else(|| Status::unavailable(too_many("subscriptions")))
         }
         Some(CountOption::Count(_)) | None => Ok(permit),
     }

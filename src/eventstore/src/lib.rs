@@ -17,6 +17,7 @@ mod facts;
 mod filter;
 mod frame;
 mod front;
+mod held;
 mod io;
 mod limits;
 mod links;

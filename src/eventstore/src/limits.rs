@@ -1,10 +1,12 @@
 //! Limits of the server, each with its unit and its reason.
 //!
 //! What is above a limit is refused with an error that the client knows, or waits; nothing is cut off silently. Together
-//! they bound what outsiders can make the process hold: connections × their windows, requests × one page, calls × one
+//! they bound what outsiders can make the process hold: connections × their windows, the pages of all readers, calls × one
 //! message.
 
 use std::time::Duration;
+
+use prooflog_events::limits::EVENT_BYTES_MAX;
 
 /// What the server lets happen at once, and how large things may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,9 @@ pub struct Limits {
     pub batches: usize,
     /// Reads of the log at once; each takes a thread for one page.
     pub reads: usize,
+    /// Bytes of pages that all readers hold together, read and not taken by their connections. Who needs a page waits
+    /// until there is room for it.
+    pub held_bytes: usize,
     /// Bytes of one message from a client who may write. Larger than what an append may hold, so that a client that
     /// exceeds that is told so by the error it knows.
     pub message_bytes: usize,
@@ -30,6 +35,9 @@ pub struct Limits {
     pub hello: Duration,
     /// How long an append may take, and how long its next message may be awaited.
     pub append: Duration,
+    /// How long nobody may take from a read that ends, before it is ended and its call is somebody else's. No time is
+    /// counted while the reader waits for us.
+    pub stall: Duration,
     /// How long calls may go on after the server was asked to stop.
     pub grace: Duration,
 }
@@ -43,10 +51,12 @@ impl Default for Limits {
             subscriptions: 4_096,
             batches: 256,
             reads: 8,
+            held_bytes: 128 << 20,
             message_bytes: 8 << 20,
             quiet: Duration::from_secs(60),
             hello: Duration::from_secs(10),
             append: Duration::from_secs(30),
+            stall: Duration::from_secs(60),
             grace: Duration::from_secs(2),
         }
     }
@@ -67,10 +77,21 @@ pub(crate) const SEND_BYTES: usize = 64 << 10;
 /// Bytes of request headers.
 pub(crate) const HEADER_BYTES: u32 = 16 << 10;
 
-/// Records of one page, and bytes after which a page ends: what a reader who stops reading holds in memory.
+/// Records of one page, and bytes after which a page ends.
 pub(crate) const PAGE_RECORDS: usize = 1_024;
 /// See [`PAGE_RECORDS`].
 pub(crate) const PAGE_BYTES: usize = 256 << 10;
+
+/// Bytes that one page may have: full but for one answer, and then the largest, a link of an outside writer with the
+/// event that it leads to.
+pub(crate) const PAGE_BYTES_MOST: usize = PAGE_BYTES + 2 * EVENT_BYTES_MAX + (64 << 10);
+
+/// Bytes that an answer takes in a page beside its own.
+pub(crate) const ITEM_BYTES: usize = 64;
+
+/// Quarters of calls, subscriptions and bytes of pages that guests may have. The rest is for those who showed who they
+/// are.
+pub(crate) const GUESTS_OF_FOUR: usize = 3;
 
 /// Records after which a page ends, matching or not, so that a filter that matches nothing does not keep a thread.
 pub(crate) const PAGE_CONSIDERED: usize = 16_384;
@@ -101,14 +122,20 @@ pub(crate) const PREFIXES: usize = 256;
 /// Appends of one BatchAppend call that wait for an answer or for their last message.
 pub(crate) const BATCH_PENDING: usize = 256;
 
-/// Bytes of one message that holds no events, and of one from somebody who may not write: a refusal needs no more.
-/// The largest that a filter can be is half of the first.
+/// Bytes of one message that holds no events. The largest that a filter can be is half of it.
 pub(crate) const QUESTION_BYTES: usize = 512 << 10;
-/// See [`QUESTION_BYTES`].
-pub(crate) const REFUSED_BYTES: usize = 2 << 20;
 
 /// Bytes of a message that asks what the server is: these calls are not counted, and say nothing.
 pub(crate) const HELLO_BYTES: usize = 4 << 10;
+
+/// Bytes of appends that BatchAppend calls were sent and that are not answered, of one call and of all of them. A call
+/// above its own, and all of them above theirs, are not read on until some are answered.
+pub(crate) const BATCH_BYTES: usize = 4 << 20;
+/// See [`BATCH_BYTES`].
+pub(crate) const BATCHES_BYTES: usize = 64 << 20;
+
+/// Bytes of an event that describes a stream: it is read again with each look at the stream.
+pub(crate) const METADATA_BYTES: usize = 64 << 10;
 
 /// KiB of appends from outside that are under way at once: a batch of the engine waits for no more than that.
 pub(crate) const UNDER_WAY_KIB: u32 = 2_048;

@@ -5,18 +5,19 @@
 //! subscription never. What a crash means: the reader asks again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::stream::{self, BoxStream, StreamExt as _};
+use futures_util::stream::{self, StreamExt as _};
 use prooflog_events::ids::{Micros, Position, Revision};
 use prooflog_events::port::Direction;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tonic::Status;
 
 use crate::error::{Refusal, identifier, stopping};
 use crate::facts::Facts;
+use crate::held::{Answers, Place, Sent, Share, Taken};
 use crate::names::LinkStream;
-use crate::pages::{Asked, Cursor, Item, Pager, Pages, View};
+use crate::pages::{Asked, Cursor, Item, Page, Pager, Pages, View};
 use crate::request::{From, Request, Target, Until};
 use crate::show;
 use crate::subscription::{self, Begin, Ground};
@@ -24,15 +25,14 @@ use crate::tail::Tail;
 use crate::wire::streams::ReadReq;
 use crate::wire::streams::read_resp::{Content, StreamNotFound};
 
-/// Answers of a read, encoded.
-pub(crate) type Answers = BoxStream<'static, Result<Bytes, Status>>;
-
 /// What reading needs.
 pub(crate) struct Reading {
     pub(crate) pages: Arc<Pages>,
     pub(crate) tail: Arc<Tail>,
     pub(crate) clock: fn() -> Micros,
     pub(crate) stop: watch::Receiver<bool>,
+    /// How long nobody may take from a read that ends.
+    pub(crate) stall: Duration,
 }
 
 /// A read about to begin.
@@ -54,8 +54,8 @@ impl Reading {
     pub(crate) async fn read(
         &self,
         request: ReadReq,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<Answers, Status> {
+        (permit, share): (Place, Share),
+    ) -> Result<Taken, Status> {
         let request = Request::parse(request)?;
         let prepared = self.prepare(&request).await?;
         let asked = Asked {
@@ -64,6 +64,7 @@ impl Reading {
             ids: request.ids,
             links: request.links,
             window: prepared.window,
+            share,
         };
         let answers = match request.until {
             Until::Followed => {
@@ -75,16 +76,20 @@ impl Reading {
                 let Target::Stream(name) = &request.target else { return Err(Status::internal("no stream")) };
                 let stream_identifier = Some(identifier(name));
                 let answer = Content::StreamNotFound(StreamNotFound { stream_identifier });
-                stream::iter([Ok(show::content(answer))]).boxed()
+                stream::iter([Ok(small(answer))]).boxed()
             }
             Until::Count(count) => self.counted(&request, asked, (prepared, count)).await?,
         };
-        Ok(answers
+        let answers = answers
             .map(move |answer| {
                 let _held = &permit;
                 answer
             })
-            .boxed())
+            .boxed();
+        Ok(match request.until {
+            Until::Followed => Taken::patiently(answers),
+            Until::Count(_) => Taken::within(answers, self.stall),
+        })
     }
 
     fn ground(&self) -> Ground {
@@ -106,39 +111,43 @@ impl Reading {
         let (prepared, count) = what;
         // Checkpoints are for subscriptions.
         let asked = Asked { window: None, ..asked };
-        let mut pager = Pager::new(Arc::clone(&self.pages), asked, (prepared.cursor, prepared.bound), count);
+        let from = (prepared.cursor, prepared.bound);
+        let mut pager = Pager::new(Arc::clone(&self.pages), asked, from, count, self.stall);
         let first = pager.next().await?;
         let mut before = Vec::new();
         let mut after = Vec::new();
         if let (true, Some((low, last))) = (request.tells_ends, prepared.ends) {
-            let is_empty = first.as_ref().is_none_or(|page| page.items.is_empty());
+            let is_empty = first.as_ref().is_none_or(|(page, _)| page.items.is_empty());
             let differs = request.from != From::At(low) && request.from != From::Start;
             if is_empty && differs && request.direction == Direction::Forward {
-                before.push(Ok(show::content(Content::FirstStreamPosition(low))));
+                before.push(Ok(small(Content::FirstStreamPosition(low))));
             }
-            after.push(Ok(show::content(Content::LastStreamPosition(last))));
+            after.push(Ok(small(Content::LastStreamPosition(last))));
         }
-        let begin = first.map(|page| (Some(page), pager));
         let stop = self.stop.clone();
-        let pages = stream::unfold(begin, move |state| {
+        let pages = stream::unfold(Some((first.map(halves), pager)), move |state| {
             let mut stop = stop.clone();
             async move {
-                let (page, mut pager) = state?;
-                let page = match page {
-                    Some(page) => Ok(Some(page)),
+                let (had, mut pager) = state?;
+                let next = match had {
+                    // Its first half was taken.
+                    Some((None, rest)) => {
+                        pager.read_ahead();
+                        return Some((rest, Some((None, pager))));
+                    }
+                    Some(halves) => Ok(Some(halves)),
                     None => tokio::select! {
                         biased;
-                        _ = stop.wait_for(|stop| *stop) => return Some((vec![Err(stopping())], None)),
-                        page = pager.next() => page,
+                        _ = stop.wait_for(|stop| *stop) => Err(stopping()),
+                        page = pager.next() => page.map(|page| page.map(halves)).map_err(Status::from),
                     },
                 };
-                match page {
-                    Ok(Some(page)) => Some((
-                        page.items.into_iter().filter_map(frame).map(Ok).collect(),
-                        Some((None, pager)),
-                    )),
+                match next {
+                    Ok(Some((first, rest))) => {
+                        Some((first.unwrap_or_default(), Some((Some((None, rest)), pager))))
+                    }
                     Ok(None) => None,
-                    Err(refusal) => Some((vec![Err(refusal.status())], None)),
+                    Err(status) => Some((vec![Err(status)], None)),
                 }
             }
         });
@@ -195,11 +204,22 @@ impl Reading {
     }
 }
 
-fn frame(item: Item) -> Option<Bytes> {
-    match item {
-        Item::Event { frame, .. } => Some(frame),
+/// An answer that is no page's.
+fn small(content: Content) -> Sent {
+    Sent { frame: show::content(content), held: None }
+}
+
+type Half = Vec<Result<Sent, Status>>;
+
+/// The answers of a page: the first half of them, and the rest.
+fn halves((page, room): (Page, Arc<Place>)) -> (Option<Half>, Half) {
+    let sent = |item| match item {
+        Item::Event { frame, .. } => Some(Ok(Sent { frame, held: Some(Arc::clone(&room)) })),
         Item::Checkpoint(_) => None,
-    }
+    };
+    let mut first: Half = page.items.into_iter().filter_map(sent).collect();
+    let rest = first.split_off(first.len().div_ceil(2));
+    (Some(first), rest)
 }
 
 /// The first position of a read of everything; `None` if nothing is to be read.

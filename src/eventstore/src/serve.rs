@@ -21,11 +21,12 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
 
-use crate::authority::{Authority, Gate};
+use crate::authority::{Authority, Connection, Gate};
 use crate::discovery::Discovery;
 use crate::front::Front;
+use crate::held::Pool;
 use crate::io::Wire;
-use crate::limits::{CALL_WINDOW, CONNECTION_WINDOW, HEADER_BYTES, Limits, PING, SEND_BYTES};
+use crate::limits::{BATCHES_BYTES, CALL_WINDOW, CONNECTION_WINDOW, HEADER_BYTES, Limits, PING, SEND_BYTES};
 use crate::links::{LinkIndex, MemoryIndex, SharedIndex};
 use crate::pages::Pages;
 use crate::read::Reading;
@@ -148,16 +149,17 @@ fn front(
     let (tail, stop) = shared;
     let Server { source, authority, limits, writing, advertise, links, clock, .. } = server;
     let instance = source.records().log_id();
-    let pages = Arc::new(Pages::new(source, SharedIndex::new(links), limits.reads));
+    let pages = Arc::new(Pages::new(source, SharedIndex::new(links), (limits.reads, limits.held_bytes)));
     let writer = Writer::new(writing, Arc::clone(&pages), clock, limits.append);
     Arc::new(Front {
         gate: Gate::new(authority),
         discovery: Discovery { advertise, listens, clock, instance },
-        reading: Arc::new(Reading { pages, tail, clock, stop: stop.clone() }),
+        reading: Arc::new(Reading { pages, tail, clock, stop: stop.clone(), stall: limits.stall }),
         writer: Arc::new(writer),
-        calls: Arc::new(Semaphore::new(limits.calls.max(1))),
-        subscriptions: Arc::new(Semaphore::new(limits.subscriptions.max(1))),
+        calls: Pool::new(limits.calls),
+        subscriptions: Arc::new(Pool::new(limits.subscriptions)),
         batches: Arc::new(Semaphore::new(limits.batches.max(1))),
+        batch_bytes: Arc::new(Semaphore::new(BATCHES_BYTES >> 10)),
         limits,
         clock,
         stop,
@@ -172,10 +174,11 @@ struct Answers {
 }
 
 impl Answers {
-    async fn answer(self, request: http::Request<Incoming>) -> http::Response<Body> {
-        let Some(served) = self.served else { return self.front.answer(request.map(Body::new)).await };
+    async fn answer(self, request: http::Request<Incoming>, here: &Connection) -> http::Response<Body> {
+        let request = request.map(Body::new);
+        let Some(served) = self.served else { return self.front.answer(request, here).await };
         let (method, since) = (method(request.uri().path()), Instant::now());
-        let answer = self.front.answer(request.map(Body::new)).await;
+        let answer = self.front.answer(request, here).await;
         served(method, since.elapsed());
         answer
     }
@@ -231,9 +234,10 @@ where
         .max_concurrent_streams(limits.calls_per_connection)
         .max_send_buf_size(SEND_BYTES)
         .max_header_list_size(HEADER_BYTES);
+    let here = Arc::new(Connection::default());
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
-        let answers = answers.clone();
-        async move { Ok::<_, std::convert::Infallible>(answers.answer(request).await) }
+        let (answers, here) = (answers.clone(), Arc::clone(&here));
+        async move { Ok::<_, std::convert::Infallible>(answers.answer(request, &here).await) }
     });
     let connection = builder.serve_connection(TokioIo::new(io), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {

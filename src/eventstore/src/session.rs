@@ -117,18 +117,25 @@ pub(crate) async fn records(
             });
             Ok(AppendRecordsResponse { revisions: revisions.collect(), position: position(&written) })
         }
-        Err(Refusal::WrongVersion { stream, actual, .. }) => {
-            Err(violated(writer, &checks, (stream, actual)).await)
+        Err(Refusal::WrongVersion { stream, expected, actual }) => {
+            let found = violated(writer, &checks, (&stream, actual)).await;
+            // Where all checks hold, the records themselves are what does not fit.
+            let conflict = Refusal::WrongVersion { stream, expected, actual };
+            Err(if found.is_empty() { trailer::status(&conflict) } else { violations(found) })
         }
         Err(refusal) => Err(trailer::status(&refusal)),
     }
 }
 
 /// Every check that does not hold now, the one that the log named among them.
-async fn violated(writer: &Writer, checks: &[(String, Expect)], named: (String, Option<u64>)) -> Status {
+async fn violated(
+    writer: &Writer,
+    checks: &[(String, Expect)],
+    named: (&str, Option<u64>),
+) -> Vec<(i32, String, i64, i64)> {
     let mut found = Vec::new();
     for (at, (stream, expect)) in (0..).zip(checks) {
-        let is_named = *stream == named.0;
+        let is_named = stream == named.0;
         let actual = match writer.load(stream).await {
             _ if is_named && !matches!(expect, Expect::Deleted | Expect::Tombstoned) => {
                 revision_number(named.1)
@@ -148,7 +155,7 @@ async fn violated(writer: &Writer, checks: &[(String, Expect)], named: (String, 
             found.push((at, stream.clone(), expect.number(), actual));
         }
     }
-    violations(found)
+    found
 }
 
 fn stream(name: &str) -> Result<String, Status> {

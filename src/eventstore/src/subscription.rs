@@ -1,8 +1,8 @@
 //! A subscription: a place in the log, from which everything wanted is delivered, in order, once.
 //!
 //! It catches up from the log page by page, says so, and then takes what comes from the shared tail; when it falls
-//! behind that, it catches up again. It holds what it sends next and nothing else, and reads on only when its client
-//! took that, so a slow client costs memory for one page. It ends with an error and never well: clients take a good end
+//! behind that, it catches up again. It holds what it sends next and nothing else, counted with what all readers hold, and
+//! reads on only when its client took that, so a slow client costs memory for one page. It ends with an error and never well: clients take a good end
 //! for a broken one. What a crash means: the client comes back with the last place that it saw.
 
 use std::sync::Arc;
@@ -14,12 +14,13 @@ use tokio::sync::watch;
 use tonic::Status;
 
 use crate::error::{Forever, Refusal, stopping};
-use crate::facts::TOMBSTONE;
+use crate::facts::{self, TOMBSTONE};
 use crate::filter::{Wanted, is_linked};
-use crate::limits::PAGE_RECORDS;
+use crate::held::{Place, Sent};
+use crate::limits::{ITEM_BYTES, PAGE_BYTES, PAGE_RECORDS};
 use crate::pages::{Asked, Cursor, Item, Pages, View};
 use crate::show::{self, LINK, Links};
-use crate::tail::{Ear, Entry, Interest, Tail, Taken};
+use crate::tail::{Ear, Entry, Interest, Look, Tail, Taken};
 use crate::wire::streams::read_resp::{self, CaughtUp, Checkpoint, Content, SubscriptionConfirmation};
 
 /// Where a subscription begins, and what is known there.
@@ -59,6 +60,8 @@ struct Subscription {
     /// Where it goes to its end.
     ended: Option<Refusal>,
     ready: Vec<Bytes>,
+    /// The room that those take.
+    room: Option<Arc<Place>>,
 }
 
 /// Everything that `asked` wants from `begin` on.
@@ -66,7 +69,7 @@ pub(crate) fn follow(
     ground: Ground,
     asked: Asked,
     begin: Begin,
-) -> impl Stream<Item = Result<Bytes, Status>> + Send + 'static {
+) -> impl Stream<Item = Result<Sent, Status>> + Send + 'static {
     let interest = match &asked.view {
         View::Stream { name, .. } => Interest::Stream(Arc::from(name.as_str())),
         View::All(_) | View::Links(_) => Interest::Everything,
@@ -84,13 +87,16 @@ pub(crate) fn follow(
         checkpoint_due: None,
         ended: None,
         ready: vec![show::content(Content::Confirmation(confirmation))],
+        room: None,
         ground,
     };
     stream::unfold(Some(Box::new(subscription)), |subscription| async move {
         let mut subscription = subscription?;
         match subscription.next().await {
             Ok(ready) => {
-                Some((stream::iter(ready.into_iter().map(Ok).collect::<Vec<_>>()), Some(subscription)))
+                let room = subscription.room.take();
+                let sent = |frame| Ok(Sent { frame, held: room.clone() });
+                Some((stream::iter(ready.into_iter().map(sent).collect::<Vec<_>>()), Some(subscription)))
             }
             Err(status) => Some((stream::iter(vec![Err(status)]), None)),
         }
@@ -118,6 +124,8 @@ impl Subscription {
     }
 
     async fn step(&mut self) -> Result<(), Refusal> {
+        // Kept, it might be what the next one waits for.
+        self.room = None;
         match self.phase {
             Phase::CatchingUp => self.catch_up().await,
             Phase::Live => self.live().await,
@@ -127,11 +135,27 @@ impl Subscription {
     /// A page from the log; at its end the subscription is live.
     async fn catch_up(&mut self) -> Result<(), Refusal> {
         let pages = &self.ground.pages;
-        let head = match &self.asked.view {
-            View::Links(of) => pages.count_links(of.clone()).await?.1,
-            View::All(_) | View::Stream { .. } => pages.run(|source| Ok(source.head()?)).await?,
+        // The end of what is there: the head, and the next revision where there are some.
+        let (head, next) = match &self.asked.view {
+            View::Links(of) => {
+                let (count, head) = pages.count_links(of.clone()).await?;
+                (head, count)
+            }
+            View::All(_) => (pages.run(|source| Ok(source.head()?)).await?, 0),
+            View::Stream { name, .. } => {
+                let name = name.clone();
+                let look = move |source: &dyn crate::source::Source| {
+                    let head = source.head()?;
+                    let last = facts::last_revision(source.records(), &name, head.position)?;
+                    Ok((head, last.map_or(0, |last| last.saturating_add(1))))
+                };
+                pages.run(look).await?
+            }
         };
-        let page = pages.page(&self.asked, self.cursor, head.position, PAGE_RECORDS as u64).await?;
+        let most = (head.position, PAGE_RECORDS as u64);
+        let room = pages.room(self.asked.share).await?;
+        let (page, room) = pages.page(&self.asked, self.cursor, most, room).await?;
+        self.room = Some(room);
         self.cursor = page.next;
         for item in page.items {
             self.deliver(item);
@@ -140,7 +164,7 @@ impl Subscription {
         if !page.more && self.ended.is_none() {
             // Listening begins before the last look, so that nothing is missed between them.
             if self.ear.is_some() {
-                self.caught_up();
+                self.caught_up(head.position, next);
             } else {
                 self.ear = Some(self.ground.tail.listen(self.interest.clone()));
             }
@@ -156,6 +180,7 @@ impl Subscription {
 
     /// What came since, from the tail; waits if nothing did.
     async fn live(&mut self) -> Result<(), Refusal> {
+        let mut room = self.ground.pages.room(self.asked.share).await?;
         let Cursor { position, revision, .. } = self.cursor;
         let taken = match &self.asked.view {
             View::Stream { name, .. } => self.ground.tail.of_stream(name, revision, position),
@@ -164,21 +189,18 @@ impl Subscription {
         };
         match taken {
             Taken::Entries(look) => {
-                for entry in &look.entries {
-                    self.pass_over(entry.position());
-                    self.consider(entry)?;
-                }
-                self.pass_over(look.through.next());
-                if !look.more {
-                    self.send_due_checkpoint();
-                }
+                let bytes = self.consider_all(&look)?;
+                room.keep_bytes(bytes);
+                self.room = Some(Arc::new(room));
                 Ok(())
             }
             Taken::Nothing => {
+                drop(room);
                 self.heard().await;
                 Ok(())
             }
             Taken::Elsewhere => {
+                drop(room);
                 let head = self.ground.pages.run(|source| Ok(source.head()?)).await?;
                 if head.position >= position {
                     self.phase = Phase::CatchingUp;
@@ -188,6 +210,26 @@ impl Subscription {
                 Ok(())
             }
         }
+    }
+
+    /// What came, as far as one page has room for it; and the bytes that the answers take.
+    fn consider_all(&mut self, look: &Look) -> Result<usize, Refusal> {
+        let (mut bytes, mut counted) = (0_usize, 0);
+        for entry in &look.entries {
+            if bytes >= PAGE_BYTES {
+                return Ok(bytes);
+            }
+            self.pass_over(entry.position());
+            self.consider(entry)?;
+            let new = self.ready.iter().skip(counted).map(|frame| frame.len().saturating_add(ITEM_BYTES));
+            bytes = new.fold(bytes, usize::saturating_add);
+            counted = self.ready.len();
+        }
+        self.pass_over(look.through.next());
+        if !look.more {
+            self.send_due_checkpoint();
+        }
+        Ok(bytes)
     }
 
     /// One event that came.
@@ -272,8 +314,9 @@ impl Subscription {
     }
 
     /// Everything that was there has been delivered.
-    fn caught_up(&mut self) {
-        let through = Position(self.cursor.position.0.saturating_sub(1));
+    /// Whoever asked for a place beyond the end is told the end.
+    fn caught_up(&mut self, head: Position, next: u64) {
+        let through = Position(self.cursor.position.0.saturating_sub(1)).min(head);
         if self.asked.window.is_some() {
             self.cursor.considered = 0;
             self.deliver(Item::Checkpoint(through));
@@ -282,7 +325,7 @@ impl Subscription {
         let (stream_revision, position) = match &self.asked.view {
             View::All(_) => (None, (through > Position::ZERO).then_some(place)),
             View::Stream { .. } | View::Links(_) => {
-                (self.cursor.revision.0.checked_sub(1).and_then(|last| i64::try_from(last).ok()), None)
+                (self.cursor.revision.0.min(next).checked_sub(1).and_then(|last| i64::try_from(last).ok()), None)
             }
         };
         let timestamp = Some(timestamp((self.ground.clock)()));

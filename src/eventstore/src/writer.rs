@@ -17,12 +17,13 @@ use prooflog_events::limits::{
     BATCH_BYTES_MAX, BATCH_EVENTS_MAX, EVENT_BYTES_MAX, LABEL_BYTES_MAX, TYPE_NAME_BYTES_MAX,
 };
 use prooflog_log::{Append, AppendError, Appended, By, Expected, NewRecord};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::authority::Caller;
 use crate::error::{Expect, Forever, Refusal};
-use crate::facts::{Facts, METADATA, TOMBSTONE};
-use crate::limits::{APPEND_TRIES, UNDER_WAY_KIB};
+use crate::facts::{self, DELETED, Facts, METADATA, TOMBSTONE};
+use crate::held::kib;
+use crate::limits::{APPEND_TRIES, METADATA_BYTES, UNDER_WAY_KIB};
 use crate::names::{self, has_metadata, metadata_of};
 use crate::pages::Pages;
 use crate::source::Door;
@@ -30,8 +31,6 @@ use crate::source::Door;
 /// Streams of which something is remembered.
 const REMEMBERED_MAX: usize = 4_096;
 const DAY: u64 = 24 * 60 * 60 * 1_000_000;
-/// What a deletion counts for.
-const MARKER_BYTES: u64 = 256;
 
 /// Writing from outside. Without it nobody writes.
 #[derive(Clone)]
@@ -81,8 +80,15 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    fn size(&self) -> u64 {
-        self.events.iter().map(|(_, event)| event.size() as u64).sum()
+    fn size(&self) -> usize {
+        self.events.iter().fold(0, |size, (_, event)| event.size().saturating_add(size))
+    }
+
+    /// The stream is not where the order expects it.
+    fn wrong_version(&self, stream: String, actual: Option<u64>) -> Refusal {
+        let target = self.targets.iter().find(|target| target.name == stream);
+        let expected = target.map_or(Expect::Any, |target| target.expect);
+        Refusal::WrongVersion { stream, expected, actual }
     }
 }
 
@@ -109,29 +115,33 @@ pub(crate) struct Writer {
     clock: fn() -> Micros,
     patience: Duration,
     known: Mutex<HashMap<String, Facts>>,
-    /// The day, and the bytes of it that are used.
-    used: Mutex<(u64, u64)>,
-    /// KiB of appends between the first look and the answer.
-    under_way: Semaphore,
+    used: Used,
+    /// KiB of appends between the first look and the log's answer.
+    under_way: Arc<Semaphore>,
 }
 
-/// Bytes taken from a day.
-struct Charge<'a> {
-    writer: &'a Writer,
+/// The day, and the bytes of it that are used.
+type Used = Arc<Mutex<(u64, u64)>>;
+
+/// Bytes taken from a day, and a part of what may be under way. Both stay with the append until the log answers it,
+/// whoever still waits for that.
+struct Charge {
+    used: Used,
     day: u64,
     size: u64,
+    _turn: OwnedSemaphorePermit,
 }
 
-impl Charge<'_> {
+impl Charge {
     /// They are used.
     fn keep(mut self) {
         self.size = 0;
     }
 }
 
-impl Drop for Charge<'_> {
+impl Drop for Charge {
     fn drop(&mut self) {
-        let mut used = self.writer.used_today();
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if used.0 == self.day {
             used.1 = used.1.saturating_sub(self.size);
         }
@@ -151,8 +161,8 @@ impl Writer {
         clock: fn() -> Micros,
         patience: Duration,
     ) -> Self {
-        let under_way = Semaphore::new(UNDER_WAY_KIB as usize);
-        Self { writing, pages, clock, patience, known: Mutex::default(), used: Mutex::default(), under_way }
+        let under_way = Arc::new(Semaphore::new(UNDER_WAY_KIB as usize));
+        Self { writing, pages, clock, patience, known: Mutex::default(), used: Used::default(), under_way }
     }
 
     /// Whether `caller` may write anything, somewhere.
@@ -168,15 +178,14 @@ impl Writer {
             may.then_some(()).ok_or(Refusal::AccessDenied)?;
         }
         check_sizes(order)?;
-        let _turn = self.turn(order.size()).await?;
-        let charge = self.charge(order.size(), writing)?;
+        let size = order.size();
         let mut remembered = true;
         for _ in 0..APPEND_TRIES {
+            let turn = self.turn(size).await?;
             let facts = self.facts(order, remembered).await?;
-            let composed = self.compose(caller, order, &facts)?;
-            match self.submit(writing, composed.append).await? {
+            let composed = self.compose(caller, order, &facts).await?;
+            match self.submit(writing, composed.append, turn).await? {
                 Ok(appended) => {
-                    charge.keep();
                     self.forget_changed(order, &facts);
                     let position = (!order.events.is_empty()).then_some(appended.last);
                     return Ok(Written { position, revisions: appended.revisions });
@@ -188,9 +197,12 @@ impl Writer {
                     remembered = false;
                 }
                 Err(AppendError::Conflict { stream, current, .. }) => {
-                    let target = order.targets.iter().find(|target| target.name == stream);
-                    let expected = target.map_or(Expect::Any, |target| target.expect);
-                    return Err(Refusal::WrongVersion { stream, expected, actual: current.map(|r| r.0) });
+                    return Err(order.wrong_version(stream, current.map(|r| r.0)));
+                }
+                // Known ids beside unknown ones, or with other content, are no repetition.
+                Err(AppendError::IdReused { stream, .. }) => {
+                    let last = self.load(&stream).await?.last;
+                    return Err(order.wrong_version(stream, last));
                 }
                 Err(error) => return Err(refused(error)),
             }
@@ -213,8 +225,8 @@ impl Writer {
         if !has_metadata(&name) {
             return Err(Refusal::invalid("metadata are not deleted by themselves"));
         }
-        let charge = self.charge(MARKER_BYTES, writing)?;
         for _ in 0..APPEND_TRIES {
+            let turn = self.turn(METADATA_BYTES).await?;
             let facts = self.load(&name).await?;
             facts.refuse_tombstoned(&name)?;
             let wrong = |actual| Refusal::WrongVersion { stream: name.clone(), expected: expect, actual };
@@ -227,16 +239,16 @@ impl Writer {
                 _ => {}
             }
             let described = metadata_of(&name);
-            let mut records = vec![marker(&described, METADATA, facts.deleting())?];
+            let deleting = self.truncated(&name, facts, DELETED).await?;
+            let mut records = vec![marker(&described, METADATA, deleting)?];
             if forever == Forever::Yes {
                 records.push(marker(&name, TOMBSTONE, b"{}".to_vec())?);
             }
             let append = Append::new(By::Client(caller.user.name.clone()), (self.clock)(), records)
                 .expect(&described, exactly(facts.metadata))
                 .expect(&name, exactly_or(expect, facts.last));
-            match self.submit(writing, append).await? {
+            match self.submit(writing, append, turn).await? {
                 Ok(appended) => {
-                    charge.keep();
                     self.known().remove(&name);
                     return Ok(appended.last);
                 }
@@ -257,18 +269,27 @@ impl Writer {
         self.pages.run(load).await
     }
 
+    /// The metadata of a stream, of which so much is known, with another truncation.
+    async fn truncated(&self, stream: &str, known: Facts, before: u64) -> Result<Vec<u8>, Refusal> {
+        let stream = stream.to_owned();
+        let read = move |source: &dyn crate::source::Source| {
+            Ok(facts::truncated(source.records(), &stream, known.metadata, before)?)
+        };
+        self.pages.run(read).await
+    }
+
     /// What is known of the streams of an order, remembered or not.
     async fn facts(&self, order: &Order, remembered: bool) -> Result<Vec<Facts>, Refusal> {
         let mut all = Vec::with_capacity(order.targets.len());
         for target in &order.targets {
-            let known = if remembered { self.known().get(&target.name).cloned() } else { None };
+            let known = if remembered { self.known().get(&target.name).copied() } else { None };
             all.push(match known {
                 Some(facts) => facts,
                 None if names::is_engines(&target.name) => Facts::default(),
                 None => {
                     let facts = self.load(&target.name).await?;
                     if has_metadata(&target.name) {
-                        self.remember(&target.name, facts.clone());
+                        self.remember(&target.name, facts);
                     }
                     facts
                 }
@@ -277,7 +298,7 @@ impl Writer {
         Ok(all)
     }
 
-    fn compose(&self, caller: &Caller, order: &Order, facts: &[Facts]) -> Result<Composed, Refusal> {
+    async fn compose(&self, caller: &Caller, order: &Order, facts: &[Facts]) -> Result<Composed, Refusal> {
         let by = By::Client(caller.user.name.clone());
         let mut append = Append::new(by, (self.clock)(), Vec::with_capacity(order.events.len()));
         let mut fences = Vec::new();
@@ -289,7 +310,8 @@ impl Writer {
             let described = metadata_of(&target.name);
             if target.written && facts.is_deleted() {
                 facts.refuse_tombstoned(&target.name)?;
-                append.records.push(marker(&described, METADATA, facts.restoring())?);
+                let restoring = self.truncated(&target.name, *facts, facts.restoring()).await?;
+                append.records.push(marker(&described, METADATA, restoring)?);
             }
             if !order.targets.iter().any(|other| other.name == described) {
                 append = append.expect(&described, exactly(facts.metadata));
@@ -319,9 +341,16 @@ impl Writer {
         &self,
         writing: &Writing,
         append: Append,
+        turn: OwnedSemaphorePermit,
     ) -> Result<Result<Appended, AppendError>, Refusal> {
+        let charge = self.charge(append.size() as u64, turn, writing)?;
         let (answered, answer) = tokio::sync::oneshot::channel();
-        let reply = Box::new(move |answer| drop(answered.send(answer)));
+        let reply = Box::new(move |answer: prooflog_log::Answer| {
+            if answer.is_ok() {
+                charge.keep();
+            }
+            drop(answered.send(answer));
+        });
         if let Err(error) = writing.door.submit(append, reply) {
             return Ok(Err(error));
         }
@@ -330,14 +359,23 @@ impl Writer {
     }
 
     /// A part of what outsiders may have under way, so that a batch of the engine never waits for much of theirs.
-    async fn turn(&self, size: u64) -> Result<SemaphorePermit<'_>, Refusal> {
-        let share = u32::try_from(size / 1_024 + 1).unwrap_or(u32::MAX).min(UNDER_WAY_KIB);
-        let turn = tokio::time::timeout(self.patience, self.under_way.acquire_many(share)).await;
+    async fn turn(&self, size: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+        let share = kib(size).clamp(1, UNDER_WAY_KIB);
+        if let Ok(turn) = Arc::clone(&self.under_way).try_acquire_many_owned(share) {
+            return Ok(turn);
+        }
+        let turn = Arc::clone(&self.under_way).acquire_many_owned(share);
+        let turn = tokio::time::timeout(self.patience, turn).await;
         turn.map_err(|_| Refusal::Timeout)?.map_err(|_| Refusal::Unavailable("nothing is written".to_owned()))
     }
 
     /// Takes `size` from the day's bytes, if the disk and the day have room for it. Given back unless it is kept.
-    fn charge(&self, size: u64, writing: &Writing) -> Result<Charge<'_>, Refusal> {
+    fn charge(
+        &self,
+        size: u64,
+        turn: OwnedSemaphorePermit,
+        writing: &Writing,
+    ) -> Result<Charge, Refusal> {
         if !(writing.room)() {
             return Err(Refusal::Exhausted("the disk has no room for outside writers"));
         }
@@ -347,7 +385,7 @@ impl Writer {
             return Err(Refusal::Exhausted("the day's bytes of outside writers are used up"));
         }
         used.1 = after;
-        Ok(Charge { writer: self, day: used.0, size })
+        Ok(Charge { used: Arc::clone(&self.used), day: used.0, size, _turn: turn })
     }
 
     fn used_today(&self) -> std::sync::MutexGuard<'_, (u64, u64)> {
@@ -436,7 +474,8 @@ fn check_sizes(order: &Order) -> Result<(), Refusal> {
         let stream = order.targets.get(*at).map_or("", |target| target.name.as_str());
         let size = event.size();
         sum = sum.saturating_add(size).saturating_add(stream.len());
-        let max = EVENT_BYTES_MAX - BESIDE;
+        let is_metadata = names::described_by(stream).is_some();
+        let max = if is_metadata { METADATA_BYTES } else { EVENT_BYTES_MAX - BESIDE };
         if size > max {
             let event_id = uuid::Uuid::from_bytes(event.id.0).to_string();
             return Err(Refusal::EventTooLarge { stream: stream.to_owned(), event_id, size, max });
@@ -488,10 +527,8 @@ fn refused(error: AppendError) -> Refusal {
     match error {
         AppendError::TooLarge { size, max, .. } => Refusal::AppendTooLarge { size, max },
         AppendError::Invalid(text) => Refusal::Invalid(text),
-        AppendError::IdReused { event_id, stream, revision } => {
-            let id = uuid::Uuid::from_bytes(event_id.0);
-            let text = format!("event {id} stands in '{stream}' at revision {revision} with other content");
-            Refusal::Invalid(text)
+        AppendError::IdReused { stream, revision, .. } => {
+            Refusal::WrongVersion { stream, expected: Expect::Any, actual: Some(revision.0) }
         }
         AppendError::Busy => Refusal::Unavailable("the log is busy".to_owned()),
         AppendError::Conflict { stream, current, .. } => {

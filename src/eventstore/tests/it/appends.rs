@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::StreamExt as _;
 use prooflog_access::{Role, User};
 use prooflog_eventstore::Authority;
 use prooflog_eventstore::wire::client::Empty;
@@ -309,12 +310,19 @@ async fn metadata_are_the_last_event_only_and_say_what_is_shown() {
 }
 
 #[tokio::test]
-async fn names_that_are_not_ascii_are_escaped_in_trailers() {
+async fn names_that_are_not_visible_ascii_are_escaped_in_trailers_and_others_stand_as_they_are() {
     let server = start().await;
     let mut ann = server.client("ann").await;
-    let never = deleting("nötes-1", delete_req::options::ExpectedStreamRevision::Any(Empty {}));
-    let refused = ann.delete(never).await.unwrap_err();
-    assert_eq!(trailer(&refused, "stream-name"), "n%C3%B6tes-1");
+    for (name, shown) in [
+        ("nötes-1", "n%C3%B6tes-1"),
+        ("100%25-sure", "100%25-sure"),
+        ("100% sure-1", "100%25%20sure-1"),
+        (" notes-1 ", "%20notes-1%20"),
+    ] {
+        let never = deleting(name, delete_req::options::ExpectedStreamRevision::Any(Empty {}));
+        let refused = ann.delete(never).await.unwrap_err();
+        assert_eq!(trailer(&refused, "stream-name"), shown);
+    }
     server.stop().await;
 }
 
@@ -378,7 +386,7 @@ async fn what_an_event_belongs_to_is_taken_from_its_metadata() {
 
 #[tokio::test]
 async fn what_is_refused_costs_nothing_of_the_day_and_a_deletion_costs_a_little() {
-    let server = start_with(|server| server.writing.as_mut().unwrap().bytes_per_day = 300).await;
+    let server = start_with(|server| server.writing.as_mut().unwrap().bytes_per_day = 160).await;
     let mut ann = server.client("ann").await;
     for id in 1..100 {
         append(&mut ann, "notes-1", EXISTS, vec![proposed(id, "A")]).await.unwrap();
@@ -389,5 +397,98 @@ async fn what_is_refused_costs_nothing_of_the_day_and_a_deletion_costs_a_little(
         .unwrap();
     let full = append(&mut ann, "notes-1", ANY, (2..5).map(|id| proposed(id, "A")).collect()).await;
     assert_eq!(full.unwrap_err().code(), Code::ResourceExhausted);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_written_after_its_client_left_counts_for_the_day() {
+    let (server, door) =
+        start_slow(|server| server.writing.as_mut().unwrap().bytes_per_day = 1_500).await;
+    let mut large = proposed(1, "A");
+    large.data = vec![b' '; 1_000].into();
+    let mut ann = server.client("ann").await;
+    let mut leaving = ann.clone();
+    let call = {
+        let large = large.clone();
+        tokio::spawn(async move { append(&mut leaving, "notes-1", ANY, vec![large]).await })
+    };
+    let handed_over = tokio::time::timeout(PATIENCE, async {
+        while door.kept() == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    handed_over.await.unwrap();
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    // The server has seen that, in the order of the connection.
+    answers(&mut ann, all()).await.unwrap();
+    door.let_go();
+    while server.log.head().position.0 == 0 {
+        tokio::task::yield_now().await;
+    }
+    large.id = Some(text_id(2));
+    let full = append(&mut ann, "notes-1", ANY, vec![large]).await.unwrap_err();
+    assert_eq!(full.code(), Code::ResourceExhausted);
+    assert_eq!(server.stop().await.head().position.0, 1);
+}
+
+#[tokio::test]
+async fn an_id_with_other_content_is_a_wrong_expected_version() {
+    let server = start().await;
+    let mut ann = server.client("ann").await;
+    append(&mut ann, "notes-1", ANY, vec![proposed(1, "A"), proposed(2, "B")]).await.unwrap();
+    let answer = append(&mut ann, "notes-1", ANY, vec![proposed(1, "Other")]).await.unwrap();
+    let Some(Outcome::WrongExpectedVersion(wrong)) = answer.result else { panic!("{answer:?}") };
+    assert_eq!(wrong.current_revision_option, Some(w::CurrentRevisionOption::CurrentRevision(1)));
+    // And so is a known one beside an unknown one.
+    let mixed = append(&mut ann, "notes-1", ANY, vec![proposed(2, "B"), proposed(3, "C")]).await.unwrap();
+    assert!(matches!(mixed.result, Some(Outcome::WrongExpectedVersion(_))));
+    assert_eq!(server.stop().await.head().position.0, 2);
+}
+
+#[tokio::test]
+async fn metadata_are_small_and_what_else_they_say_stays_when_the_stream_is_deleted_and_written_again() {
+    use delete_req::options::ExpectedStreamRevision as E;
+    let server = start().await;
+    let mut ann = server.client("ann").await;
+    append(&mut ann, "notes-1", ANY, vec![proposed(1, "A")]).await.unwrap();
+    let mut metadata = proposed(2, "$metadata");
+    metadata.data = format!("{{\"mine\":\"{}\"}}", "x".repeat(70_000)).into_bytes().into();
+    let refused = append(&mut ann, "$$notes-1", ANY, vec![metadata.clone()]).await.unwrap_err();
+    is(&refused, Code::InvalidArgument, "maximum-append-event-size-exceeded");
+    assert_eq!(trailer(&refused, "maximum-append-event-size"), "65536");
+    metadata.data = b"{\"mine\":[7]}".to_vec().into();
+    append(&mut ann, "$$notes-1", ANY, vec![metadata]).await.unwrap();
+    ann.delete(deleting("notes-1", E::Any(Empty {}))).await.unwrap();
+    let shown = events(&mut ann, stream("$$notes-1")).await;
+    let json: serde_json::Value = serde_json::from_slice(&recorded(&shown[0]).data).unwrap();
+    assert_eq!(json, serde_json::json!({ "mine": [7], "$tb": i64::MAX }));
+    append(&mut ann, "notes-1", NO_STREAM, vec![proposed(3, "B")]).await.unwrap();
+    let shown = events(&mut ann, stream("$$notes-1")).await;
+    let json: serde_json::Value = serde_json::from_slice(&recorded(&shown[0]).data).unwrap();
+    assert_eq!(json, serde_json::json!({ "mine": [7], "$tb": 1 }));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_outside_writes_to_a_disk_that_is_almost_full() {
+    let server =
+        start_with(|server| server.writing.as_mut().unwrap().room = Arc::new(|| false)).await;
+    let full = append(&mut server.client("ann").await, "notes-1", ANY, vec![proposed(1, "A")]).await;
+    assert_eq!(full.unwrap_err().code(), Code::ResourceExhausted);
+    assert_eq!(server.stop().await.head().position.0, 0);
+}
+
+#[tokio::test]
+async fn an_append_that_stops_half_way_or_is_not_answered_ends_in_time() {
+    let (server, door) =
+        start_slow(|server| server.limits.append = std::time::Duration::from_millis(50)).await;
+    let mut ann = server.client("ann").await;
+    let begun = appending("notes-1", ANY, vec![proposed(1, "A")]);
+    let stopping = futures_util::stream::iter(begun).chain(futures_util::stream::pending());
+    assert_eq!(ann.append(stopping).await.unwrap_err().code(), Code::Aborted);
+    assert_eq!(door.kept(), 0);
+    let late = append(&mut ann, "notes-1", ANY, vec![proposed(2, "A")]).await.unwrap_err();
+    assert_eq!((late.code(), door.kept()), (Code::Aborted, 1));
     server.stop().await;
 }

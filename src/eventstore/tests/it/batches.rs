@@ -1,5 +1,9 @@
 //! BatchAppend: items, deadlines, interleaving, the end.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::StreamExt as _;
 use prooflog_eventstore::wire::client;
 use prooflog_eventstore::wire::streams::batch_append_req::options::{DeadlineOption, ExpectedStreamPosition};
 use prooflog_eventstore::wire::streams::batch_append_req::{Options, ProposedMessage};
@@ -130,16 +134,55 @@ async fn a_refusal_is_an_item_with_all_that_clients_look_for() {
 }
 
 #[tokio::test]
-async fn without_credentials_every_append_is_refused_by_itself() {
-    let server = start().await;
-    let mut guest = server.client("").await;
-    let (send, mut answers) = open(&mut guest).await;
-    for id in 1..4 {
-        send.send(batch(id, "notes-1", vec![message(id, "A")])).await.unwrap();
-        let Some(Outcome::Error(status)) = answer(&mut answers).await.result else { panic!("written") };
-        assert_eq!((status.code, status.message.as_str()), (7, "AccessDenied"));
+async fn who_may_not_write_is_refused_with_the_call_and_takes_no_place_of_one() {
+    let server = start_with(|server| server.limits.batches = 1).await;
+    let never = || futures_util::stream::pending::<BatchAppendReq>();
+    for user in ["", "eve"] {
+        let refused = server.client(user).await.batch_append(never()).await.unwrap_err();
+        assert_eq!((refused.code(), &*trailer(&refused, "exception")), (Code::PermissionDenied, "access-denied"));
     }
+    let _held = server.client("ann").await.batch_append(never()).await.unwrap();
+    // Still that answer, and not that there are too many.
+    let refused = server.client("").await.batch_append(never()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
     assert_eq!(server.stop().await.head().position.0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_appends_are_not_answered_is_not_read_on() {
+    let (server, door) = start_slow(|_| ()).await;
+    let mut ann = server.client("ann").await;
+    let pulled = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&pulled);
+    let mut large = message(1, "A");
+    large.data = vec![b' '; 500_000].into();
+    let requests = futures_util::stream::iter(1..=100_u128).map(move |id| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let mut message = large.clone();
+        message.id = Some(text_id(id));
+        batch(id, "notes-1", vec![message])
+    });
+    // What comes after the last one would end the call, and with it the answers.
+    let requests = requests.chain(futures_util::stream::pending());
+    let mut answers = ann.batch_append(requests).await.unwrap().into_inner();
+    let some = tokio::time::timeout(PATIENCE, async {
+        while pulled.load(Ordering::Relaxed) < 9 {
+            tokio::task::yield_now().await;
+        }
+    });
+    some.await.unwrap();
+    let mut reader = server.client("").await;
+    for _ in 0..200 {
+        crate::common::answers(&mut reader, all()).await.unwrap();
+    }
+    // 4 MiB are taken, and what the connection's windows and buffers hold.
+    let pulled_now = pulled.load(Ordering::Relaxed);
+    assert!(pulled_now < 20, "{pulled_now} of 100");
+    door.let_go();
+    for _ in 0..100 {
+        assert!(matches!(answer(&mut answers).await.result, Some(Outcome::Success(_))));
+    }
+    server.stop().await;
 }
 
 #[tokio::test]

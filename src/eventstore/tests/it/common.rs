@@ -1,7 +1,7 @@
 //! A server over a log in memory, and raw calls against it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,8 +22,8 @@ use prooflog_eventstore::wire::streams::read_resp::read_event::RecordedEvent;
 use prooflog_eventstore::wire::streams::read_resp::{Content as Answer, ReadEvent};
 use prooflog_eventstore::wire::streams::streams_client::StreamsClient;
 use prooflog_eventstore::wire::streams::{AppendReq, AppendResp, ReadReq, ReadResp, append_req, read_req};
-use prooflog_eventstore::{Authority, Guests, Here, Server, Writing, serve};
-use prooflog_log::{Append, By, Log, MemorySequence, NewRecord};
+use prooflog_eventstore::{Authority, Door, Guests, Here, Server, Writing, serve};
+use prooflog_log::{Append, AppendError, By, Log, MemorySequence, NewRecord};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -96,6 +96,52 @@ pub async fn start_over<S: Sequence>(log: Arc<Log<S>>, configure: impl FnOnce(&m
         let _ = stopped.await;
     }));
     Fixture { address, log, stop, server }
+}
+
+type Answered = Box<dyn FnOnce(prooflog_log::Answer) + Send>;
+
+/// A door that keeps appends until it is told to let them go.
+pub struct Slow {
+    here: Arc<Here<MemorySequence>>,
+    kept: Mutex<Option<Vec<(Append, Answered)>>>,
+}
+
+impl Slow {
+    /// How many wait.
+    pub fn kept(&self) -> usize {
+        self.kept.lock().unwrap().as_ref().map_or(0, Vec::len)
+    }
+
+    /// Appends what waits, and from now on everything at once.
+    pub fn let_go(&self) {
+        let kept = self.kept.lock().unwrap().take();
+        for (append, reply) in kept.into_iter().flatten() {
+            self.here.submit(append, reply).unwrap();
+        }
+    }
+}
+
+impl Door for Slow {
+    fn submit(&self, append: Append, reply: Answered) -> Result<(), AppendError> {
+        if let Some(kept) = self.kept.lock().unwrap().as_mut() {
+            kept.push((append, reply));
+            return Ok(());
+        }
+        self.here.submit(append, reply)
+    }
+}
+
+/// A server whose appends wait in a door.
+pub async fn start_slow(configure: impl FnOnce(&mut Server)) -> (Fixture, Arc<Slow>) {
+    let log = Arc::new(Log::open(MemorySequence::new(LogId([7; 16]))).unwrap());
+    let here = Arc::new(Here::new(Arc::clone(&log)));
+    let slow = Arc::new(Slow { here, kept: Mutex::new(Some(Vec::new())) });
+    let door = Arc::clone(&slow);
+    let server = start_over(log, |server| {
+        server.writing = Some(Writing::new(door));
+        configure(server);
+    });
+    (server.await, slow)
 }
 
 pub async fn start() -> Fixture {

@@ -214,8 +214,11 @@ async fn a_message_of_a_hundred_megabytes_is_refused_by_its_first_bytes() {
     let before = resident();
     for path in [
         "/event_store.client.streams.Streams/Append",
+        "/event_store.client.streams.Streams/BatchAppend",
+        "/event_store.client.streams.Streams/Delete",
         "/event_store.client.streams.Streams/Read",
         "/event_store.client.gossip.Gossip/Read",
+        "/kurrentdb.protocol.v2.streams.StreamsService/AppendSession",
         "/kurrentdb.protocol.v2.streams.StreamsService/AppendRecords",
     ] {
         for user in ["ann", "eve"] {
@@ -228,7 +231,7 @@ async fn a_message_of_a_hundred_megabytes_is_refused_by_its_first_bytes() {
                 .unwrap();
             let channel = tower::ServiceExt::ready(&mut channel).await.unwrap();
             let answer = tower::Service::call(channel, request).await.unwrap();
-            let code = answer.headers()["grpc-status"].to_str().unwrap().to_owned();
+            let code = code(answer).await;
             // Out of range, or not allowed to append at all.
             assert!(code == "11" || (user == "eve" && code == "7"), "{path}, {user}: {code}");
         }
@@ -353,6 +356,23 @@ proptest! {
     }
 }
 
+/// The status of an answer, at its beginning or at its end.
+async fn code(answer: http::Response<tonic::body::Body>) -> String {
+    let told = |headers: &http::HeaderMap| {
+        headers.get("grpc-status").map(|code| code.to_str().unwrap().to_owned())
+    };
+    if let Some(code) = told(answer.headers()) {
+        return code;
+    }
+    let mut body = std::pin::pin!(answer.into_body());
+    while let Some(frame) = std::future::poll_fn(|cx| http_body::Body::poll_frame(body.as_mut(), cx)).await {
+        if let Some(code) = frame.unwrap().trailers_ref().and_then(told) {
+            return code;
+        }
+    }
+    panic!("no status")
+}
+
 /// A message of so many megabytes, as it is framed.
 struct Megabytes {
     head: bool,
@@ -395,4 +415,54 @@ fn http_body_util_full(
         }
     }
     Full(Some(bytes.into()))
+}
+
+#[tokio::test]
+async fn calls_of_one_connection_beyond_its_limit_wait_for_the_others_of_it() {
+    let server = start_with(|server| server.limits.calls_per_connection = 1).await;
+    let mut client = server.client("").await;
+    // The limit is said with the first answer.
+    answers(&mut client, all()).await.unwrap();
+    let held = client.read(request(all().followed())).await.unwrap();
+    let mut second = tokio::spawn(async move { answers(&mut client, all()).await.map(drop) });
+    for _ in 0..100 {
+        answers(&mut server.client("").await, all()).await.unwrap();
+    }
+    assert!(!second.is_finished());
+    drop(held);
+    tokio::time::timeout(PATIENCE, &mut second).await.unwrap().unwrap().unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn headers_have_a_limit() {
+    let server = start().await;
+    let mut client = server.client("").await;
+    for (bytes, fits) in [(8 << 10, true), (20 << 10, false)] {
+        let mut read = tonic::Request::new(request(all()));
+        read.metadata_mut().insert("x-long", "x".repeat(bytes).parse().unwrap());
+        let mut answers = client.read(read).await.unwrap().into_inner();
+        assert_eq!(answers.message().await.is_ok(), fits, "{bytes}");
+    }
+    answers(&mut client, all()).await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_hello_that_is_not_finished_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let tls = prooflog_eventstore::Tls::made_in(dir.path()).unwrap();
+    let server = start_with(|server| {
+        server.tls = Some(tls);
+        server.limits.hello = Duration::from_millis(50);
+    })
+    .await;
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    let mut half = TcpStream::connect(server.address).await.unwrap();
+    half.write_all(&[22, 3, 1, 2]).await.unwrap();
+    for tcp in [&mut silent, &mut half] {
+        let closed = tokio::time::timeout(PATIENCE, tcp.read_to_end(&mut Vec::new())).await;
+        assert!(closed.is_ok(), "still open");
+    }
+    server.stop().await;
 }

@@ -16,5 +16,6 @@ mod discovery;
 mod limits;
 mod reads;
 mod sessions;
+mod shares;
 mod subscriptions;
 mod traps;

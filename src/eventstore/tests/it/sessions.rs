@@ -220,3 +220,42 @@ async fn records_keep_the_order_of_the_request_and_checks_may_name_other_streams
     }
     assert_eq!(server.stop().await.head().position.0, 4);
 }
+
+#[tokio::test]
+async fn known_ids_beside_new_ones_are_a_conflict_of_their_stream() {
+    let server = start().await;
+    let mut ann = client(&server, "ann").await;
+    let request = |records| AppendRecordsRequest { records, checks: vec![] };
+    ann.append_records(request(vec![of("notes-1", 1)])).await.unwrap();
+    let mixed = ann.append_records(request(vec![of("notes-1", 1), of("notes-1", 2)])).await.unwrap_err();
+    let (info, kind, detail) = details(&mixed);
+    assert_eq!((mixed.code(), &*info.reason), (Code::FailedPrecondition, "STREAM_REVISION_CONFLICT"));
+    assert!(kind.ends_with("StreamRevisionConflictErrorDetails"), "{kind}");
+    let detail = StreamRevisionConflictErrorDetails::decode(&*detail).unwrap();
+    assert_eq!((&*detail.stream, detail.actual_revision), ("notes-1", 0));
+    // And so it is where checks of other streams hold.
+    let checks = vec![checked("notes-2", -1)];
+    let records = vec![of("notes-1", 1), of("notes-1", 2)];
+    let mixed = ann.append_records(AppendRecordsRequest { records, checks }).await.unwrap_err();
+    assert_eq!(details(&mixed).0.reason, "STREAM_REVISION_CONFLICT");
+    assert_eq!(server.stop().await.head().position.0, 1);
+}
+
+#[tokio::test]
+async fn who_may_not_write_is_refused_before_a_message_comes() {
+    for (writes, user) in [(true, "eve"), (true, ""), (false, "ann")] {
+        let server = start_with(|server| {
+            server.writing = server.writing.take().filter(|_| writes);
+        })
+        .await;
+        let mut grpc = tonic::client::Grpc::new(InterceptedService::new(server.channel().await, As(user)));
+        grpc.ready().await.unwrap();
+        let never = futures_util::stream::pending::<AppendRecordsRequest>();
+        let path =
+            http::uri::PathAndQuery::from_static("/kurrentdb.protocol.v2.streams.StreamsService/AppendRecords");
+        let codec = tonic_prost::ProstCodec::<AppendRecordsRequest, AppendSessionResponse>::default();
+        let refused = grpc.client_streaming(tonic::Request::new(never), path, codec).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+        server.stop().await;
+    }
+}

@@ -1,8 +1,12 @@
 //! Following: what is there, then what comes.
 
+use prooflog_events::envelope::Content;
+use prooflog_events::ids::EventId;
 use prooflog_eventstore::wire::client::Empty;
 use prooflog_eventstore::wire::streams::read_resp::Content as Answer;
+use prooflog_eventstore::wire::streams::streams_client::StreamsClient;
 use prooflog_eventstore::wire::streams::{TombstoneReq, tombstone_req};
+use prooflog_log::{Append, By, NewRecord};
 use tonic::Code;
 
 use crate::common::*;
@@ -221,7 +225,7 @@ async fn a_reader_who_stops_reading_holds_up_nobody_on_the_same_connection() {
     let server = start().await;
     let channel = server.endpoint().initial_stream_window_size(65_535).connect().await.unwrap();
     let mut client =
-        prooflog_eventstore::wire::streams::streams_client::StreamsClient::with_interceptor(channel, As(""));
+        StreamsClient::with_interceptor(channel, As(""));
     let mut stalled = Vec::new();
     for _ in 0..8 {
         stalled.push(client.read(request(all().followed())).await.unwrap().into_inner());
@@ -240,5 +244,72 @@ async fn a_reader_who_stops_reading_holds_up_nobody_on_the_same_connection() {
             assert_eq!(position(&next_event(followed).await), expected);
         }
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_begins_beyond_the_end_is_told_the_end_and_waits_for_the_place() {
+    let server = start().await;
+    server.foreign("notes-1", &["A", "B"]);
+    let mut client = server.client("").await;
+    for (options, revision, position) in [
+        (all().at(1_000), None, Some(2)),
+        (all().at(1_000).filtered(prefix(&["notes"])), None, Some(2)),
+        (stream("notes-1").at(1_000), Some(1), None),
+        (stream("$ce-notes").at(1_000), Some(1), None),
+        (stream("notes-9").at(1_000), None, None),
+    ] {
+        let mut followed = client.read(request(options.followed())).await.unwrap().into_inner();
+        assert!(matches!(next(&mut followed).await, Answer::Confirmation(_)));
+        let caught_up = loop {
+            match next(&mut followed).await {
+                Answer::Checkpoint(checkpoint) => assert_eq!(checkpoint.commit_position, 2),
+                Answer::CaughtUp(caught_up) => break caught_up,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(caught_up.stream_revision, revision);
+        assert_eq!(caught_up.position.map(|at| at.commit_position), position);
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_reader_whom_the_tail_leaves_behind_catches_up_again_and_misses_nothing() {
+    let server = start().await;
+    let endpoint = server.endpoint().initial_stream_window_size(65_535);
+    let mut slow = StreamsClient::with_interceptor(endpoint.connect().await.unwrap(), As(""))
+        .max_decoding_message_size(32 << 20);
+    let mut slow = slow.read(request(all().followed())).await.unwrap().into_inner();
+    let mut quick = server.client("").await.read(request(all().followed())).await.unwrap().into_inner();
+    for followed in [&mut slow, &mut quick] {
+        assert!(matches!(next(followed).await, Answer::Confirmation(_)));
+        assert!(matches!(next(followed).await, Answer::CaughtUp(_)));
+    }
+    // Live: it comes without a word.
+    server.foreign("notes-1", &["A"]);
+    assert_eq!(position(&event(next(&mut slow).await).unwrap()), 1);
+    // More than the tail holds, while the slow one does not read: the quick one says that the tail has seen it.
+    const LAST: u64 = 41;
+    for n in 2..=LAST {
+        let id = EventId(u128::from(n).to_be_bytes());
+        let record = NewRecord::foreign("notes-1", id, "Large", Content::Octets, vec![7; 500_000]);
+        server.log.append(Append::new(By::Client("ann".to_owned()), clock(), vec![record])).unwrap();
+    }
+    while position(&next_event(&mut quick).await) < LAST {}
+    let mut seen = Vec::new();
+    loop {
+        match next(&mut slow).await {
+            Answer::Event(event) => seen.push(position(&event)),
+            Answer::CaughtUp(caught_up) => {
+                assert_eq!(caught_up.position.unwrap().commit_position, LAST);
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(seen, (2..=LAST).collect::<Vec<_>>());
+    server.foreign("notes-1", &["Z"]);
+    assert_eq!(position(&event(next(&mut slow).await).unwrap()), LAST + 1);
     server.stop().await;
 }
