@@ -1,9 +1,11 @@
 //! Reading what is there.
 
-use prooflog_events::ids::{Hash32, LogId, Position, Revision};
+use prooflog_events::event::{Event, Paused, PausedBy};
+use prooflog_events::ids::{EventId, Hash32, LogId, Position, Revision};
 use prooflog_events::port::{
     Direction, Head, SequenceError, SequenceRead, Snapshot, SnapshotKey, StreamHead, StreamScan, Visit,
 };
+use prooflog_events::values::Control;
 use prooflog_eventstore::wire::client::uuid::Value;
 use prooflog_eventstore::wire::client::{Empty, StreamIdentifier};
 use prooflog_eventstore::wire::streams::read_req::options::{
@@ -12,7 +14,7 @@ use prooflog_eventstore::wire::streams::read_req::options::{
 use prooflog_eventstore::wire::streams::read_resp::Content as Answer;
 use prooflog_eventstore::wire::streams::read_resp::read_event::Position as At;
 use prooflog_eventstore::{Beside, Server};
-use prooflog_log::{Log, MemorySequence};
+use prooflog_log::{Append, By, CausedBy, Log, MemorySequence, NewRecord};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use tonic::Code;
@@ -404,5 +406,49 @@ async fn every_direction_and_filter_agrees_with_the_log_page_by_page() {
         assert_eq!(found.iter().map(position).collect::<Vec<_>>(), expected);
     }
     let _: Empty = Empty {};
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_of_the_engine_names_what_it_belongs_to_and_what_led_to_it() {
+    let server = start().await;
+    server.engine("chain-10");
+    let about = |event: &prooflog_eventstore::wire::streams::read_resp::ReadEvent| {
+        serde_json::from_slice::<serde_json::Value>(&recorded(event).custom_metadata).unwrap()
+    };
+    let first = &events(&mut server.client("").await, all()).await[0];
+    assert_eq!((about(first).get("$correlationId"), about(first).get("$causationId")), (None, None));
+    let Some(Value::String(id)) = recorded(first).id.clone().unwrap().value else { panic!("no text") };
+    let event_id = EventId(*uuid::Uuid::parse_str(&id).unwrap().as_bytes());
+    let event = Event::from(Paused {
+        control: Control::Proving,
+        by: PausedBy::Operator,
+        note: String::new(),
+    });
+    let kind = event.event_type();
+    let record = NewRecord::native("chain-10", kind.name(), kind.version(), event.encode());
+    let causation = Some(CausedBy { event_id, stream: "chain-10".to_owned(), revision: Revision(0) });
+    let record = NewRecord { correlation: "span-10-7".to_owned(), causation, ..record };
+    server.log.append(Append::new(By::Scheduler, clock(), vec![record])).unwrap();
+    let second = about(&events(&mut server.client("").await, all()).await[1]);
+    assert_eq!(second["$correlationId"], "span-10-7");
+    assert_eq!((second["$causationId"].as_str(), second["causation"].as_str()), (Some(&*id), Some("0@chain-10")));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_compressed_request_is_told_that_it_cannot_be_read() {
+    let server = start().await;
+    let mut channel = server.channel().await;
+    let path = "/event_store.client.streams.Streams/Read";
+    let request = http::Request::post(format!("http://{}{path}", server.address))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("grpc-encoding", "gzip")
+        .body(tonic::body::Body::empty())
+        .unwrap();
+    let channel = tower::ServiceExt::ready(&mut channel).await.unwrap();
+    let answer = tower::Service::call(channel, request).await.unwrap();
+    assert_eq!(answer.headers()["grpc-status"], "12");
     server.stop().await;
 }
