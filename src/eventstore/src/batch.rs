@@ -177,7 +177,14 @@ fn begin(options: Options, now: Micros, patience: Duration) -> Waiting {
     }
     let target = Target { name, expect, written: true };
     let order = Order { targets: vec![target], events: Vec::new() };
-    Waiting { stream_identifier: options.stream_identifier, deadline, refused, order, size: 0, held: Vec::new() }
+    Waiting {
+        stream_identifier: options.stream_identifier,
+        deadline,
+        refused,
+        order,
+        size: 0,
+        held: Vec::new(),
+    }
 }
 
 /// How long an append may take by its own words. Clients send moments, spans, and one of them a moment as a span; so the

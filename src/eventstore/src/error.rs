@@ -310,7 +310,8 @@ fn narrow(size: usize) -> u32 {
 /// Adds a trailer. Its value must be visible ASCII: it stands as it is if it is that, and is percent-encoded if not. The
 /// key is never left out.
 fn put(trailers: &mut MetadataMap, key: &'static str, value: &str) {
-    let text = if value.bytes().all(|byte| byte.is_ascii_graphic()) { value.to_owned() } else { encoded(value) };
+    let text =
+        if value.bytes().all(|byte| byte.is_ascii_graphic()) { value.to_owned() } else { encoded(value) };
     if let Ok(value) = text.parse() {
         trailers.insert(key, value);
     }

@@ -127,8 +127,12 @@ pub(crate) fn truncated(
     let mut text = Map::new();
     if let Some(revision) = revision {
         let stream = &metadata_of(stream);
-        let scan =
-            StreamScan { stream, from: Revision(revision), direction: Direction::Forward, bound: Position(u64::MAX) };
+        let scan = StreamScan {
+            stream,
+            from: Revision(revision),
+            direction: Direction::Forward,
+            bound: Position(u64::MAX),
+        };
         see_first(records, scan, &mut |event| {
             if let Ok(Value::Object(there)) = serde_json::from_slice(event.payload) {
                 text = there;

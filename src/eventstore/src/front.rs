@@ -147,12 +147,7 @@ impl Front {
         Grpc::new(codec).max_decoding_message_size(self.limits.message_bytes)
     }
 
-    async fn streams(
-        &self,
-        method: &str,
-        request: Request<Body>,
-        by: (Caller, Place),
-    ) -> Response<Body> {
+    async fn streams(&self, method: &str, request: Request<Body>, by: (Caller, Place)) -> Response<Body> {
         let (caller, permit) = by;
         let writer = Arc::clone(&self.writer);
         let patience = self.limits.append;
@@ -214,12 +209,7 @@ impl Front {
         }
     }
 
-    async fn v2(
-        &self,
-        method: &str,
-        request: Request<Body>,
-        by: (Caller, Place),
-    ) -> Response<Body> {
+    async fn v2(&self, method: &str, request: Request<Body>, by: (Caller, Place)) -> Response<Body> {
         let (caller, permit) = by;
         let writer = Arc::clone(&self.writer);
         let patience = self.limits.append;

@@ -125,8 +125,7 @@ struct State {
 impl Taken {
     /// All of `answers`, however long that takes.
     pub(crate) fn patiently(answers: Answers) -> Self {
-        let state =
-            State { answers: Some(answers), last: None, asked: 0, waits: false, stalled: false };
+        let state = State { answers: Some(answers), last: None, asked: 0, waits: false, stalled: false };
         Self { state: Arc::new(Mutex::new(state)), watch: None }
     }
 

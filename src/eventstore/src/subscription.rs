@@ -324,9 +324,10 @@ impl Subscription {
         let place = read_resp::Position { commit_position: through.0, prepare_position: through.0 };
         let (stream_revision, position) = match &self.asked.view {
             View::All(_) => (None, (through > Position::ZERO).then_some(place)),
-            View::Stream { .. } | View::Links(_) => {
-                (self.cursor.revision.0.min(next).checked_sub(1).and_then(|last| i64::try_from(last).ok()), None)
-            }
+            View::Stream { .. } | View::Links(_) => (
+                self.cursor.revision.0.min(next).checked_sub(1).and_then(|last| i64::try_from(last).ok()),
+                None,
+            ),
         };
         let timestamp = Some(timestamp((self.ground.clock)()));
         let caught_up = CaughtUp { timestamp, stream_revision, position };

@@ -370,12 +370,7 @@ impl Writer {
     }
 
     /// Takes `size` from the day's bytes, if the disk and the day have room for it. Given back unless it is kept.
-    fn charge(
-        &self,
-        size: u64,
-        turn: OwnedSemaphorePermit,
-        writing: &Writing,
-    ) -> Result<Charge, Refusal> {
+    fn charge(&self, size: u64, turn: OwnedSemaphorePermit, writing: &Writing) -> Result<Charge, Refusal> {
         if !(writing.room)() {
             return Err(Refusal::Exhausted("the disk has no room for outside writers"));
         }

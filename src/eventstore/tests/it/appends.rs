@@ -402,8 +402,7 @@ async fn what_is_refused_costs_nothing_of_the_day_and_a_deletion_costs_a_little(
 
 #[tokio::test]
 async fn what_is_written_after_its_client_left_counts_for_the_day() {
-    let (server, door) =
-        start_slow(|server| server.writing.as_mut().unwrap().bytes_per_day = 1_500).await;
+    let (server, door) = start_slow(|server| server.writing.as_mut().unwrap().bytes_per_day = 1_500).await;
     let mut large = proposed(1, "A");
     large.data = vec![b' '; 1_000].into();
     let mut ann = server.client("ann").await;
@@ -472,8 +471,7 @@ async fn metadata_are_small_and_what_else_they_say_stays_when_the_stream_is_dele
 
 #[tokio::test]
 async fn nobody_outside_writes_to_a_disk_that_is_almost_full() {
-    let server =
-        start_with(|server| server.writing.as_mut().unwrap().room = Arc::new(|| false)).await;
+    let server = start_with(|server| server.writing.as_mut().unwrap().room = Arc::new(|| false)).await;
     let full = append(&mut server.client("ann").await, "notes-1", ANY, vec![proposed(1, "A")]).await;
     assert_eq!(full.unwrap_err().code(), Code::ResourceExhausted);
     assert_eq!(server.stop().await.head().position.0, 0);

@@ -139,7 +139,10 @@ async fn who_may_not_write_is_refused_with_the_call_and_takes_no_place_of_one() 
     let never = || futures_util::stream::pending::<BatchAppendReq>();
     for user in ["", "eve"] {
         let refused = server.client(user).await.batch_append(never()).await.unwrap_err();
-        assert_eq!((refused.code(), &*trailer(&refused, "exception")), (Code::PermissionDenied, "access-denied"));
+        assert_eq!(
+            (refused.code(), &*trailer(&refused, "exception")),
+            (Code::PermissionDenied, "access-denied")
+        );
     }
     let _held = server.client("ann").await.batch_append(never()).await.unwrap();
     // Still that answer, and not that there are too many.

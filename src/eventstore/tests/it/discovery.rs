@@ -34,10 +34,7 @@ async fn features_are_answered_to_anyone_in_lower_case_with_a_version() {
         (&*method.method_name, &*method.service_name) == ("batchappend", "event_store.client.streams.streams")
     }));
     let refused = answers(&mut server.client("").await, all()).await.unwrap_err();
-    assert_eq!(
-        (refused.code(), trailer(&refused, "exception")),
-        (Code::Unauthenticated, String::new())
-    );
+    assert_eq!((refused.code(), trailer(&refused, "exception")), (Code::Unauthenticated, String::new()));
     server.stop().await;
 }
 

@@ -358,9 +358,8 @@ proptest! {
 
 /// The status of an answer, at its beginning or at its end.
 async fn code(answer: http::Response<tonic::body::Body>) -> String {
-    let told = |headers: &http::HeaderMap| {
-        headers.get("grpc-status").map(|code| code.to_str().unwrap().to_owned())
-    };
+    let told =
+        |headers: &http::HeaderMap| headers.get("grpc-status").map(|code| code.to_str().unwrap().to_owned());
     if let Some(code) = told(answer.headers()) {
         return code;
     }

@@ -420,11 +420,8 @@ async fn an_event_of_the_engine_names_what_it_belongs_to_and_what_led_to_it() {
     assert_eq!((about(first).get("$correlationId"), about(first).get("$causationId")), (None, None));
     let Some(Value::String(id)) = recorded(first).id.clone().unwrap().value else { panic!("no text") };
     let event_id = EventId(*uuid::Uuid::parse_str(&id).unwrap().as_bytes());
-    let event = Event::from(Paused {
-        control: Control::Proving,
-        by: PausedBy::Operator,
-        note: String::new(),
-    });
+    let event =
+        Event::from(Paused { control: Control::Proving, by: PausedBy::Operator, note: String::new() });
     let kind = event.event_type();
     let record = NewRecord::native("chain-10", kind.name(), kind.version(), event.encode());
     let causation = Some(CausedBy { event_id, stream: "chain-10".to_owned(), revision: Revision(0) });
@@ -432,7 +429,10 @@ async fn an_event_of_the_engine_names_what_it_belongs_to_and_what_led_to_it() {
     server.log.append(Append::new(By::Scheduler, clock(), vec![record])).unwrap();
     let second = about(&events(&mut server.client("").await, all()).await[1]);
     assert_eq!(second["$correlationId"], "span-10-7");
-    assert_eq!((second["$causationId"].as_str(), second["causation"].as_str()), (Some(&*id), Some("0@chain-10")));
+    assert_eq!(
+        (second["$causationId"].as_str(), second["causation"].as_str()),
+        (Some(&*id), Some("0@chain-10"))
+    );
     server.stop().await;
 }
 

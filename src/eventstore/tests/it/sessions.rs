@@ -251,8 +251,9 @@ async fn who_may_not_write_is_refused_before_a_message_comes() {
         let mut grpc = tonic::client::Grpc::new(InterceptedService::new(server.channel().await, As(user)));
         grpc.ready().await.unwrap();
         let never = futures_util::stream::pending::<AppendRecordsRequest>();
-        let path =
-            http::uri::PathAndQuery::from_static("/kurrentdb.protocol.v2.streams.StreamsService/AppendRecords");
+        let path = http::uri::PathAndQuery::from_static(
+            "/kurrentdb.protocol.v2.streams.StreamsService/AppendRecords",
+        );
         let codec = tonic_prost::ProstCodec::<AppendRecordsRequest, AppendSessionResponse>::default();
         let refused = grpc.client_streaming(tonic::Request::new(never), path, codec).await.unwrap_err();
         assert_eq!(refused.code(), Code::PermissionDenied);

@@ -224,8 +224,7 @@ async fn link_streams_are_followed_by_revision() {
 async fn a_reader_who_stops_reading_holds_up_nobody_on_the_same_connection() {
     let server = start().await;
     let channel = server.endpoint().initial_stream_window_size(65_535).connect().await.unwrap();
-    let mut client =
-        StreamsClient::with_interceptor(channel, As(""));
+    let mut client = StreamsClient::with_interceptor(channel, As(""));
     let mut stalled = Vec::new();
     for _ in 0..8 {
         stalled.push(client.read(request(all().followed())).await.unwrap().into_inner());

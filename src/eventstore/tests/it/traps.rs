@@ -79,10 +79,7 @@ async fn what_is_refused_at_once_is_the_answer_to_the_call_itself() {
     let server = start_with(|server| server.authority = std::sync::Arc::new(Three)).await;
     // Nobody known.
     let refused = server.client("").await.read(request(all())).await.unwrap_err();
-    assert_eq!(
-        (refused.code(), trailer(&refused, "exception")),
-        (Code::Unauthenticated, String::new())
-    );
+    assert_eq!((refused.code(), trailer(&refused, "exception")), (Code::Unauthenticated, String::new()));
     let refused = server.client("zoe").await.read(request(all().followed())).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
     // A filter that cannot be used.
