@@ -93,7 +93,8 @@ async fn serve(
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     tracing::info!(address = %bound, tls = tls.is_some(), writes = writing.is_some(), "EventStore clients");
-    let server = Server { writing, served, tls, ..Server::new(source, authority) };
+    let advertise = process.eventstore.advertise.clone();
+    let server = Server { writing, served, tls, advertise, ..Server::new(source, authority) };
     let (stop, stopped) = oneshot::channel::<()>();
     let until = async move { drop(stopped.await) };
     let task = tokio::spawn(prooflog_eventstore::serve(listener, server, until));
@@ -126,7 +127,8 @@ fn tls(eventstore: &EventStoreConfig, data_dir: &Path) -> Result<Option<Tls>, Ru
 fn writing(process: &ProcessConfig, door: Arc<dyn Door>) -> Writing {
     let (dir, minimum) = (process.data_dir.clone(), process.min_free_bytes);
     let room = move || prooflog_store::free_space(&dir).is_ok_and(|free| is_ample(free, minimum));
-    Writing { bytes_per_day: process.eventstore.write_per_day, room: Arc::new(room), ..Writing::new(door) }
+    let (own, bytes_per_day) = (process.eventstore.write_to.clone(), process.eventstore.write_per_day);
+    Writing { own, bytes_per_day, room: Arc::new(room), ..Writing::new(door) }
 }
 
 /// Whether a disk with this much room is for outsiders too: they stop at twice the space at which the engine does, so

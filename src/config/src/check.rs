@@ -213,6 +213,7 @@ fn eventstore(eventstore: &EventStoreConfig, found: &mut Findings<'_>) {
     }
     if !eventstore.write {
         found.idle("eventstore.write-per-day", "eventstore.write");
+        found.idle("eventstore.write-to", "eventstore.write");
     }
 }
 

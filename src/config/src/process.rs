@@ -58,6 +58,8 @@ pub struct EventStoreConfig {
     pub guests: bool,
     /// Whether users with the role may append to streams of their own.
     pub write: bool,
+    /// Beginnings of the names of those streams; empty for all that are not the engine's.
+    pub write_to: Vec<String>,
     /// Bytes that all of them together may append in one day (UTC).
     pub write_per_day: u64,
     /// Whether it speaks TLS.
@@ -66,6 +68,8 @@ pub struct EventStoreConfig {
     pub tls_cert: Option<PathBuf>,
     /// PEM file of its private key.
     pub tls_key: Option<PathBuf>,
+    /// Name and port that clients which ask for the members are sent to; without it, those that they came by.
+    pub advertise: Option<(String, u16)>,
 }
 
 /// The settings of the process.
@@ -105,10 +109,12 @@ impl Default for ProcessConfig {
                 listener: Listener::local(false, 2_113),
                 guests: true,
                 write: false,
+                write_to: Vec::new(),
                 write_per_day: 1 << 30,
                 tls: false,
                 tls_cert: None,
                 tls_key: None,
+                advertise: None,
             },
             min_free_bytes: 4 << 30,
             connect_timeout: Duration::from_secs(5),

@@ -11,10 +11,10 @@ mod secrets;
 mod words;
 
 pub(crate) use numbers::{Amount, Count, Id, Percent, Port, Seconds, Size, Small, Span};
-pub(crate) use places::{Account, Directory, File, Host, Url, Urls};
+pub(crate) use places::{Account, Directory, File, Host, HostPort, Url, Urls};
 pub use secrets::Header;
 pub(crate) use secrets::{Headers, Hex32, Hidden};
-pub(crate) use words::{Choice, ConfigName, Filter, Label, Switch, Text, config_name};
+pub(crate) use words::{Beginnings, Choice, ConfigName, Filter, Label, Switch, Text, config_name};
 
 use prooflog_net::{Salt, Secret};
 

@@ -23,6 +23,9 @@ pub(crate) struct Urls;
 /// An IP address to listen on.
 pub(crate) struct Host;
 
+/// The name or address of a machine, and a port.
+pub(crate) struct HostPort;
+
 /// A file; empty is none.
 pub(crate) struct File;
 
@@ -131,6 +134,44 @@ impl Kind for Urls {
     #[cfg(test)]
     fn samples(&self) -> [String; 2] {
         ["http://seven:1,http://eight".to_owned(), "https://thirteen/key".to_owned()]
+    }
+}
+
+impl Kind for HostPort {
+    type Value = Option<(String, u16)>;
+
+    fn read(&self, given: &Given, _: &mut Context) -> Result<Self::Value, String> {
+        let text = given.one()?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let (host, port) = text.rsplit_once(':').ok_or("has no port")?;
+        let fits = |c: char| c.is_ascii_alphanumeric() || ".-_:".contains(c);
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if host.is_empty() || host.len() > 253 || !host.chars().all(fits) {
+            return Err("has no name or address before its port".to_owned());
+        }
+        match port.parse() {
+            Ok(port) if port > 0 => Ok(Some((host.to_owned(), port))),
+            _ => Err("has no port from 1 to 65535".to_owned()),
+        }
+    }
+
+    fn show(&self, value: &Self::Value) -> String {
+        match value {
+            Some((host, port)) if host.contains(':') => format!("[{host}]:{port}"),
+            Some((host, port)) => format!("{host}:{port}"),
+            None => String::new(),
+        }
+    }
+
+    fn right(&self) -> String {
+        "a name or address, `:` and a port".to_owned()
+    }
+
+    #[cfg(test)]
+    fn samples(&self) -> [String; 2] {
+        ["seven.example:7".to_owned(), "[::1]:13".to_owned()]
     }
 }
 

@@ -24,6 +24,9 @@ pub(crate) struct Label {
     pub(crate) right: &'static str,
 }
 
+/// Beginnings of names, with commas between.
+pub(crate) struct Beginnings;
+
 /// What is logged: a level, or directives as in `RUST_LOG`.
 pub(crate) struct Filter;
 
@@ -146,6 +149,37 @@ impl Kind for Label {
     #[cfg(test)]
     fn samples(&self) -> [String; 2] {
         ["seven".to_owned(), "thirteen".to_owned()]
+    }
+}
+
+impl Kind for Beginnings {
+    type Value = Vec<String>;
+    const SHAPE: Shape = Shape::List;
+
+    fn read(&self, given: &Given, _: &mut Context) -> Result<Vec<String>, String> {
+        let texts = given.each();
+        if texts.len() > 64 {
+            return Err("has more than 64 parts".to_owned());
+        }
+        for (place, text) in (1..).zip(&texts) {
+            if text.len() > 128 || text.chars().any(char::is_control) {
+                return Err(format!("number {place} has more than 128 bytes, or control characters"));
+            }
+        }
+        Ok(texts.into_iter().map(str::to_owned).collect())
+    }
+
+    fn show(&self, value: &Vec<String>) -> String {
+        value.join(",")
+    }
+
+    fn right(&self) -> String {
+        "beginnings of names, with commas between".to_owned()
+    }
+
+    #[cfg(test)]
+    fn samples(&self) -> [String; 2] {
+        ["seven-,eight-".to_owned(), "thirteen".to_owned()]
     }
 }
 

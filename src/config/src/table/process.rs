@@ -4,7 +4,7 @@
 
 use super::Program::{Go, GoCompose, OpProposer, Rust};
 use super::{At, Key, Older, keys};
-use crate::kinds::{Choice, Directory, File, Filter, Host, Port, Size, Span, Switch};
+use crate::kinds::{Beginnings, Choice, Directory, File, Filter, Host, HostPort, Port, Size, Span, Switch};
 use crate::process::{LogFormat, ProcessConfig};
 
 const FORMATS: &[(&str, LogFormat)] = &[
@@ -78,6 +78,8 @@ pub(super) const KEYS: &[Key<ProcessConfig>] = keys! { ProcessConfig;
     "Whether clients that give no password may read.", [];
     "eventstore.write" Shared Switch, |p| p.eventstore.write,
     "Whether users with the role `annotate` may append to streams of their own. Nobody can append to the engine's.", [];
+    "eventstore.write-to" Shared Beginnings, |p| p.eventstore.write_to,
+    "Beginnings of the names of the streams that they may append to. Without it, of all that are not the engine's.", [];
     "eventstore.write-per-day" Shared Size { least: 1 << 10, most: 1 << 50 }, |p| p.eventstore.write_per_day,
     "What all clients together may append in one day (UTC).", [];
     "eventstore.tls" Shared Switch, |p| p.eventstore.tls,
@@ -87,4 +89,7 @@ pub(super) const KEYS: &[Key<ProcessConfig>] = keys! { ProcessConfig;
      trust it by `eventstore-ca.pem` beside it.", [];
     "eventstore.tls-key" Shared File, |p| p.eventstore.tls_key,
     "PEM file of the certificate's private key.", [];
+    "eventstore.advertise" Shared HostPort, |p| p.eventstore.advertise,
+    "Name and port that clients are sent to which ask for the members of the cluster. Without it, those that they came \
+     by.", [];
 };
