@@ -148,6 +148,9 @@ impl Kind for HostPort {
         let (host, port) = text.rsplit_once(':').ok_or("has no port")?;
         let fits = |c: char| c.is_ascii_alphanumeric() || ".-_:".contains(c);
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if is_secret_like(host) {
+            return Err("looks like a secret, and would be shown".to_owned());
+        }
         if host.is_empty() || host.len() > 253 || !host.chars().all(fits) {
             return Err("has no name or address before its port".to_owned());
         }

@@ -162,6 +162,9 @@ impl Kind for Beginnings {
             return Err("has more than 64 parts".to_owned());
         }
         for (place, text) in (1..).zip(&texts) {
+            if is_secret_like(text) {
+                return Err(format!("number {place} looks like a secret, and would be shown"));
+            }
             if text.len() > 128 || text.chars().any(char::is_control) {
                 return Err(format!("number {place} has more than 128 bytes, or control characters"));
             }
