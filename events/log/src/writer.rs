@@ -157,7 +157,7 @@ impl<S: Sequence> Log<S> {
     /// [`AppendError::Busy`], [`AppendError::Poisoned`] or [`AppendError::Closed`]: it was not accepted.
     pub fn submit(&self, append: Append) -> Result<Ticket, AppendError> {
         let (reply, ticket) = Reply::ticket();
-        self.shared.enqueue(append, reply, Hurry::None)?;
+        self.shared.enqueue(append, reply, Completes::Nothing)?;
         Ok(ticket)
     }
 
@@ -171,7 +171,7 @@ impl<S: Sequence> Log<S> {
         append: Append,
         callback: impl FnOnce(Answer) + Send + 'static,
     ) -> Result<(), AppendError> {
-        self.shared.enqueue(append, Reply::call(Box::new(callback)), Hurry::None)
+        self.shared.enqueue(append, Reply::call(Box::new(callback)), Completes::Nothing)
     }
 
     /// Stores a blob and returns its name. Runs on the caller's thread, beside the writer: do it before the append
@@ -238,8 +238,8 @@ impl<S: Sequence> Log<S> {
                 Ok(())
             }
             Err(append) => {
-                let hurry = if here { Hurry::Here } else { Hurry::None };
-                self.shared.enqueue(append, Reply::call(Box::new(callback)), hurry)
+                let completes = if here { Completes::Group } else { Completes::Nothing };
+                self.shared.enqueue(append, Reply::call(Box::new(callback)), completes)
             }
         }
     }
@@ -262,11 +262,11 @@ impl<S: Sequence> Log<S> {
     }
 }
 
-/// Whether the caller writes what waits itself, if its append is the one that was waited for.
+/// What the caller's thread may write where its append is the one that was waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hurry {
-    None,
-    Here,
+enum Completes {
+    Nothing,
+    Group,
 }
 
 fn stage<S: Sequence>(
@@ -304,7 +304,7 @@ impl<S: Sequence> Shared<S> {
         Duration::from_micros(self.took.load(Ordering::Relaxed)) <= QUICK_WRITE
     }
 
-    fn enqueue(&self, append: Append, reply: Reply, hurry: Hurry) -> Result<(), AppendError> {
+    fn enqueue(&self, append: Append, reply: Reply, completes: Completes) -> Result<(), AppendError> {
         self.refuse_poisoned()?;
         let mut queue = lock(&self.queue);
         let lane = Lane::of(&append);
@@ -314,7 +314,8 @@ impl<S: Sequence> Shared<S> {
         let on_their_way = self.outstanding.fetch_add(1, Ordering::AcqRel).saturating_add(1);
         if queue.wants(lane, on_their_way) {
             queue.wanted = 0;
-            let here = hurry == Hurry::Here && queue.until.is_some() && queue.bytes() <= LED_BYTES_MAX;
+            let here =
+                completes == Completes::Group && queue.until.is_some() && queue.bytes() <= LED_BYTES_MAX;
             drop(queue);
             if here && let Ok(mut pace) = self.committer.try_lock() {
                 self.write_waiting(&mut pace);
@@ -460,14 +461,17 @@ impl<S: Sequence> Shared<S> {
         let replies = std::mem::take(&mut group.replies);
         let level = self.outstanding.fetch_sub(replies.len(), Ordering::AcqRel);
         pace.wrote(level, replies.len(), begun.elapsed(), self.opened.elapsed());
-        if let Some((level, limit)) = pace.awaited() {
-            let mut queue = lock(&self.queue);
+        let awaited = pace.awaited();
+        let mut queue = lock(&self.queue);
+        if let Some((level, limit)) = awaited {
             queue.wanted = level;
             queue.until = Instant::now().checked_add(limit);
-            if !queue.watched {
-                self.filled.notify_one();
-            }
         }
+        // Who sleeps until a deadline needs to hear that there is none now, and who sleeps without one that there is.
+        if awaited.is_some() != queue.watched {
+            self.filled.notify_one();
+        }
+        drop(queue);
         match result {
             Ok(()) => {
                 deliver(replies);

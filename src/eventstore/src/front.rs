@@ -1,8 +1,8 @@
 //! Which call goes where, who may make it, and how many at once.
 //!
 //! Discovery is answered to anyone and never refused, because a refusal ends some clients for ever. Every other call is
-//! checked and counted here before anything of it is read, and who may not write is told so before that counts. A few plain HTTP questions are answered on the same port. What
-//! a crash means: nothing; nothing is kept.
+//! checked and counted here before anything of it is read, and who may not write is told so before that counts. A few
+//! plain HTTP questions are answered on the same port. What a crash means: nothing; nothing is kept.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
