@@ -60,6 +60,12 @@ impl Group {
         }
     }
 
+    /// What is to be written of them.
+    pub(crate) fn bytes(&self) -> usize {
+        let blobs = self.blobs.iter().map(|blob| blob.bytes.len());
+        blobs.fold(self.records.byte_len(), usize::saturating_add)
+    }
+
     /// Has the bytes of these blobs go with the commit, those among them too that would have come with it.
     pub(crate) fn forget(&mut self, forget: &[Hash32]) {
         if forget.is_empty() {

@@ -39,8 +39,8 @@ pub(crate) struct Queue {
     pub(crate) wanted: usize,
     /// Until when they are waited for, where that has an end.
     pub(crate) until: Option<Instant>,
-    /// Somebody is awake when that is.
-    pub(crate) watched: bool,
+    /// When the second stage wakes up by itself, where it sleeps until then.
+    pub(crate) watched: Option<Instant>,
     /// Some of those that were written last, and may come back, are from outside.
     pub(crate) outsiders: bool,
     /// What is sequenced ahead is as much as one commit takes, or as much as it takes from outside.
@@ -109,6 +109,25 @@ impl Queue {
     pub(crate) fn wants(&self, lane: Lane, on_their_way: usize) -> bool {
         (1..=on_their_way).contains(&self.wanted)
             || (self.wanted > 0 && self.outsiders && lane == Lane::Engine)
+    }
+
+    /// Whether those who are waited for are here, or somebody is who does not wait for them.
+    pub(crate) fn came(&self, on_their_way: usize) -> bool {
+        on_their_way >= self.wanted || self.hurries()
+    }
+
+    /// Whether nobody is waited for any longer, where somebody was.
+    pub(crate) fn is_over(&self, on_their_way: usize, now: Instant) -> bool {
+        self.came(on_their_way) || self.closing || self.until.is_none_or(|until| until <= now)
+    }
+
+    /// Whether the second stage wakes up in time by itself: it sleeps without an end only while nobody is waited for.
+    pub(crate) fn is_watched(&self, on_their_way: usize, now: Instant) -> bool {
+        match (self.until, self.watched) {
+            (None, None) => true,
+            (Some(until), Some(watched)) => watched <= until && !self.is_over(on_their_way, now),
+            _ => false,
+        }
     }
 
     /// Whether something of the engine waits that must not be held up until outsiders have come back.
@@ -183,5 +202,32 @@ mod tests {
         // Where all are the engine's, they wait for each other.
         queue.outsiders = false;
         assert!(!queue.wants(Lane::Engine, 2) && !queue.hurries() && queue.wants(Lane::Engine, 3));
+    }
+
+    #[test]
+    fn a_wait_is_over_when_all_came_or_time_is_up_and_whoever_sleeps_longer_is_woken() {
+        let now = Instant::now();
+        let later = |ms| now.checked_add(std::time::Duration::from_millis(ms));
+        let mut queue = Queue { wanted: 3, until: later(2), ..Queue::default() };
+        assert!(!queue.is_over(2, now) && queue.is_over(3, now));
+        assert!(queue.is_over(2, later(2).unwrap()) && !queue.came(2));
+        // The one who came last has taken the wait upon itself.
+        queue.wanted = 0;
+        assert!(queue.is_over(0, now));
+        queue.wanted = 3;
+        assert!(!queue.is_watched(2, now), "whoever sleeps without an end does not see this one's");
+        for (ms, watched) in [(1, true), (2, true), (3, false)] {
+            queue.watched = later(ms);
+            assert_eq!(queue.is_watched(2, now), watched, "awake after {ms} ms");
+        }
+        queue.watched = later(1);
+        assert!(!queue.is_watched(3, now), "all came meanwhile");
+        queue.outsiders = true;
+        submit(&mut queue, By::Scheduler, 1);
+        assert!(queue.is_over(2, now) && !queue.is_watched(2, now), "the engine waits for no outsider");
+        (queue.until, queue.outsiders) = (None, false);
+        assert!(!queue.is_watched(2, now), "nobody is waited for any more");
+        queue.watched = None;
+        assert!(queue.is_watched(2, now));
     }
 }

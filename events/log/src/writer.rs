@@ -314,8 +314,12 @@ impl<S: Sequence> Shared<S> {
         let on_their_way = self.outstanding.fetch_add(1, Ordering::AcqRel).saturating_add(1);
         if queue.wants(lane, on_their_way) {
             queue.wanted = 0;
-            let here =
-                completes == Completes::Group && queue.until.is_some() && queue.bytes() <= LED_BYTES_MAX;
+            // Where the first stage is at work, more is on its way than is seen here.
+            let is_small = || {
+                let pending = self.pending.try_lock();
+                pending.is_ok_and(|pending| pending.bytes().saturating_add(queue.bytes()) <= LED_BYTES_MAX)
+            };
+            let here = completes == Completes::Group && queue.until.is_some() && is_small();
             drop(queue);
             if here && let Ok(mut pace) = self.committer.try_lock() {
                 self.write_waiting(&mut pace);
@@ -332,6 +336,7 @@ impl<S: Sequence> Shared<S> {
     /// Both stages on the caller's thread, if nothing else is on its way; else the append is given back.
     #[expect(clippy::result_large_err, reason = "the append itself is given back, it is no error")]
     fn append_inline(&self, append: Append) -> Result<Answer, Append> {
+        let _guard = PoisonOnPanic::new(self);
         if self.outstanding.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_err() {
             return Err(append);
         }
@@ -363,10 +368,13 @@ impl<S: Sequence> Shared<S> {
     /// Sequences what waits, at most [`DRAIN_MAX`] appends and what a commit takes from outside; whether there may be
     /// more to sequence for this commit.
     fn sequence_waiting(&self, sequencer: &mut Sequencer) -> bool {
-        let room = GROUP_OUTSIDE_BYTES_MAX.saturating_sub(lock(&self.pending).outside);
-        let (drained, outside) = lock(&self.queue).drain(DRAIN_MAX, room);
-        let any = !drained.is_empty();
+        // Held until what comes out of it is counted as pending: who finds neither may end.
+        let mut queue = lock(&self.queue);
         let mut pending = lock(&self.pending);
+        let room = GROUP_OUTSIDE_BYTES_MAX.saturating_sub(pending.outside);
+        let (drained, outside) = queue.drain(DRAIN_MAX, room);
+        drop(queue);
+        let any = !drained.is_empty();
         pending.outside = pending.outside.saturating_add(outside);
         for (append, reply) in drained {
             let answer = match self.refuse_poisoned() {
@@ -385,7 +393,7 @@ impl<S: Sequence> Shared<S> {
 
     /// First stage: sequences ahead while the second one writes, until the log is closed.
     fn sequence_loop(&self) {
-        let _guard = PoisonOnPanic(self);
+        let _guard = PoisonOnPanic::new(self);
         loop {
             let mut queue = lock(&self.queue);
             while (queue.len() < AHEAD_MIN || queue.full) && !queue.closing {
@@ -418,14 +426,14 @@ impl<S: Sequence> Shared<S> {
         let mut queue = lock(&self.queue);
         loop {
             if let Some(until) = queue.until {
-                let left = until.saturating_duration_since(Instant::now());
-                let came = queue.wanted == 0 || self.outstanding.load(Ordering::Acquire) >= queue.wanted;
-                if came || left.is_zero() || queue.hurries() || queue.closing {
+                let now = Instant::now();
+                if queue.is_over(self.outstanding.load(Ordering::Acquire), now) {
                     return true;
                 }
-                queue.watched = true;
+                queue.watched = Some(until);
+                let left = until.saturating_duration_since(now);
                 queue = self.filled.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
-                queue.watched = false;
+                queue.watched = None;
                 continue;
             }
             // The first stage may have sequenced what came, and found nobody to wake.
@@ -447,12 +455,16 @@ impl<S: Sequence> Shared<S> {
 
     /// Writes all that waits and answers it; then begins to wait for those who may come back.
     fn write_waiting(&self, pace: &mut Pace) {
-        let _guard = PoisonOnPanic(self);
+        let _guard = PoisonOnPanic::new(self);
         let mut queue = lock(&self.queue);
-        if queue.until.take().is_some() {
-            let level = std::mem::take(&mut queue.wanted);
-            let came = self.outstanding.load(Ordering::Acquire) >= level || queue.hurries();
-            pace.waited(came);
+        if queue.until.is_some() {
+            let on_their_way = self.outstanding.load(Ordering::Acquire);
+            if !queue.is_over(on_their_way, Instant::now()) {
+                // Somebody else has written what this one came for, and waits for the next ones.
+                return;
+            }
+            pace.waited(queue.came(on_their_way));
+            (queue.until, queue.wanted) = (None, 0);
         }
         drop(queue);
         let Some(mut group) = self.take_waiting() else { return };
@@ -467,8 +479,7 @@ impl<S: Sequence> Shared<S> {
             queue.wanted = level;
             queue.until = Instant::now().checked_add(limit);
         }
-        // Who sleeps until a deadline needs to hear that there is none now, and who sleeps without one that there is.
-        if awaited.is_some() != queue.watched {
+        if !queue.is_watched(self.outstanding.load(Ordering::Acquire), Instant::now()) {
             self.filled.notify_one();
         }
         drop(queue);
@@ -528,21 +539,31 @@ impl<S: Sequence> Shared<S> {
 }
 
 /// A stage that panics (a bug) must not leave a log that accepts and never answers.
-struct PoisonOnPanic<'a, S: Sequence>(&'a Shared<S>);
+struct PoisonOnPanic<'a, S: Sequence> {
+    shared: &'a Shared<S>,
+    /// Something else came to grief before, and appends what it has to say.
+    before: bool,
+}
+
+impl<'a, S: Sequence> PoisonOnPanic<'a, S> {
+    fn new(shared: &'a Shared<S>) -> Self {
+        Self { shared, before: thread::panicking() }
+    }
+}
 
 impl<S: Sequence> Drop for PoisonOnPanic<'_, S> {
     fn drop(&mut self) {
-        if thread::panicking() {
+        if thread::panicking() && !self.before {
             let what = "a stage of the log's writer came to an unexpected end".to_owned();
-            let _ = self.0.poison.set(SequenceError::Unavailable { what });
-            let mut queue = lock(&self.0.queue);
+            let _ = self.shared.poison.set(SequenceError::Unavailable { what });
+            let mut queue = lock(&self.shared.queue);
             queue.closing = true;
             queue.clear();
             drop(queue);
-            let head = self.0.tail.head();
-            drop(std::mem::replace(&mut *lock(&self.0.pending), Group::new(head)));
-            self.0.ahead.notify_all();
-            self.0.filled.notify_all();
+            let head = self.shared.tail.head();
+            drop(std::mem::replace(&mut *lock(&self.shared.pending), Group::new(head)));
+            self.shared.ahead.notify_all();
+            self.shared.filled.notify_all();
         }
     }
 }
