@@ -21,4 +21,4 @@ pub use effect::{AggRequest, Effect, EffectKey, OutputBody, Pace, ProofRequest, 
 pub use losses::{Losses, Patience};
 pub use outbox::{Outbox, Outcome, Pacing};
 pub use plan::{chain_effects, plan, signer_effects, unit_effects};
-pub use rules::{BEHAVIOUR, checkpoint_block, clock_behind, clock_just_behind};
+pub use rules::{BEHAVIOUR, checkpoint_block, other_clocks};

@@ -2,9 +2,11 @@
 //!
 //! Adapters choose a checkpoint's block by the same function, so a rule has one place.
 
+use prooflog_events::event::Event;
 use prooflog_events::ids::{L1Number, Micros, Wei};
 use prooflog_events::policy::{FeePolicy, Policy};
-use prooflog_events::values::{Fees, Mode};
+use prooflog_events::values::{DegradedReason, Fees, Mode};
+use prooflog_projections::State;
 use prooflog_projections::state::chain::backoff;
 
 /// Version of the rules in this crate; it grows when the same state and input may lead to other events.
@@ -53,16 +55,39 @@ pub(crate) fn clock_behind_detail(secs: u64) -> String {
 /// The clock that a batch was decided at. Recorded time never runs backwards, so a clock that was behind stands only in
 /// the detail of the degraded mode that it led to: `None` if `detail` tells of something else.
 #[must_use]
-pub fn clock_behind(detail: &str, recorded: Micros) -> Option<Micros> {
+fn clock_behind(detail: &str, recorded: Micros) -> Option<Micros> {
     let (before, after) = CLOCK_BEHIND_WORDS;
     let secs: u64 = detail.strip_prefix(before)?.strip_suffix(after)?.parse().ok()?;
     Some(Micros(recorded.0.saturating_sub(secs.saturating_mul(1_000_000))))
 }
 
 /// The latest clock that counts as behind a log whose newest event is of `recorded`.
-#[must_use]
-pub const fn clock_just_behind(recorded: Micros) -> Micros {
+const fn clock_just_behind(recorded: Micros) -> Micros {
     Micros(recorded.0.saturating_sub((CLOCK_BEHIND_SECS + 1) * 1_000_000))
+}
+
+/// Clocks that a batch of the moment `recorded` may have been decided at although that does not say so: recorded time never
+/// runs backwards, so where it stands still the clock may have been behind. What was decided on the state before, `events`,
+/// tells how far.
+#[must_use]
+pub fn other_clocks<'a>(
+    state: &State,
+    recorded: Micros,
+    events: impl IntoIterator<Item = &'a Event>,
+) -> Vec<Micros> {
+    if recorded != state.time {
+        return Vec::new();
+    }
+    let told = events.into_iter().find_map(|event| match event {
+        Event::DegradedModeEntered(e) if e.reason == DegradedReason::Clock => {
+            clock_behind(&e.detail, recorded)
+        }
+        _ => None,
+    });
+    // A clock that is behind already is told once; it still keeps its reason from being left.
+    let is_known =
+        state.chains.values().any(|chain| chain.hold.degraded.contains_key(&DegradedReason::Clock));
+    told.into_iter().chain(is_known.then(|| clock_just_behind(recorded))).collect()
 }
 
 /// The L1 block to checkpoint: at or above `bound`, at most `head - 1`, at least `head - 200`, as low as that allows.

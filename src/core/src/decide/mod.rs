@@ -99,15 +99,16 @@ pub fn decide(state: &mut State, now: Micros, input: &Input) -> Result<Decision,
     // Recorded time never runs backwards; how far the clock is behind is a fact of its own.
     let behind = state.time.secs_since(now);
     let mut batch = Batch::new(state, now.max(state.time));
-    // A refused input must leave the state as it was, so what may refuse comes before anything is recorded.
-    let may_refuse = matches!(
+    // A refused input must leave the state as it was, so what may refuse comes before anything is recorded; and a start is
+    // the first of all.
+    let comes_first = matches!(
         input,
         Input::EngineOpened(_)
             | Input::ChainConfigured(_)
             | Input::OperatorCommanded(_)
             | Input::RowsImported(_)
     );
-    if !may_refuse {
+    if !comes_first {
         node::watch_clock(&mut batch, behind)?;
     }
     match input {
@@ -132,7 +133,7 @@ pub fn decide(state: &mut State, now: Micros, input: &Input) -> Result<Decision,
         Input::OperatorCommanded(input) => operator::command(&mut batch, input)?,
         Input::RowsImported(input) => import::rows(&mut batch, input)?,
     }
-    if may_refuse {
+    if comes_first {
         node::watch_clock(&mut batch, behind)?;
     }
     // A closing engine starts nothing, and an import is none; what is owed is owed by the next one.

@@ -5,12 +5,10 @@
 
 use std::ops::ControlFlow;
 
-use prooflog_core::{DecideError, NewEvent, clock_behind, clock_just_behind, decide};
-use prooflog_events::event::Event;
+use prooflog_core::{DecideError, NewEvent, decide, other_clocks};
 use prooflog_events::ids::{Micros, Position};
 use prooflog_events::input::Input;
 use prooflog_events::port::SequenceRead;
-use prooflog_events::values::DegradedReason;
 use prooflog_log::read::Reader;
 use prooflog_projections::State;
 
@@ -137,26 +135,9 @@ impl Checker<'_> {
 
 /// The clock at which today's rules decide what was recorded, where it is not the recorded time.
 pub(super) fn other_clock(state: &State, batch: &RecordedBatch, input: &Input) -> Option<Micros> {
-    other_clocks(state, batch).into_iter().find(|clock| {
+    let events = batch.events.iter().map(|new| &new.event);
+    other_clocks(state, batch.time, events).into_iter().find(|clock| {
         let decided = decide(&mut state.clone(), *clock, input);
         decided.is_ok_and(|decision| decision.events == batch.events)
     })
-}
-
-/// Clocks that a batch may have been decided at although its recorded time does not say so: recorded time never runs
-/// backwards, so where it stands still the clock may have been behind. What was decided tells how far.
-fn other_clocks(state: &State, batch: &RecordedBatch) -> Vec<Micros> {
-    if batch.time != state.time {
-        return Vec::new();
-    }
-    let told = batch.events.iter().filter_map(|new| match &new.event {
-        Event::DegradedModeEntered(e) if e.reason == DegradedReason::Clock => {
-            clock_behind(&e.detail, batch.time)
-        }
-        _ => None,
-    });
-    // A clock that is behind already is told once; it still keeps its reason from being left.
-    let is_known =
-        state.chains.values().any(|chain| chain.hold.degraded.contains_key(&DegradedReason::Clock));
-    told.take(1).chain(is_known.then(|| clock_just_behind(batch.time))).collect()
 }

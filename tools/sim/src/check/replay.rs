@@ -1,10 +1,7 @@
 //! Recorded inputs, decided again by today's `decide`, give the recorded events; and the fold takes every event.
 
-use prooflog_core::{clock_behind, clock_just_behind, decide};
-use prooflog_events::event::Event;
+use prooflog_core::{decide, other_clocks};
 use prooflog_events::ids::Micros;
-use prooflog_events::values::DegradedReason;
-use prooflog_projections::state::chain::Chain;
 use prooflog_projections::{Fact, laws};
 
 use super::{Batch, Checker};
@@ -13,12 +10,11 @@ impl Checker {
     /// Decides a batch again and folds it.
     pub(super) fn replay(&mut self, batch: &Batch) {
         if self.replays {
-            // Recorded time never runs backwards: where a clock did, what was decided tells how far.
-            let clocks = self.clocks(batch);
-            let mut broken = self.decided_at(batch, batch.time);
-            if clocks.into_iter().any(|clock| broken.is_some() && self.decided_at(batch, clock).is_none()) {
-                broken = None;
-            }
+            let events = batch.events.iter().map(|recorded| &recorded.event);
+            let mut clocks = other_clocks(&self.shadow, batch.time, events).into_iter();
+            let broken = self
+                .decided_at(batch, batch.time)
+                .filter(|_| !clocks.any(|clock| self.decided_at(batch, clock).is_none()));
             if let Some(text) = broken {
                 self.violate("replay", batch.time, text);
             }
@@ -58,17 +54,5 @@ impl Checker {
         (!decided.eq(recorded)).then(|| {
             format!("{} leads to other events than recorded: {:?}", batch.input.name(), decision.events)
         })
-    }
-
-    fn clocks(&self, batch: &Batch) -> Vec<Micros> {
-        let told = batch.events.iter().find_map(|recorded| match &recorded.event {
-            Event::DegradedModeEntered(e) if e.reason == DegradedReason::Clock => {
-                clock_behind(&e.detail, batch.time)
-            }
-            _ => None,
-        });
-        let is_known = |chain: &Chain| chain.hold.degraded.contains_key(&DegradedReason::Clock);
-        let known = self.shadow.chains.values().any(is_known).then(|| clock_just_behind(batch.time));
-        told.into_iter().chain(known).collect()
     }
 }
