@@ -4,7 +4,6 @@ use prooflog_l1::L1Error;
 use prooflog_net::{Failure, HttpError};
 use prooflog_node::NodeError;
 use prooflog_observe::CallFailure;
-use prooflog_prover::Trouble;
 
 /// An error of an adapter.
 pub(crate) trait Kind {
@@ -51,11 +50,5 @@ impl Kind for L1Error {
             Self::Contract { .. } => CallFailure::Malformed,
             _ => CallFailure::Other,
         }
-    }
-}
-
-impl Kind for Trouble {
-    fn kind(&self) -> CallFailure {
-        Failure::from(*self).kind()
     }
 }

@@ -14,36 +14,6 @@ use crate::failure::presentable;
 /// Most bytes of an error answer that are read.
 const REFUSAL_MAX: usize = 64 << 10;
 
-/// Why a question brought no answer, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
-    /// Nobody is there.
-    Unreachable,
-    /// It took too long.
-    Timeout,
-    /// The connection ended before the answer did.
-    Dropped,
-    /// The answer is larger than its limit.
-    TooLarge,
-    /// The server answered with an error.
-    Refused,
-    /// The answer is not what the call promises.
-    Malformed,
-}
-
-impl From<Trouble> for Failure {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Unreachable => Self::Unreachable,
-            Trouble::Timeout => Self::Timeout,
-            Trouble::Dropped => Self::Dropped,
-            Trouble::TooLarge => Self::TooLarge,
-            Trouble::Refused => Self::Refused,
-            Trouble::Malformed => Self::Malformed,
-        }
-    }
-}
-
 /// Why a call brought no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CallError {
@@ -78,14 +48,14 @@ impl From<HttpError> for CallError {
 
 impl CallError {
     /// What kind of trouble it is.
-    pub(crate) const fn trouble(&self) -> Trouble {
+    pub(crate) const fn trouble(&self) -> Failure {
         match self {
-            Self::Unreachable(_) => Trouble::Unreachable,
-            Self::Timeout(_) => Trouble::Timeout,
-            Self::Dropped(_) => Trouble::Dropped,
-            Self::Status { .. } => Trouble::Refused,
-            Self::Answer(error) if error.is_too_large() => Trouble::TooLarge,
-            Self::Answer(_) => Trouble::Malformed,
+            Self::Unreachable(_) => Failure::Unreachable,
+            Self::Timeout(_) => Failure::Timeout,
+            Self::Dropped(_) => Failure::Dropped,
+            Self::Status { .. } => Failure::Refused,
+            Self::Answer(error) if error.is_too_large() => Failure::TooLarge,
+            Self::Answer(_) => Failure::Malformed,
         }
     }
 

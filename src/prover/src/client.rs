@@ -12,14 +12,14 @@ use prooflog_core::{Losses, Patience, ProofRequest};
 use prooflog_events::ids::{Address, Micros, ProofId};
 use prooflog_events::input::is_known_status;
 use prooflog_events::values::{FailureClass, Mode};
-use prooflog_net::{Endpoint, HttpError, Limits, Meter};
+use prooflog_net::{Endpoint, Failure, HttpError, Limits, Meter};
 use reqwest::{Client, RequestBuilder, header};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::answer::{Answer, AnswerLimits};
 use crate::body::{self, ProofSource, SourceError};
-use crate::call::{CallError, Trouble, exchange};
+use crate::call::{CallError, exchange};
 use crate::failure;
 use crate::outcome::{Polled, Proof, Requested, Validation};
 
@@ -160,7 +160,7 @@ impl Prover {
             Ok(outcome) => outcome,
             Err(_) => Err(CallError::Timeout(left)),
         };
-        metered.end(outcome.as_ref().err().map(|error| error.trouble().into()));
+        metered.end(outcome.as_ref().err().map(|error| error.trouble()));
         // A body that broke off looks like a broken connection: ask what it was before anything else.
         if let (Err(_), Some(error)) = (&outcome, broken.as_ref().and_then(body::take_error)) {
             return Err(error);
@@ -190,7 +190,7 @@ impl Prover {
             Ok(outcome) => outcome,
             Err(_) => Err(CallError::Timeout(limits.transfer)),
         };
-        metered.end(outcome.as_ref().err().map(|error| error.trouble().into()));
+        metered.end(outcome.as_ref().err().map(|error| error.trouble()));
         match outcome {
             Ok(answer) => self.state(id, answer, patience).await,
             Err(error) => self.miss(id, &error, patience),
@@ -201,7 +201,7 @@ impl Prover {
     pub async fn validate(&self, oracle: Address) -> Validation {
         let metered = self.meter.begin("validate_config");
         let compared = self.compare(oracle).await;
-        metered.end(compared.as_ref().err().map(|error| error.trouble().into()));
+        metered.end(compared.as_ref().err().map(|error| error.trouble()));
         match compared {
             Ok(validation) => {
                 self.losses().answered();
@@ -277,7 +277,7 @@ impl Prover {
                 Some(failures) => Polled::Lost { failures, class: FailureClass::NoBytes },
                 None => {
                     let text = "fulfilled without a proof".to_owned();
-                    Polled::Nothing { trouble: Trouble::Malformed, text }
+                    Polled::Nothing { trouble: Failure::Malformed, text }
                 }
             };
         }

@@ -15,7 +15,6 @@ mod outcome;
 
 pub use answer::{Answer, AnswerError, AnswerLimits, AnswerParser};
 pub use body::{ProofSource, SourceError};
-pub use call::Trouble;
 pub use check::{CheckPlan, CheckSpan, Finding, Verdict, check};
 pub use client::{Prover, ProverConfig, ProverLimits};
 pub use outcome::{Blob, Polled, Proof, Requested, Validation};

@@ -10,9 +10,9 @@ use prooflog_events::input::{
     WitnessAnswered,
 };
 use prooflog_events::values::{BlobRef, FailureClass};
+use prooflog_net::Failure;
 
 use crate::answer::Answer;
-use crate::call::Trouble;
 
 /// Bytes for the blob store, and the name that events know them by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,7 +165,7 @@ pub enum Polled {
     /// No answer yet: ask again later.
     Nothing {
         /// What kind of trouble.
-        trouble: Trouble,
+        trouble: Failure,
         /// Why, for the operator's log.
         text: String,
     },
@@ -222,7 +222,7 @@ pub enum Validation {
     /// It did not answer, which says nothing about the commitments: it may still be starting.
     Unreachable {
         /// What kind of trouble.
-        trouble: Trouble,
+        trouble: Failure,
         /// Why.
         text: String,
     },
