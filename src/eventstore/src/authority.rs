@@ -7,7 +7,7 @@
 //! do not change; after that it is checked again, beside those who wait. What a crash means: nothing; nothing is kept.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
@@ -17,6 +17,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use crate::error::Refusal;
 use crate::held::Share;
+use crate::lock;
 
 /// How long a good answer is remembered.
 const REMEMBERED: Duration = Duration::from_secs(30);
@@ -203,7 +204,7 @@ impl Gate {
         let version = self.authority.version();
         let (authority, header) = (Arc::clone(&self.authority), header.to_owned());
         let user = tokio::task::spawn_blocking(move || authority.check(Some(&header))).await.ok().flatten();
-        let mut known = locked(&self.known);
+        let mut known = lock(&self.known);
         known.retain(|_, good| good.since.elapsed() < FORGOTTEN);
         match &user {
             Some(user) if known.len() < REMEMBERED_MAX => {
@@ -218,18 +219,18 @@ impl Gate {
     /// Who was right with it, and whether that still counts.
     fn remembered(&self, digest: &Digest) -> Option<(User, bool)> {
         let version = self.authority.version();
-        let known = locked(&self.known);
+        let known = lock(&self.known);
         let good = known.get(digest)?;
         Some((good.user.clone(), good.version == version && good.since.elapsed() < REMEMBERED))
     }
 
     fn pending(&self, digest: &Digest) -> Option<Arc<Check>> {
-        locked(&self.pending).get(digest).and_then(Weak::upgrade)
+        lock(&self.pending).get(digest).and_then(Weak::upgrade)
     }
 
     /// A check that others find, unless there are too many.
     fn begin(&self, digest: Digest) -> Option<Arc<Check>> {
-        let mut pending = locked(&self.pending);
+        let mut pending = lock(&self.pending);
         pending.retain(|_, check| check.strong_count() > 0);
         if pending.len() >= CHECKS_MAX {
             return None;
@@ -238,8 +239,4 @@ impl Gate {
         pending.insert(digest, Arc::downgrade(&check));
         Some(check)
     }
-}
-
-fn locked<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

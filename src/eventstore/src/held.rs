@@ -7,7 +7,7 @@
 //! means: nothing; nothing is kept.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tonic::Status;
 
 use crate::limits::GUESTS_OF_FOUR;
+use crate::lock;
 
 /// Whose share something is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,8 +189,4 @@ impl Stream for Taken {
             }
         })
     }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -48,3 +48,8 @@ pub use writer::Writing;
 // What another server of the protocol is built of: the benchmarks' yardstick.
 pub use codec::{Bytewise, Encoded};
 pub use io::Wire;
+
+/// Locks; a thread that panicked while it held the lock has left nothing half done that matters here.
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

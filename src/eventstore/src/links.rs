@@ -8,12 +8,13 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use prooflog_events::envelope::{Peek, category};
 use prooflog_events::ids::{Position, Revision};
 use prooflog_events::port::{Direction, Head, SequenceError, SequenceRead};
 
+use crate::lock;
 use crate::names::LinkStream;
 
 /// Positions in one block.
@@ -141,7 +142,7 @@ impl LinkIndex for MemoryIndex {
     fn catch_up(&self, records: &dyn SequenceRead, head: Head) -> Result<(), SequenceError> {
         // Piece by piece, so that whoever asks meanwhile waits for one piece and not for the log.
         loop {
-            let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut counted = lock(&self.0);
             let from = counted.through.next();
             if from > head.position {
                 return Ok(());
@@ -152,7 +153,7 @@ impl LinkIndex for MemoryIndex {
     }
 
     fn count(&self, of: &LinkStream) -> Option<u64> {
-        let counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = lock(&self.0);
         match counted.of(of) {
             Some(counts) => Some(counts.total),
             None => (!counted.full).then_some(0),
@@ -160,7 +161,7 @@ impl LinkIndex for MemoryIndex {
     }
 
     fn find(&self, of: &LinkStream, revision: Revision) -> Option<Place> {
-        let counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = lock(&self.0);
         let counts = counted.of(of).filter(|counts| revision.0 < counts.total)?;
         let at = counts.blocks.partition_point(|(_, before)| *before <= revision.0).checked_sub(1)?;
         let (block, before) = *counts.blocks.get(at)?;

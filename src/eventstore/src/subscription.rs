@@ -2,8 +2,9 @@
 //!
 //! It catches up from the log page by page, says so, and then takes what comes from the shared tail; when it falls
 //! behind that, it catches up again. It holds what it sends next and nothing else, counted with what all readers hold, and
-//! reads on only when its client took that, so a slow client costs memory for one page. It ends with an error and never well: clients take a good end
-//! for a broken one. What a crash means: the client comes back with the last place that it saw.
+//! reads on only when its client took that, so a slow client costs memory for one page. It ends with an error and never
+//! well: clients take a good end for a broken one. What a crash means: the client comes back with the last place that it
+//! saw.
 
 use std::sync::Arc;
 
@@ -135,22 +136,9 @@ impl Subscription {
     /// A page from the log; at its end the subscription is live.
     async fn catch_up(&mut self) -> Result<(), Refusal> {
         let pages = &self.ground.pages;
-        // The end of what is there: the head, and the next revision where there are some.
-        let (head, next) = match &self.asked.view {
-            View::Links(of) => {
-                let (count, head) = pages.count_links(of.clone()).await?;
-                (head, count)
-            }
-            View::All(_) => (pages.run(|source| Ok(source.head()?)).await?, 0),
-            View::Stream { name, .. } => {
-                let name = name.clone();
-                let look = move |source: &dyn crate::source::Source| {
-                    let head = source.head()?;
-                    let last = facts::last_revision(source.records(), &name, head.position)?;
-                    Ok((head, last.map_or(0, |last| last.saturating_add(1))))
-                };
-                pages.run(look).await?
-            }
+        let (links, head) = match &self.asked.view {
+            View::Links(of) => pages.count_links(of.clone()).await?,
+            View::All(_) | View::Stream { .. } => (0, pages.run(|source| Ok(source.head()?)).await?),
         };
         let most = (head.position, PAGE_RECORDS as u64);
         let room = pages.room(self.asked.share).await?;
@@ -164,12 +152,25 @@ impl Subscription {
         if !page.more && self.ended.is_none() {
             // Listening begins before the last look, so that nothing is missed between them.
             if self.ear.is_some() {
+                let next = match &self.asked.view {
+                    View::Stream { name, .. } => self.next_revision(name.clone(), head.position).await?,
+                    View::All(_) | View::Links(_) => links,
+                };
                 self.caught_up(head.position, next);
             } else {
                 self.ear = Some(self.ground.tail.listen(self.interest.clone()));
             }
         }
         Ok(())
+    }
+
+    /// Where a stream goes on, as far as it is there at `head`.
+    async fn next_revision(&self, name: String, head: Position) -> Result<u64, Refusal> {
+        let look = move |source: &dyn crate::source::Source| {
+            let last = facts::last_revision(source.records(), &name, head)?;
+            Ok(last.map_or(0, |last| last.saturating_add(1)))
+        };
+        self.ground.pages.run(look).await
     }
 
     /// Waits for what may be of interest.

@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use crate::error::Refusal;
 use crate::filter::Wanted;
 use crate::limits::{LOOK_RECORDS, PAUSE_MAX, PAUSE_PER_SUBSCRIPTION, TAIL_BYTES, TAIL_RECORDS};
+use crate::lock;
 use crate::show::{self, IdForm};
 use crate::source::Source;
 
@@ -388,7 +389,7 @@ impl Tail {
     }
 
     fn ears(&self) -> MutexGuard<'_, Ears> {
-        self.ears.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ears)
     }
 
     fn is_stopping(&self) -> bool {

@@ -7,7 +7,7 @@
 //! have happened; repeating it with the same ids gives the first answer.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +24,7 @@ use crate::error::{Expect, Forever, Refusal};
 use crate::facts::{self, DELETED, Facts, METADATA, TOMBSTONE};
 use crate::held::kib;
 use crate::limits::{APPEND_TRIES, METADATA_BYTES, UNDER_WAY_KIB};
+use crate::lock;
 use crate::names::{self, has_metadata, metadata_of};
 use crate::pages::Pages;
 use crate::source::Door;
@@ -141,7 +142,7 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = lock(&self.used);
         if used.0 == self.day {
             used.1 = used.1.saturating_sub(self.size);
         }
@@ -385,7 +386,7 @@ impl Writer {
 
     fn used_today(&self) -> std::sync::MutexGuard<'_, (u64, u64)> {
         let today = (self.clock)().0 / DAY;
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = lock(&self.used);
         if used.0 != today {
             *used = (today, 0);
         }
@@ -393,7 +394,7 @@ impl Writer {
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Facts>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 
     fn remember(&self, stream: &str, facts: Facts) {
