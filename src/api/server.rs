@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Extension, Request, State};
 use axum::http::{StatusCode, header};
@@ -20,7 +20,7 @@ use axum::{Json, Router};
 use prooflog_events::ids::ChainId;
 use prooflog_events::input::OperatorCommanded;
 use prooflog_events::port::Head;
-use prooflog_observe::Metrics;
+use prooflog_observe::{Metrics, count_request};
 use prooflog_service::{CommandError, Handle};
 use prooflog_store::{ErrorKind, StoreError};
 use serde::{Deserialize, Serialize};
@@ -127,16 +127,8 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/chains", get(chains))
         .route("/v1/would", get(would))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(api.metrics.clone(), count))
+        .layer(middleware::from_fn_with_state(api.metrics.clone(), count_request))
         .with_state(api)
-}
-
-/// Tells the metrics of a request, by the last word of its path, once its answer begins.
-async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
-    let (path, since) = (request.uri().path().to_owned(), Instant::now());
-    let response = next.run(request).await;
-    metrics.served(path.trim_start_matches("/v1/"), since.elapsed());
-    response
 }
 
 /// Answers on a socket until the process ends.
