@@ -161,15 +161,7 @@ fn go_proposer(dir: &Path) -> PathBuf {
     let path = dir.join("op-proposer/10/proofs.db");
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let connection = Connection::open(&path).unwrap();
-    connection
-        .execute_batch(
-            "CREATE TABLE proof_requests (id integer NOT NULL PRIMARY KEY AUTOINCREMENT, type text NOT NULL, \
-             start_block integer NOT NULL, end_block integer NOT NULL, status text NOT NULL, \
-             request_added_time integer NOT NULL, prover_request_id text NULL, proof_request_time integer NULL, \
-             last_updated_time integer NOT NULL, l1_block_number integer NULL, l1_block_hash text NULL, \
-             proof blob NULL) STRICT",
-        )
-        .unwrap();
+    connection.execute_batch(include_str!("../../src/import/tests/go_proposer.sql")).unwrap();
     let insert =
         |kind: &str, start: i64, end: i64, status: &str, id: Option<&str>, checkpoint: Option<u32>| {
             let block = checkpoint.map(|number| l1(number.into()).hash.to_string());

@@ -10,11 +10,7 @@ use prooflog_import::{Database, Given, ImportError, Kind, Nothing, Standing, rea
 use rusqlite::{Connection, params};
 
 /// The table as its migration makes it.
-const TABLE: &str = "CREATE TABLE proof_requests (id integer NOT NULL PRIMARY KEY AUTOINCREMENT, \
-    type text NOT NULL, start_block integer NOT NULL, end_block integer NOT NULL, status text NOT NULL, \
-    request_added_time integer NOT NULL, prover_request_id text NULL, proof_request_time integer NULL, \
-    last_updated_time integer NOT NULL, l1_block_number integer NULL, l1_block_hash text NULL, \
-    proof blob NULL) STRICT";
+const TABLE: &str = include_str!("go_proposer.sql");
 
 fn file(dir: &Path) -> (PathBuf, Connection) {
     let path = dir.join("10/proofs.db");
@@ -132,7 +128,7 @@ fn another_file_is_refused_and_says_why() {
     Connection::open(&empty).unwrap().execute_batch("CREATE TABLE other (id integer)").unwrap();
     assert!(refused(&empty).contains("no table `proof_requests`"));
     let early = dir.path().join("early.db");
-    let columns = TABLE.replace("last_updated_time integer NOT NULL, ", "");
+    let columns = TABLE.replace("    last_updated_time integer NOT NULL,\n", "");
     Connection::open(&early).unwrap().execute_batch(&columns).unwrap();
     assert!(refused(&early).contains("early release"));
     assert!(matches!(Database::sqlite(&early, ChainId(10)), Err(error) if error.is_usage()));

@@ -57,15 +57,7 @@ async fn proven() -> (World, Vec<Proven>) {
 fn database(dir: &Path, spans: &[Proven]) -> PathBuf {
     let path = dir.join("proofs.db");
     let connection = Connection::open(&path).unwrap();
-    connection
-        .execute_batch(
-            "CREATE TABLE proof_requests (id integer NOT NULL PRIMARY KEY AUTOINCREMENT, type text NOT NULL, \
-             start_block integer NOT NULL, end_block integer NOT NULL, status text NOT NULL, \
-             request_added_time integer NOT NULL, prover_request_id text NULL, proof_request_time integer NULL, \
-             last_updated_time integer NOT NULL, l1_block_number integer NULL, l1_block_hash text NULL, \
-             proof blob NULL) STRICT",
-        )
-        .unwrap();
+    connection.execute_batch(include_str!("../../../src/import/tests/go_proposer.sql")).unwrap();
     let insert = |span: &Proven, status: &str, id: Option<&str>, proof: Option<&[u8]>| {
         let (start, end) = span.blocks;
         connection
