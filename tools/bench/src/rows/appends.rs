@@ -1,8 +1,9 @@
 //! Durable appends.
 //!
 //! The yardstick is RocksDB with the same records and the same index keys (a stream per writer), one synced write per event
-//! and 64 per synced batch: what the disk allows when nothing is checked. Many writers are measured as tasks that await their tickets, which is
-//! how the engine and the server append, and as threads that sleep, whose waking is most of what they cost.
+//! and 64 per synced batch: what the disk allows when nothing is checked. Many writers are measured as tasks that await
+//! their tickets, which is how the engine and the server append, and as threads that sleep, whose waking is most of what
+//! they cost.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
