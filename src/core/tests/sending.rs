@@ -6,187 +6,19 @@
 
 #[expect(dead_code, reason = "shared words; each file of stories uses a part")]
 mod given;
+#[path = "given/l1.rs"]
+mod l1_words;
 
 use given::*;
-use prooflog_core::{Effect, Outbox, Pacing, Urgency, plan};
-use prooflog_events::event::{
-    AbandonReason, ChainRegistered, Event, InvalidReason, ParkReason, ReplaceReason,
-};
+use l1_words::*;
+use prooflog_core::{Effect, Urgency, plan};
+use prooflog_events::event::{AbandonReason, Event, InvalidReason, ParkReason, ReplaceReason};
 use prooflog_events::ids::*;
 use prooflog_events::input::*;
-use prooflog_events::policy::Policy;
 use prooflog_events::values::*;
 use prooflog_projections::state::index::Index;
 use prooflog_projections::state::phase::{Phase, SlotPhase};
 use prooflog_projections::state::unit::Body;
-
-const AGG: UnitId = UnitId::agg(CHAIN, 1);
-const ACCOUNT: SignerId = SignerId { l1: L1ChainId(1), address: SIGNER };
-const GWEI: u128 = 1_000_000_000;
-
-fn slot(nonce: u64) -> SlotId {
-    SlotId { signer: ACCOUNT, nonce: Nonce(nonce) }
-}
-
-/// Two spans proven and the root at their end agreed: the aggregate waits for its checkpoint.
-fn queued() -> Given {
-    let mut given = Given::chain(1_100, |_| {});
-    given.proven(1);
-    given.proven(2);
-    given.output(1_100);
-    assert_eq!(given.phase_of(AGG), Phase::Queued);
-    given
-}
-
-/// The checkpoint's transaction is signed and sent, under nonce 5.
-fn checkpoint_sent() -> Given {
-    let mut given = queued();
-    let purpose = given.wanted_quote();
-    given.when(given.quote(purpose, 5));
-    given.sign(5, 1);
-    given.send(5, 1, BroadcastOutcome::Accepted);
-    given
-}
-
-/// The aggregate is proven and its submission is signed and sent, under nonce 6.
-fn submission_sent() -> Given {
-    let mut given = checkpoint_sent();
-    given.confirmed_in_block(5, 1, None);
-    let point = given.state.unit(AGG).unwrap().agg_body().unwrap().checkpoint.unwrap().block;
-    let read = ContractRead { checkpoints: vec![l1(point.0)], ..given.read() };
-    assert_eq!(given.names(read), ["Checkpointed"], "the server is compared with the contract first");
-    let compared = given.validated();
-    assert_eq!(names(&compared), ["ContractConfigValidated", "WitnessGenStarted"]);
-    given.agg_proven();
-    given.output(1_100);
-    let purpose = given.wanted_quote();
-    let quote = given.quote(purpose, 6);
-    assert_eq!(given.names(quote)[..2], ["SubmissionStarted", "TxReserved"]);
-    given.sign(6, 1);
-    given.send(6, 1, BroadcastOutcome::Accepted);
-    given
-}
-
-impl Given {
-    fn phase_of(&self, unit: UnitId) -> Phase {
-        self.state.unit(unit).unwrap().phase
-    }
-
-    fn slot_phase(&self, nonce: u64) -> SlotPhase {
-        self.state.slot(slot(nonce)).unwrap().phase
-    }
-
-    /// The one purpose that is to be simulated now; a checkpoint's block is chosen as the adapter chooses it.
-    fn wanted_quote(&self) -> Purpose {
-        let effects = plan(&self.state, self.now);
-        let mut wanted = effects.iter().filter_map(|effect| match effect {
-            Effect::QuoteTx { purpose, .. } => Some(*purpose),
-            _ => None,
-        });
-        let (Some(purpose), None) = (wanted.next(), wanted.next()) else { panic!("{effects:#?}") };
-        match purpose {
-            Purpose::Checkpoint { agg, block } => {
-                let block = prooflog_core::checkpoint_block(block, L1Number(self.l1)).unwrap();
-                Purpose::Checkpoint { agg, block }
-            }
-            other => other,
-        }
-    }
-
-    fn head(&self) -> L1Head {
-        L1Head { block: l1(self.l1), time: self.now, base_fee: Wei(7 * GWEI), tip: Wei(GWEI) }
-    }
-
-    fn quote(&self, purpose: Purpose, nonce: u64) -> TxQuoted {
-        let call = Call { to: Address([9; 20]), value: Wei(0), calldata: h("call") };
-        TxQuoted {
-            sender: SIGNER,
-            purpose,
-            at: self.head(),
-            nonce: Nonce(nonce),
-            balance: Wei(1_000_000_000_000_000_000),
-            outcome: QuoteOutcome::Accepted { call, gas: 100_000, root: root(1_100) },
-        }
-    }
-
-    fn refused(&self, purpose: Purpose, class: RefusalClass) -> TxQuoted {
-        let outcome = QuoteOutcome::Refused { refusal: Refusal { class, text: "words".into() } };
-        TxQuoted { outcome, ..self.quote(purpose, 6) }
-    }
-
-    fn sign(&mut self, nonce: u64, version: u32) -> Vec<Event> {
-        let (hash, raw) = (h(&format!("tx {nonce} {version}")), h(&format!("raw {nonce} {version}")));
-        self.when(TxSigned {
-            slot: slot(nonce),
-            version: TxVersion(version),
-            calldata: h("call"),
-            hash,
-            raw: BlobRef { sha256: raw, length: 200 },
-        })
-    }
-
-    fn send(&mut self, nonce: u64, version: u32, outcome: BroadcastOutcome) -> Vec<Event> {
-        self.when(TxSent { slot: slot(nonce), version: TxVersion(version), outcome, text: String::new() })
-    }
-
-    /// The account, read `blocks` later, with its next nonce at the head and at depth and what became of versions.
-    fn account(&mut self, blocks: u64, nonces: (u64, u64), txs: Vec<TxSeen>) -> Vec<Event> {
-        self.l1 += blocks;
-        self.now = self.now.plus_secs(12 * blocks);
-        let (head, confirmed) = (Nonce(nonces.0), Nonce(nonces.1));
-        self.when(SignerRead {
-            signer: ACCOUNT,
-            at: self.head(),
-            nonce: NonceState { head, confirmed },
-            balance: Wei(1_000_000_000_000_000_000),
-            txs,
-        })
-    }
-
-    /// Includes a version, and lets it reach depth.
-    fn confirmed_in_block(&mut self, nonce: u64, version: u32, reverted: Option<Refusal>) -> Vec<Event> {
-        let at = self.l1 + 1;
-        let seen = included(nonce, version, at, reverted);
-        let mut events = self.account(1, (nonce + 1, nonce), vec![seen.clone()]);
-        events.extend(self.account(3, (nonce + 1, nonce + 1), vec![seen]));
-        events
-    }
-
-    fn agg_proven(&mut self) {
-        let attempt = self.state.unit(AGG).unwrap().attempt;
-        let answer = WitnessAnswer::Requested {
-            proof_id: ProofId(vec![9]),
-            l1_head: None,
-            l1_seen: L1Number(self.l1),
-        };
-        self.when(WitnessAnswered { unit: AGG, attempt, answer });
-        let delivery = Delivery {
-            proof: BlobRef { sha256: h("agg proof"), length: 400 },
-            selector: Some([1, 2, 3, 4]),
-            l1_head: None,
-            cycles: None,
-            prover_gas: None,
-            cost: None,
-        };
-        let answer = StatusAnswer::Status {
-            fulfillment: 3,
-            execution: 2,
-            delivery: Some(delivery),
-            text: String::new(),
-        };
-        let events = self.when(StatusAnswered { unit: AGG, attempt, answer });
-        assert_eq!(names(&events), ["ProofFulfilled"]);
-    }
-}
-
-fn included(nonce: u64, version: u32, block: u64, reverted: Option<Refusal>) -> TxSeen {
-    let state = TxState::Included { block: l1(block), gas_used: 90_000, fee_paid: Wei(1), reverted };
-    TxSeen { nonce: Nonce(nonce), version: TxVersion(version), state }
-}
-
-fn seen(nonce: u64, version: u32, state: TxState) -> TxSeen {
-    TxSeen { nonce: Nonce(nonce), version: TxVersion(version), state }
-}
 
 #[test]
 fn a_checkpoint_is_reserved_signed_on_disk_and_only_then_sent() {
@@ -201,83 +33,6 @@ fn a_checkpoint_is_reserved_signed_on_disk_and_only_then_sent() {
     assert!(plan(&given.state, given.now).iter().any(|effect| matches!(effect, Effect::BroadcastTx { .. })));
     assert_eq!(names(&given.send(5, 1, BroadcastOutcome::Accepted)), ["TxBroadcast"]);
     assert_eq!(given.slot_phase(5), SlotPhase::Broadcast);
-}
-
-/// Another rollup beside those that are there, whose transactions the same account sends. It is spoken of from here on.
-fn beside(given: &mut Given, chain: ChainId, finalized: u64, change: impl FnOnce(&mut Policy)) {
-    let mut policy = Policy { span_blocks: 50, confirmations: 3, ..Policy::with_signer(SIGNER) };
-    change(&mut policy);
-    given.chain = chain;
-    given.register(ChainRegistered { l2_genesis: h("another"), ..registration() }, policy, finalized);
-}
-
-/// Aggregates of two rollups that one account sends for, with as many slots as that. That of the second rollup waits
-/// half a minute longer. Their quotes, in the order in which endpoints answer: that of the first rollup first.
-fn two_that_wait(max_pending: u32) -> (Given, [TxQuoted; 2]) {
-    let few = |policy: &mut Policy| policy.fees.max_pending = max_pending;
-    let mut given = Given::chain(1_100, few);
-    beside(&mut given, ChainId(11), 1_100, few);
-    for chain in [ChainId(11), CHAIN] {
-        given.chain = chain;
-        given.proven(1);
-        given.proven(2);
-        given.output(1_100);
-        assert_eq!(given.phase_of(UnitId::agg(chain, 1)), Phase::Queued);
-        given.later(30);
-    }
-    let quotes = [CHAIN, ChainId(11)].map(|chain| {
-        let purpose = Purpose::Checkpoint { agg: UnitId::agg(chain, 1), block: L1Number(given.l1 - 1) };
-        given.quote(purpose, 5)
-    });
-    (given, quotes)
-}
-
-#[test]
-fn the_last_free_slot_of_an_account_goes_to_what_has_waited_longest() {
-    let (mut given, [first, longest]) = two_that_wait(1);
-    assert!(given.names(first).is_empty(), "who is answered first is not who comes first");
-    assert_eq!(given.names(longest), ["CheckpointStarted", "TxReserved"]);
-}
-
-#[test]
-fn where_there_is_a_slot_for_each_nobody_waits_for_his_turn() {
-    let (mut given, [first, _]) = two_that_wait(2);
-    assert_eq!(given.names(first), ["CheckpointStarted", "TxReserved"]);
-}
-
-#[test]
-fn a_rollup_whose_endpoints_are_dead_holds_the_slots_of_an_account_up_for_a_minute_only() {
-    let (mut given, [first, _]) = two_that_wait(1);
-    given.later(29);
-    let again = TxQuoted { at: given.head(), ..first.clone() };
-    assert!(given.names(again).is_empty(), "the other one may still come");
-    given.later(2);
-    let again = TxQuoted { at: given.head(), ..first };
-    assert_eq!(given.names(again), ["CheckpointStarted", "TxReserved"]);
-}
-
-#[test]
-fn a_rollup_that_never_comes_holds_the_slots_of_a_busy_account_up_for_ten_minutes_only() {
-    let (mut given, [first, _]) = two_that_wait(1);
-    let busy = ChainId(12);
-    beside(&mut given, busy, 1_100, |policy| policy.fees.max_pending = 1);
-    given.proven(1);
-    given.proven(2);
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        // Something of a third rollup moves by a transaction of the account all the time.
-        let aggs = &mut given.state.chains.get_mut(&busy).unwrap().aggs;
-        let agg = aggs.get_mut(&1).unwrap();
-        (agg.phase, agg.since) = (Phase::Included, given.now);
-        let again = TxQuoted { at: given.head(), ..first.clone() };
-        if given.names(again) == ["CheckpointStarted", "TxReserved"] {
-            break;
-        }
-        assert!(tries < 30, "it waits for ever");
-        given.now = given.now.plus_secs(30);
-    }
-    assert!(tries > 15, "the other one had {tries} half minutes");
 }
 
 #[test]
@@ -558,33 +313,6 @@ fn paused_submitting_quotes_nothing_and_resumes_where_it_was() {
     assert!(!asks(&given));
     given.command(Command::Resume { chain: CHAIN, control: Control::Submitting }).unwrap();
     assert!(asks(&given));
-}
-
-#[test]
-fn a_rollup_whose_submitting_is_paused_holds_up_no_other_of_its_account() {
-    let (mut given, [first, second]) = two_that_wait(2);
-    given.when(first);
-    given.sign(5, 1);
-    let mut outbox = Outbox::new(Pacing::default());
-    outbox.fill(&mut given.state, given.now);
-    let asks = |outbox: &Outbox| {
-        let second = UnitId::agg(ChainId(11), 1);
-        outbox.owed().any(|effect| {
-            matches!(effect, Effect::QuoteTx { purpose: Purpose::Checkpoint { agg, .. }, .. } if *agg == second)
-        })
-    };
-    assert!(!asks(&outbox), "one at a time");
-    given.command(Command::Pause { chain: CHAIN, control: Control::Submitting }).unwrap();
-    outbox.refresh(&mut given.state, given.now);
-    assert!(asks(&outbox));
-    let sends = |given: &Given, nonce| {
-        let owed = plan(&given.state, given.now);
-        owed.iter().any(|effect| matches!(effect, Effect::BroadcastTx { slot: of, .. } if *of == slot(nonce)))
-    };
-    assert!(!sends(&given, 5), "it is held back as long as nobody waits behind it");
-    let quote = TxQuoted { nonce: Nonce(6), ..given.quote(second.purpose, 6) };
-    assert_eq!(given.names(quote), ["CheckpointStarted", "TxReserved"]);
-    assert!(sends(&given, 5), "a nonce is everybody's of the account");
 }
 
 #[test]
