@@ -166,6 +166,14 @@ impl StoreError {
         }
     }
 
+    /// The way back of [`StoreError::sequence`].
+    pub(crate) fn into_sequence(self) -> SequenceError {
+        match self {
+            Self::Damaged { position, what, .. } => SequenceError::Damaged { position, what },
+            other => SequenceError::Unavailable { what: other.to_string() },
+        }
+    }
+
     pub(crate) fn rocks(dir: &Path, error: &rocksdb::Error) -> Self {
         let (dir, what) = (dir.to_owned(), error.to_string());
         match class(error) {

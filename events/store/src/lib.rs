@@ -16,6 +16,7 @@ mod readers;
 mod scratch;
 mod store;
 mod tables;
+mod wal;
 
 pub use backup::{move_in, refuse_log, restore};
 pub use dir::free_space;

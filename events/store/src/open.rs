@@ -18,6 +18,7 @@ use crate::keys;
 use crate::options::{Mode, WAL_BYTES_MAX};
 use crate::store::RocksStore;
 use crate::tables::{FORMAT, Tables};
+use crate::wal::WalFiles;
 
 /// Room kept for the open after a full disk: the write-ahead log, and as much again for what its flush writes.
 pub const BALLAST_BYTES: u64 = 2 * WAL_BYTES_MAX;
@@ -265,18 +266,29 @@ fn finish(
     Ok((store, report))
 }
 
-/// Repeats a look that failed because the writer replaced files meanwhile.
-pub(crate) fn retry_look<T>(mut look: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let mut last = look();
-    for _ in 1..LOOKS_MAX {
-        match &last {
-            Err(StoreError::Damaged { what, position: None, .. }) if what.contains("No such file") => {
-                last = look()
+/// Takes a look at the log in `dir` while another process may be writing it: again, when the writer replaced files under
+/// it.
+pub(crate) fn undisturbed<T>(
+    dir: &Path,
+    mut look: impl FnMut() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut left = LOOKS_MAX;
+    loop {
+        left -= 1;
+        let before = WalFiles::list(dir)?;
+        let seen = look();
+        let whole = WalFiles::list(dir)?.whole_since(&before);
+        let gone = |what: &str| what.contains("No such file");
+        match seen {
+            Err(StoreError::Damaged { what, position: None, .. }) if left > 0 && gone(&what) => {}
+            _ if left > 0 && !whole => {}
+            Ok(_) | Err(StoreError::Damaged { .. }) if !whole => {
+                let what = format!("its writer replaced files under each of {LOOKS_MAX} looks: try again");
+                return Err(StoreError::Refused { dir: dir.to_owned(), what });
             }
-            _ => break,
+            seen => return seen,
         }
     }
-    last
 }
 
 /// A [`SequenceError`] for a store that is read by a second process, where a missing file is the writer's doing.

@@ -16,7 +16,7 @@ use rocksdb::DBRecoveryMode;
 
 use crate::error::{StoreError, reading};
 use crate::head_file::{self, Acknowledged};
-use crate::open::{passing, reaches, retry_look};
+use crate::open::{passing, reaches, undisturbed};
 use crate::options::Mode;
 use crate::scratch::Scratch;
 use crate::tables::Tables;
@@ -36,7 +36,7 @@ impl ReadOnlyStore {
         if !crate::dir::database(dir).join("CURRENT").is_file() && crate::dir::is_empty(dir)? {
             return Err(StoreError::NotFound { dir: dir.to_owned() });
         }
-        retry_look(|| {
+        undisturbed(dir, || {
             // In this order: what HEAD says now is in the files that are opened after it.
             let acknowledged = head_file::read(dir)?;
             // A writer may be in the middle of a write; HEAD decides whether what is left is enough.
@@ -83,7 +83,7 @@ impl FollowerStore {
             return Err(StoreError::NotFound { dir: dir.to_owned() });
         }
         let own = Arc::new(Scratch::take(&std::env::temp_dir())?);
-        retry_look(|| {
+        undisturbed(dir, || {
             let tables = Tables::open(dir, Mode::Follow, Some(own.path()))?;
             let this = Self { head: Mutex::new(Head::empty(tables.log)), tables, _own: Arc::clone(&own) };
             this.refresh().map_err(StoreError::sequence(dir))?;
@@ -109,9 +109,12 @@ impl SequenceRead for FollowerStore {
         if matches!(acknowledged, Acknowledged::Head { head, .. } if head == seen) {
             return Ok(seen);
         }
-        let caught_up = self.tables.db.try_catch_up_with_primary();
-        caught_up.map_err(|error| passing(reading(None, &error)))?;
-        let found = self.tables.newest().map_err(passing)?;
+        let dir = &self.tables.dir;
+        let caught_up = undisturbed(dir, || {
+            let caught_up = self.tables.db.try_catch_up_with_primary().map_err(|error| reading(None, &error));
+            caught_up.and_then(|()| self.tables.newest()).map_err(StoreError::sequence(dir))
+        });
+        let found = caught_up.map_err(StoreError::into_sequence)?;
         let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
         let visible = match acknowledged {
             Acknowledged::Head { head, .. } if head.position <= found.position => head,
