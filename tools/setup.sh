@@ -75,14 +75,17 @@ need_protoc() {
 
 # Certificates for trying clients over TLS are made by its command.
 need_openssl() {
-  command -v openssl >/dev/null 2>&1 && return 0
-  if ! command -v apt-get >/dev/null 2>&1; then
-    echo "missing: openssl. Install it with your package manager and run this again." >&2
-    exit 3
-  fi
-  say "installing openssl"
-  as_root apt-get update -qq
-  as_root apt-get install -y -qq --no-install-recommends openssl
+  command -v openssl >/dev/null 2>&1 || install_packages openssl
+}
+
+# Certificates are only recommended by these packages.
+need_npm() {
+  command -v npm >/dev/null 2>&1 || install_packages nodejs npm ca-certificates
+}
+
+# Debian has the module that makes environments in a package of its own.
+need_python() {
+  python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || install_packages python3 python3-venv
 }
 
 need_packages
