@@ -114,6 +114,11 @@ impl Pages {
         room.ok_or_else(|| Refusal::Unavailable("the read was given up".to_owned()))
     }
 
+    /// Room for one page, if there is some.
+    pub(crate) fn room_now(&self, share: Share) -> Option<Place> {
+        self.held.try_take(share, kib(PAGE_BYTES_MOST))
+    }
+
     pub(crate) fn source(&self) -> &Arc<dyn Source> {
         &self.source
     }

@@ -179,38 +179,54 @@ impl Subscription {
         self.ear.get_or_insert_with(|| tail.listen(self.interest.clone())).heard().await;
     }
 
-    /// What came since, from the tail; waits if nothing did.
+    /// What came since, from the tail; waits if nothing did. Room is taken only for what there is to show: most of those
+    /// who are woken for everything find nothing of theirs.
     async fn live(&mut self) -> Result<(), Refusal> {
-        let mut room = self.ground.pages.room(self.asked.share).await?;
+        let mut room = None;
+        loop {
+            match self.look()? {
+                Taken::Entries(look) => {
+                    if room.is_none() && !look.entries.is_empty() {
+                        room = self.ground.pages.room_now(self.asked.share);
+                        if room.is_none() {
+                            // What was seen is not held on to meanwhile.
+                            drop(look);
+                            room = Some(self.ground.pages.room(self.asked.share).await?);
+                            continue;
+                        }
+                    }
+                    let bytes = self.consider_all(&look)?;
+                    if let Some(room) = &mut room {
+                        room.keep_bytes(bytes);
+                    }
+                    self.room = room.map(Arc::new);
+                }
+                Taken::Nothing => {
+                    drop(room);
+                    self.heard().await;
+                }
+                Taken::Elsewhere => {
+                    drop(room);
+                    let head = self.ground.pages.run(|source| Ok(source.head()?)).await?;
+                    if head.position >= self.cursor.position {
+                        self.phase = Phase::CatchingUp;
+                    } else {
+                        self.heard().await;
+                    }
+                }
+            }
+            return Ok(());
+        }
+    }
+
+    /// What the tail has for it.
+    fn look(&self) -> Result<Taken, Refusal> {
         let Cursor { position, revision, .. } = self.cursor;
-        let taken = match &self.asked.view {
+        Ok(match &self.asked.view {
             View::Stream { name, .. } => self.ground.tail.of_stream(name, revision, position),
             View::All(wanted) if wanted.is_quick() => self.ground.tail.pick(position, wanted)?,
             View::All(_) | View::Links(_) => self.ground.tail.after(position),
-        };
-        match taken {
-            Taken::Entries(look) => {
-                let bytes = self.consider_all(&look)?;
-                room.keep_bytes(bytes);
-                self.room = Some(Arc::new(room));
-                Ok(())
-            }
-            Taken::Nothing => {
-                drop(room);
-                self.heard().await;
-                Ok(())
-            }
-            Taken::Elsewhere => {
-                drop(room);
-                let head = self.ground.pages.run(|source| Ok(source.head()?)).await?;
-                if head.position >= position {
-                    self.phase = Phase::CatchingUp;
-                } else {
-                    self.heard().await;
-                }
-                Ok(())
-            }
-        }
+        })
     }
 
     /// What came, as far as one page has room for it; and the bytes that the answers take.
