@@ -172,6 +172,10 @@ async fn check(
     }
     say(&format!("ok  the contract's latest output, block {block}, is the L2's real one: {real}"));
     in_order(&outputs)?;
+    // Beside the one that it was made with.
+    if outputs.len() <= SUBMISSIONS {
+        return Err(DemoError::Wrong(format!("the contract holds {} outputs only", outputs.len())));
+    }
     say(&format!("ok  {} outputs, each above the one before", outputs.len()));
     let verified = setup.json(&["verify"])?;
     let position = verified.first().and_then(|line| line.get("position")).map(ToString::to_string);

@@ -64,6 +64,14 @@ pub struct ManyReport {
     pub without_prover: String,
 }
 
+impl ManyReport {
+    /// Whether every rollup that can confirmed all that was asked for.
+    #[must_use]
+    pub const fn reached(&self) -> bool {
+        self.confirmed.0 >= self.plan.rounds
+    }
+}
+
 impl fmt::Display for ManyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Many { rollups, rounds, poll, interval } = self.plan;
@@ -261,6 +269,12 @@ impl BacklogReport {
     pub fn growth(&self) -> f64 {
         let of = |tenth: Option<&Tenth>| tenth.map_or(f64::NAN, |tenth| tenth.processor);
         of(self.tenths.last()) / of(self.tenths.first())
+    }
+
+    /// Whether it reached every goal.
+    #[must_use]
+    pub fn reached(&self) -> bool {
+        self.ratio() <= GOAL && self.growth() <= GOAL_OF_GROWTH && self.paid_twice == 0
     }
 }
 

@@ -57,13 +57,10 @@ fn cut_off(events: &[Value]) -> Vec<(u64, u64)> {
         .collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_ignores_keys_is_paid_at_most_once_more_per_kill_and_each_is_named() {
-    const KILLS: usize = 30;
-    let script = Script { idempotency: false, optional_fields: false, ..quick().script };
-    // One call at a time, so that a kill can cut off one; of aggregates there is never more than one.
-    let settings = "max-witness-in-flight = 1\nprover.witness-timeout = \"1s\"";
-    let mut world = World::start(DevnetConfig { prelude: 200, script, ..quick() }, settings).await;
+const KILLS: usize = 30;
+
+/// Kills the program at moments that nobody chose, and waits until everything goes on; the seed of the moments.
+fn kill_again_and_again(world: &mut World) -> u64 {
     let mut dice = Dice::new();
     let seed = dice.0;
     for _ in 0..KILLS {
@@ -74,6 +71,24 @@ async fn a_server_that_ignores_keys_is_paid_at_most_once_more_per_kill_and_each_
     }
     let confirmed = world.count("SubmissionConfirmed");
     world.wait("SubmissionConfirmed", confirmed + 2);
+    seed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_again_and_again_it_submits_everything_once_and_pays_nothing_twice() {
+    let mut world = World::start(DevnetConfig { prelude: 60, ..quick() }, "").await;
+    let seed = kill_again_and_again(&mut world);
+    assert_eq!(world.stats().paid_twice(), [], "seed {seed}: the server honours our keys");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_ignores_keys_is_paid_at_most_once_more_per_kill_and_each_is_named() {
+    let script = Script { idempotency: false, optional_fields: false, ..quick().script };
+    // One call at a time, so that a kill can cut off one; of aggregates there is never more than one.
+    let settings = "max-witness-in-flight = 1\nprover.witness-timeout = \"1s\"";
+    let mut world = World::start(DevnetConfig { prelude: 200, script, ..quick() }, settings).await;
+    let seed = kill_again_and_again(&mut world);
     let twice = world.stats().paid_twice();
     let extra: u64 = twice.iter().map(|paid| paid.times - 1).sum();
     assert!(extra <= KILLS as u64, "seed {seed}: {twice:?}");

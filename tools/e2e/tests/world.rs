@@ -35,25 +35,6 @@ async fn mock_mode_submits_the_empty_proof_to_the_mock_verifier() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_again_and_again_it_submits_everything_once_and_pays_nothing_twice() {
-    let mut world = World::start(quick(), "").await;
-    let marks =
-        ["WitnessGenStarted", "ProofRequested", "ProofFulfilled", "AggQueued", "TxPrepared", "TxBroadcast"];
-    for kill in 0..30_usize {
-        // Another moment each time: after so many events of some kind, wherever that is in the life of a unit.
-        let mark = marks[kill % marks.len()];
-        let seen = world.count(mark);
-        world.wait(mark, seen + 1);
-        world.kill();
-        world.run(&[]);
-    }
-    let confirmed = world.count("SubmissionConfirmed");
-    world.wait("SubmissionConfirmed", confirmed + 2);
-    assert_eq!(world.stats().paid_twice(), [], "the server honours our keys");
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_proves_something_else_is_asked_for_nothing() {
     let config = quick();
     let rejects = fault(CallKind::Validate, None, None, FaultKind::WrongCommitments);
