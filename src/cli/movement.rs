@@ -6,7 +6,7 @@ use std::path::Path;
 
 use prooflog_events::ids::Position;
 use prooflog_log::export::{self, ExportError, read_header};
-use prooflog_store::OpenOptions;
+use prooflog_store::{LOCK, Lock, OpenOptions};
 use serde_json::json;
 
 use super::exit::CliError;
@@ -40,7 +40,7 @@ pub(crate) fn export(source: &Source, to: Option<&Path>, form: Form) -> Result<(
         CliError::ExportFile { path: path.to_owned(), source: error }
     })?;
     let told = json!({ "records": records, "to": path.display().to_string() });
-    tell(form, &told, &format!("{records} records written to {}", path.display()))
+    tell(form, &told, &format!("{} written to {}", records_of(records), path.display()))
 }
 
 /// A file that was not there.
@@ -55,22 +55,31 @@ pub(super) fn new_file(path: &Path) -> Result<File, CliError> {
 }
 
 /// Makes a log of an export, where there is none. It is put together beside its place: what cannot be read to its end
-/// leaves nothing that could be taken for a log.
+/// leaves nothing that could be taken for a log. The place is held meanwhile: nobody else makes one there.
 pub(crate) fn import(dir: &Path, from: &Path, form: Form) -> Result<(), CliError> {
     prooflog_store::refuse_log(dir)?;
     let is_new = !dir.exists();
+    std::fs::create_dir_all(dir).map_err(CliError::io(dir.display().to_string()))?;
+    let lock = Lock::take(dir)?;
+    prooflog_store::refuse_log(dir)?;
     let partial = dir.join(PARTIAL);
     remove(&partial)?;
     let records = import_into(&partial, from).inspect_err(|_| {
         // What is wrong with the export matters more than what is left of it.
         let _ = remove(&partial);
         if is_new {
-            let _ = std::fs::remove_dir(dir);
+            let _ = std::fs::remove_file(dir.join(LOCK)).and_then(|()| std::fs::remove_dir(dir));
         }
     })?;
     prooflog_store::move_in(&partial, dir)?;
+    drop(lock);
     let told = json!({ "records": records.0, "dir": dir.display().to_string() });
-    tell(form, &told, &format!("{records} records imported into {}", dir.display()))
+    tell(form, &told, &format!("{} imported into {}", records_of(records.0), dir.display()))
+}
+
+/// So many records, in words.
+fn records_of(number: u64) -> String {
+    if number == 1 { "1 record".to_owned() } else { format!("{number} records") }
 }
 
 fn remove(dir: &Path) -> Result<(), CliError> {
@@ -98,5 +107,5 @@ pub(super) fn import_into(dir: &Path, from: &Path) -> Result<Position, CliError>
 pub(crate) fn restore(dir: &Path, backup: &Path, form: Form) -> Result<(), CliError> {
     let head = prooflog_store::restore(backup, dir)?;
     let told = json!({ "position": head.position, "hash": head.hash, "dir": dir.display().to_string() });
-    tell(form, &told, &format!("{} records restored into {}", head.position, dir.display()))
+    tell(form, &told, &format!("{} restored into {}", records_of(head.position.0), dir.display()))
 }

@@ -229,16 +229,42 @@ fn an_import_that_cannot_be_read_to_its_end_leaves_nothing_that_could_be_run() {
         names
     };
     assert_eq!(import(&prepared, &part).status.code(), Some(4));
-    assert_eq!(names(), ["users.toml"]);
+    assert_eq!(names(), ["LOCK", "users.toml"]);
     assert_eq!(prooflog(&prepared, &["status"]).status.code(), Some(2), "there is no log");
-    assert_eq!(import(&prepared, &whole).status.code(), Some(0));
-    assert_eq!(names(), ["HEAD", "db", "users.toml"]);
+    // An empty line at the end is no damage.
+    std::fs::write(&part, std::fs::read_to_string(whole).unwrap() + "\n \n").unwrap();
+    assert_eq!(import(&prepared, &part).status.code(), Some(0));
+    assert_eq!(names(), ["HEAD", "LOCK", "db", "users.toml"]);
     let verified = lines(&prooflog(&prepared, &["verify", "--json"])).remove(0);
     assert_eq!(verified["position"], "569");
     // A second one would go on where the first one ended.
-    let again = import(&prepared, &whole);
+    let again = import(&prepared, &part);
     assert_eq!(again.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&again.stderr).contains("is not empty"), "{again:?}");
+}
+
+#[test]
+fn of_two_imports_into_one_directory_the_second_is_refused_and_the_first_one_ends_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let whole = super::audit::golden("retry-until-parked.jsonl");
+    let mut first = Command::new(env!("CARGO_BIN_EXE_prooflog"));
+    first.env_clear().arg("--data-dir").arg(&log).args(["import", "-"]);
+    let mut first = first.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    // It waits for its first line; that it holds the place is written there.
+    let holder = first.id().to_string();
+    while std::fs::read_to_string(log.join("LOCK")).unwrap_or_default().trim() != holder {
+        assert!(first.try_wait().unwrap().is_none(), "it ended");
+        std::thread::yield_now();
+    }
+    let second = prooflog(&log, &["import", whole.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(3), "{said}");
+    assert!(said.contains(&format!("is held by process {holder}")), "{said}");
+    let text = std::fs::read(whole).unwrap();
+    std::io::Write::write_all(&mut first.stdin.take().unwrap(), &text).unwrap();
+    assert!(first.wait().unwrap().success());
+    assert_eq!(lines(&prooflog(&log, &["verify", "--json"]))[0]["position"], "569");
 }
 
 /// The program with an export in a pipe.

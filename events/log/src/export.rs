@@ -150,6 +150,10 @@ pub fn import<S: Sequence>(header: Header, input: &mut dyn BufRead, target: &S) 
         line_number += 1;
         read_line(input, line_number)?
     } {
+        // Editors and mail leave them.
+        if line.trim().is_empty() {
+            continue;
+        }
         let (hash, stored) = parse_record(&line, line_number)?;
         let position = next.position.next();
         let what = |what: String| ExportError::Record { position, what };

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use crate::error::StoreError;
 
 pub(crate) const HEAD: &str = "HEAD";
-pub(crate) const LOCK: &str = "LOCK";
+/// The file that is locked.
+pub const LOCK: &str = "LOCK";
 const BALLAST: &str = "BALLAST";
 
 /// Bytes written at a time where a file system cannot reserve room.
@@ -40,14 +41,18 @@ pub(crate) fn is_empty(dir: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// The right to write, for as long as it lives.
+/// The right to write in a log's directory, for as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    pub(crate) fn take(dir: &Path) -> Result<Self, StoreError> {
+    /// Takes it, in a directory that is there; a log need not be.
+    ///
+    /// # Errors
+    /// [`StoreError::Held`] when another one has it, and what the system refuses.
+    pub fn take(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(LOCK);
         let file = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(&path);
         let mut file = file.map_err(StoreError::io("opening for writing", &path))?;

@@ -20,6 +20,7 @@ mod wal;
 
 pub use backup::{move_in, refuse_log, restore};
 pub use dir::free_space;
+pub use dir::{LOCK, Lock};
 pub use error::{ErrorKind, StoreError};
 pub use open::{BALLAST_BYTES, OpenNote, OpenOptions, OpenReport, open};
 pub use readers::{FollowerStore, ReadOnlyStore};
