@@ -178,7 +178,7 @@ async fn check(
     }
     say(&format!("ok  {} outputs, each above the one before", outputs.len()));
     let verified = setup.json(&["verify"])?;
-    let position = verified.first().and_then(|line| line.get("position")).map(ToString::to_string);
+    let position = verified.first().and_then(|line| line.get("position")?.as_str());
     say(&format!("ok  the log verifies up to position {}", position.unwrap_or_default()));
     let included = included_once(story.events())?;
     say(&format!("ok  {included} purposes were included, each once"));
