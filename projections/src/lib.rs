@@ -1,8 +1,9 @@
 //! Pure folds of the log: what is true now, computed from what happened.
 //!
 //! [`State`] is what the scheduler acts on; [`Timeline`] and [`Stats`] are for people. A fold takes one [`Fact`] at a
-//! time and knows no clock, no randomness and no unordered map, so the same log gives the same state bit for bit
-//! ([`State::digest`]). An event that is not legal in a state is a typed error: the fold stops, it never guesses.
+//! time and knows no clock, no randomness and no unordered map, so the same log gives the same fold bit for bit
+//! ([`State::digest`], which holds units, transactions and coverage; [`Timeline::digest`], [`Stats::digest`]). An event
+//! that is not legal in a state is a typed error: the fold stops, it never guesses.
 //! Nothing in here is truth: every fold can be thrown away and computed again.
 
 mod fact;

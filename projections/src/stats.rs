@@ -4,15 +4,18 @@
 
 use std::collections::BTreeMap;
 
+use bincode::Encode;
+use prooflog_events::codec;
 use prooflog_events::event::Event;
-use prooflog_events::ids::{ChainId, Micros, StreamId, UnitKind, Wei};
+use prooflog_events::ids::{ChainId, Hash32, Micros, StreamId, UnitKind, Wei};
 use prooflog_events::values::FailureClass;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::Fact;
 
 /// Numbers of all rollups.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Encode)]
 pub struct Stats {
     /// Events seen.
     pub events: u64,
@@ -27,7 +30,7 @@ pub struct Stats {
 }
 
 /// Numbers of one rollup.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Encode)]
 pub struct ChainStats {
     /// Spans planned, halves and refills included.
     pub spans: u64,
@@ -71,6 +74,12 @@ impl Stats {
             StreamId::Tx(_) => self.apply_tx(&fact.event),
             StreamId::Node | StreamId::Signer(_) => {}
         }
+    }
+
+    /// SHA-256 over every number: equal histories have equal digests on every machine.
+    #[must_use]
+    pub fn digest(&self) -> Hash32 {
+        Hash32(Sha256::digest(codec::encode(self)).into())
     }
 
     fn apply_tx(&mut self, event: &Event) {
@@ -137,5 +146,61 @@ impl ChainStats {
 
     fn fail(&mut self, class: FailureClass) {
         *self.failures.entry(class).or_default() += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// A way to make one number another one.
+    type Change = fn(&mut Stats);
+
+    fn chain(stats: &mut Stats) -> &mut ChainStats {
+        stats.chains.entry(ChainId(10)).or_default()
+    }
+
+    const CHANGES: [Change; 25] = [
+        |_| {},
+        |stats| stats.events = 1,
+        |stats| stats.l1_fees = Wei(1),
+        |stats| stats.transactions = (1, 0),
+        |stats| stats.transactions = (0, 1),
+        |stats| stats.replacements = 1,
+        |stats| drop(stats.chains.insert(ChainId(11), ChainStats::default())),
+        |stats| chain(stats).spans = 1,
+        |stats| chain(stats).splits = 1,
+        |stats| chain(stats).aggregates = 1,
+        |stats| chain(stats).requests = 1,
+        |stats| chain(stats).proofs = (1, 0),
+        |stats| chain(stats).proofs = (0, 1),
+        |stats| *chain(stats).failures.entry(FailureClass::Unexecutable).or_default() = 1,
+        |stats| *chain(stats).failures.entry(FailureClass::ProvingTimeout).or_default() = 1,
+        |stats| chain(stats).duplicate_spends = (1, 0),
+        |stats| chain(stats).duplicate_spends = (0, 1),
+        |stats| chain(stats).confirmed = 1,
+        |stats| chain(stats).reverted = 1,
+        |stats| chain(stats).parked = 1,
+        |stats| chain(stats).operator_actions = 1,
+        |stats| chain(stats).cycles = 1,
+        |stats| chain(stats).cost = Wei(1),
+        |stats| chain(stats).cost_untold = 1,
+        |stats| chain(stats).last_confirmed = Some(Micros(0)),
+    ];
+
+    #[test]
+    fn every_number_is_in_the_digest() {
+        let digests: BTreeSet<Hash32> = CHANGES
+            .iter()
+            .map(|change| {
+                let mut stats = Stats::default();
+                chain(&mut stats);
+                change(&mut stats);
+                stats.digest()
+            })
+            .collect();
+        assert_eq!(digests.len(), CHANGES.len(), "two of these have the same digest");
     }
 }

@@ -3,15 +3,18 @@
 //! One entry per event, in log order, of one correlation or of all. The words are an interface for eyes and not for
 //! programs; what needs an operator is written in capitals.
 
+use bincode::Encode;
+use prooflog_events::codec;
 use prooflog_events::event::{Event, SpanOrigin, UnknownStatusRecorded};
-use prooflog_events::ids::{Micros, Position, StreamId, UnitId};
+use prooflog_events::ids::{Hash32, Micros, Position, StreamId, UnitId};
 use prooflog_events::phrase::{Phrase, duration, purpose};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::Fact;
 
 /// One line of a timeline.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Encode)]
 pub struct Entry {
     /// Place in the log.
     pub position: Position,
@@ -26,7 +29,7 @@ pub struct Entry {
 }
 
 /// Entries in order, of one correlation or of all.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode)]
 pub struct Timeline {
     correlation: Option<String>,
     entries: Vec<Entry>,
@@ -57,6 +60,13 @@ impl Timeline {
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// SHA-256 over what it is of and every line: equal histories have equal digests on every machine and under every
+    /// release that uses the same words.
+    #[must_use]
+    pub fn digest(&self) -> Hash32 {
+        Hash32(Sha256::digest(codec::encode(self)).into())
     }
 }
 
@@ -229,4 +239,41 @@ fn describe_chain(event: &Event) -> Option<String> {
         Event::FlushRequested(e) => format!("flush to block {}", e.to),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::slice;
+
+    use super::*;
+
+    fn entry(position: u64, time: u64, stream: &str, event: &'static str, text: &str) -> Entry {
+        let (stream, text) = (stream.to_owned(), text.to_owned());
+        Entry { position: Position(position), time: Micros(time), stream, event, text }
+    }
+
+    fn timeline(correlation: Option<&str>, entries: &[Entry]) -> Hash32 {
+        Timeline { correlation: correlation.map(str::to_owned), entries: entries.to_vec() }.digest()
+    }
+
+    #[test]
+    fn every_part_of_every_line_and_their_order_are_in_the_digest() {
+        let (line, next) = (entry(1, 2, "ab", "c", "d"), entry(2, 2, "ab", "c", "d"));
+        let digests = [
+            timeline(None, &[]),
+            timeline(Some(""), &[]),
+            timeline(Some("ab"), &[]),
+            timeline(None, slice::from_ref(&line)),
+            timeline(Some("ab"), slice::from_ref(&line)),
+            timeline(None, slice::from_ref(&next)),
+            timeline(None, &[entry(1, 3, "ab", "c", "d")]),
+            timeline(None, &[entry(1, 2, "a", "bc", "d")]),
+            timeline(None, &[entry(1, 2, "ab", "cd", "")]),
+            timeline(None, &[entry(1, 2, "ab", "", "cd")]),
+            timeline(None, &[line.clone(), next.clone()]),
+            timeline(None, &[next, line]),
+        ];
+        assert_eq!(BTreeSet::from(digests).len(), digests.len(), "two of these have the same digest");
+    }
 }

@@ -63,6 +63,8 @@ pub struct Checker {
     pub violations: Vec<Violation>,
     model: Model,
     shadow: State,
+    /// Only in every eighth run, because every event is put into words.
+    shown: Option<replay::Shown>,
     /// Recorded inputs are decided again only if `decide` is the one that recorded them.
     replays: bool,
     heard: (Position, Hash32),
@@ -81,6 +83,7 @@ impl Checker {
             violations: Vec::new(),
             model: Model::default(),
             shadow: State::new(log),
+            shown: seed.is_multiple_of(8).then(replay::Shown::default),
             replays,
             heard: (Position::ZERO, Hash32::ZERO),
             policies: BTreeMap::new(),

@@ -205,6 +205,7 @@ impl<M: Medium> Sim<'_, M> {
         {
             return self.checker.violate("log", self.now, error.to_string());
         }
+        self.checker.rebuilt(log, self.now);
         self.checker.at_end(&self.world, self.now);
     }
 }
