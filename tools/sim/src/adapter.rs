@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use prooflog_core::{Effect, Losses, Patience};
+use prooflog_core::{Effect, Losses, Patience, ProofRequest};
 use prooflog_events::ids::{Attempt, ChainId, Hash32, Micros, UnitId};
 use prooflog_events::input::{Input, StatusAnswer, StatusAnswered, WitnessAnswer, WitnessAnswered};
 use prooflog_events::values::FailureClass;
@@ -72,7 +72,14 @@ impl Adapter {
             }
             Effect::RequestProof(request) => {
                 let wanted = request.agg.iter().flat_map(|agg| &agg.members);
-                let members = wanted.map(|blob| bytes(world, read, blob.sha256)).collect();
+                let members: Vec<_> = wanted.map(|blob| bytes(world, read, blob.sha256)).collect();
+                match self.sabotage {
+                    Sabotage::PaidTwice if request.agg.is_some() => {
+                        lost_answer_of(world, request, members.clone());
+                    }
+                    Sabotage::CallRepeated => drop(world.request_proof(request, members.clone())),
+                    _ => {}
+                }
                 world.request_proof(request, members)
             }
             Effect::PollProof { unit, attempt, proof_id, needs_l1, .. } => {
@@ -140,6 +147,13 @@ impl Adapter {
     fn missed(&mut self, key: (UnitId, Attempt), at: Micros, patience: Patience) -> Reply {
         let lost = self.losses(key.0.chain).failed(&key, patience, moment(at));
         Reply::At(at, lost_if(lost, key, FailureClass::Lost))
+    }
+}
+
+/// A request that the server takes while nobody hears of it.
+fn lost_answer_of(world: &mut World, request: &ProofRequest, members: Vec<Vec<u8>>) {
+    if let Reply::Witness { chain, witness, .. } = world.request_proof(request, members) {
+        drop(world.finish_witness(chain, witness, false));
     }
 }
 

@@ -170,6 +170,7 @@ impl<S: Sequence> Process<S> {
     pub fn timer_due(&mut self, now: Micros) -> Option<TimerDue> {
         match self {
             Self::Real(ring) => ring.timer_due(now),
+            Self::Copy(ring) if ring.sabotage.is_always_due() => Some(TimerDue::of_all()),
             Self::Copy(ring) => ring.outbox.timer_due(&ring.state, now),
         }
     }
@@ -256,7 +257,7 @@ impl<S: Sequence> CopiedRing<S> {
         let before = self.state.clone();
         let mut mistaken = before.clone();
         let input = self.sabotage.input(&before, input.clone());
-        self.sabotage.state(&mut mistaken);
+        self.sabotage.state(&mut mistaken, &input);
         let mut decision = decide(&mut mistaken, now, &input).map_err(wrong)?;
         decision.events = self.sabotage.events(&before, now.max(before.time), decision.events);
         self.state = before;

@@ -5,9 +5,11 @@
 //! it decided are, and the true state is folded from the result; a few reach into the ring itself. With a bug, recorded
 //! decisions are not replayed: the bug would be in the replaying `decide` as well.
 
+mod more;
+
 use prooflog_core::{Effect, NewEvent, unit_effects};
 use prooflog_events::event::{
-    AggSettled, Event, InvalidReason, ParkReason, Retried, SubmissionConfirmed, TimeoutReason,
+    AggSettled, Event, InvalidReason, ParkReason, Retried, SpanOrigin, SubmissionConfirmed, TimeoutReason,
 };
 use prooflog_events::ids::{Attempt, L1Number, L2Block, Micros, StreamId, UnitId};
 use prooflog_events::input::{Input, StatusAnswer, WitnessAnswer};
@@ -96,6 +98,34 @@ pub enum Sabotage {
     UnknownNotTold,
     /// Fees above the ceiling are not put on record.
     CeilingNotTold,
+    /// One planned span in two starts one block too high.
+    PlanLeavesABlock,
+    /// A planned span has no blocks.
+    EmptySpan,
+    /// A failure is put on record and nothing follows.
+    FailureForgotten,
+    /// The contract takes other keys, and what was planned under the old ones stays.
+    StaleCommitmentsKept,
+    /// The highest blocks are proven first.
+    HighestFirst,
+    /// Members of an aggregate count as settled once its proof is there.
+    SettledTooEarly,
+    /// The id that the server gave to one request is kept for another one.
+    IdsMixedUp,
+    /// A submission is given a second nonce.
+    SubmitAgain,
+    /// Nothing is submitted, and nobody is told.
+    StandsSilently,
+    /// The transport repeats the request of an aggregate whose answer it lost.
+    PaidTwice,
+    /// The transport repeats a call for a span while the server is still at it.
+    CallRepeated,
+    /// The members' proofs are sent in the wrong order.
+    MembersSentInDisorder,
+    /// What is due is due again at once.
+    AlwaysDue,
+    /// An answer is put on record twice.
+    AnswerTwice,
 }
 
 impl Sabotage {
@@ -157,8 +187,14 @@ impl Sabotage {
         input
     }
 
-    /// What it makes `decide` believe.
-    pub fn state(self, state: &mut State) {
+    /// Whether something is always due.
+    #[must_use]
+    pub fn is_always_due(self) -> bool {
+        self == Self::AlwaysDue
+    }
+
+    /// What it makes `decide` believe when it decides on an input.
+    pub fn state(self, state: &mut State, input: &Input) {
         let chains: Vec<_> = state.chains.keys().copied().collect();
         for id in chains {
             let Some(chain) = state.chains.get_mut(&id) else { continue };
@@ -182,7 +218,10 @@ impl Sabotage {
                         finalized.block = L2Block(finalized.block.0 + 100);
                     }
                 }
-                Self::PauseIgnored => chain.hold.paused.clear(),
+                // Who does not believe in a pause cannot lift it either, so operators are heard.
+                Self::PauseIgnored if !matches!(input, Input::OperatorCommanded(_)) => {
+                    chain.hold.paused.clear();
+                }
                 Self::ComparedOnce => chain.hold.config_at = Micros(u64::MAX),
                 Self::EndedUnasked => {
                     let taken = |unit: &&Unit| matches!(unit.phase, Phase::Requested | Phase::Assigned);
@@ -242,6 +281,26 @@ impl Sabotage {
             }
             Self::CeilingNotTold => events.retain(|new| !matches!(new.event, Event::FeeCeilingReached(_))),
             Self::ProofsNotRestored => events.retain(|new| !matches!(new.event, Event::Restored(_))),
+            Self::StandsSilently
+                if events.iter().any(|new| matches!(new.event, Event::SubmissionStarted(_))) =>
+            {
+                return Vec::new();
+            }
+            Self::FailureForgotten if events.iter().any(|new| is_failure(&new.event)) => {
+                events.retain(|new| is_failure(&new.event) || !matches!(new.stream, StreamId::Unit(_)));
+            }
+            Self::StaleCommitmentsKept if events.iter().any(|new| is_stale(&new.event)) => {
+                events.retain(|new| !matches!(new.stream, StreamId::Unit(_)));
+            }
+            Self::HighestFirst => return more::highest_first(state, events),
+            Self::SettledTooEarly => return more::settle_members(state, events),
+            Self::SubmitAgain => return more::submit_again(events),
+            Self::AnswerTwice => {
+                let answer = events.iter().position(|new| matches!(new.event, Event::ProofRequested(_)));
+                if let Some(at) = answer {
+                    events.extend(events.get(at).cloned());
+                }
+            }
             Self::ConfirmedWithoutDepth => return confirm_at_once(state, events),
             Self::NeverHalved => return retry_instead_of_halves(state, now, events),
             _ => {}
@@ -255,7 +314,7 @@ impl Sabotage {
     fn event(self, state: &State, now: Micros, new: &mut NewEvent) {
         match (self, &mut new.event) {
             (Self::SplitLosesABlock, Event::SpanCreated(e)) => {
-                let upper = matches!(e.origin, prooflog_events::event::SpanOrigin::HalfOf(parent)
+                let upper = matches!(e.origin, SpanOrigin::HalfOf(parent)
                     if parent_of(state, new.stream, parent).is_some_and(|start| start != e.range.start));
                 if upper && e.range.blocks() > 1 {
                     e.range.start = L2Block(e.range.start.0 + 1);
@@ -266,6 +325,18 @@ impl Sabotage {
                 let first = e.members.remove(0);
                 if let Some(span) = state.unit(UnitId::span(agg.chain, first)) {
                     e.range.start = span.range.end;
+                }
+            }
+            (Self::PlanLeavesABlock, Event::SpanCreated(e)) if e.origin == SpanOrigin::Planned => {
+                let StreamId::Unit(span) = new.stream else { return };
+                e.range.start = L2Block(e.range.start.0 + span.number % 2);
+            }
+            (Self::EmptySpan, Event::SpanCreated(e)) if e.origin == SpanOrigin::Planned => {
+                e.range.end = e.range.start;
+            }
+            (Self::IdsMixedUp, Event::ProofRequested(e)) => {
+                if let Some(other) = more::other_id(state, new.stream) {
+                    e.proof_id = other;
                 }
             }
             (Self::MembersOutOfOrder, Event::AggQueued(e)) => e.members.reverse(),
@@ -331,6 +402,15 @@ impl Sabotage {
     /// What it makes of effects.
     #[must_use]
     pub fn effects(self, state: &State, mut effects: Vec<Effect>) -> Vec<Effect> {
+        if self == Self::MembersSentInDisorder {
+            for effect in &mut effects {
+                if let Effect::RequestProof(request) = effect
+                    && let Some(agg) = &mut request.agg
+                {
+                    agg.members.reverse();
+                }
+            }
+        }
         if self == Self::RestartRequestsAgain && !state.stale_calls.is_empty() {
             let mut blind = state.clone();
             blind.stale_calls = prooflog_projections::Set::default();
@@ -342,6 +422,19 @@ impl Sabotage {
         }
         effects
     }
+}
+
+/// Whether an event ends an attempt without a proof.
+const fn is_failure(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::WitnessGenFailed(_) | Event::Unfulfillable(_) | Event::TimedOut(_) | Event::ProofLost(_)
+    )
+}
+
+/// Whether an event takes a unit out because the contract has other keys.
+fn is_stale(event: &Event) -> bool {
+    matches!(event, Event::Invalidated(e) if e.reason == InvalidReason::Commitments)
 }
 
 /// Whether an event makes a span that was halved alive again.

@@ -37,6 +37,7 @@ impl Checker {
         let unit = chain.units.get(&id)?;
         match &recorded.event {
             Event::WitnessGenStarted(e) => started(batch, chain, unit, e)
+                .or_else(|| lowest_first(batch, chain, unit))
                 .or_else(|| self.limits(chain, unit))
                 .or_else(|| bought_before(chain, unit)),
             Event::Retried(e) => retried(batch, chain, unit, e),
@@ -269,6 +270,25 @@ fn bound(chain: &ModelChain, unit: &ModelUnit) -> L1Number {
         .map(|proof| proof.bound)
         .max()
         .unwrap_or_default()
+}
+
+/// Of spans that were never requested the lowest starts first. A server that is ill is probed with any of them, and one
+/// that may still be at an older call for the same blocks is left in peace.
+fn lowest_first(batch: &Batch, chain: &ModelChain, unit: &ModelUnit) -> Broken {
+    if unit.id.kind != UnitKind::Span || chain.prover_degraded {
+        return None;
+    }
+    let called = |range: Range| chain.units.values().any(|other| other.range == range && other.limit.0.0 > 0);
+    let lower = chain.live().find(|other| {
+        other.id.kind == UnitKind::Span
+            && other.range.start < unit.range.start
+            && other.stage == Stage::Waiting
+            && other.not_before <= batch.time
+            && !called(other.range)
+    })?;
+    rule("lowest first", true, || {
+        format!("{} {} starts before {} {}", unit.id, unit.range, lower.id, lower.range)
+    })
 }
 
 /// A proof that is held and still fits is never bought again.
