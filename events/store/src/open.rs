@@ -166,7 +166,7 @@ fn reopen(dir: &Path, lock: Lock, options: OpenOptions) -> Result<(RocksStore, O
         }
         other => other?,
     };
-    let found = tables.newest().map_err(StoreError::sequence(dir))?;
+    let found = newest(&tables, acknowledged)?;
     if found != head {
         let what = format!("a look found the head {}, opening found {}", head.position, found.position);
         return Err(StoreError::Damaged { dir: dir.to_owned(), position: Some(found.position), what });
@@ -202,11 +202,20 @@ fn look(
 
 fn look_with(dir: &Path, acknowledged: Acknowledged, recovery: DBRecoveryMode) -> Result<Head, StoreError> {
     let tables = Tables::open(dir, Mode::Read(recovery), None)?;
-    let head = tables.newest().map_err(StoreError::sequence(dir))?;
+    let head = newest(&tables, acknowledged)?;
     reaches(&tables, head, acknowledged)?;
     // Read here as well, so that damage there is met before anything is changed.
     tables.unnamed_blobs().map_err(StoreError::sequence(dir))?;
     Ok(head)
+}
+
+/// The newest record; where it cannot be read, the error says from which position on.
+pub(crate) fn newest(tables: &Tables, acknowledged: Acknowledged) -> Result<Head, StoreError> {
+    let found = tables.newest().map_err(|error| match acknowledged {
+        Acknowledged::Head { head, .. } => tables.locate(head.position, error),
+        Acknowledged::Unknown => error,
+    });
+    found.map_err(StoreError::sequence(&tables.dir))
 }
 
 /// Whether the log still holds what was acknowledged.

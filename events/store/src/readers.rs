@@ -16,7 +16,7 @@ use rocksdb::DBRecoveryMode;
 
 use crate::error::{StoreError, reading};
 use crate::head_file::{self, Acknowledged};
-use crate::open::{passing, reaches, undisturbed};
+use crate::open::{newest, passing, reaches, undisturbed};
 use crate::options::Mode;
 use crate::scratch::Scratch;
 use crate::tables::Tables;
@@ -41,7 +41,7 @@ impl ReadOnlyStore {
             let acknowledged = head_file::read(dir)?;
             // A writer may be in the middle of a write; HEAD decides whether what is left is enough.
             let tables = Tables::open(dir, Mode::Read(DBRecoveryMode::PointInTime), None)?;
-            let found = tables.newest().map_err(StoreError::sequence(dir))?;
+            let found = newest(&tables, acknowledged)?;
             reaches(&tables, found, acknowledged)?;
             let head = match acknowledged {
                 Acknowledged::Head { head, .. } => head,

@@ -155,7 +155,7 @@ impl Tables {
         }
         loop {
             let Some((key, stored)) = iterator.item() else {
-                iterator.status().map_err(|error| reading(Some(expected), &error))?;
+                iterator.status().map_err(|error| self.unreadable((expected, last), &error))?;
                 return Err(SequenceError::damaged(expected, "the record is not there"));
             };
             if key != keys::record(expected) {
@@ -177,9 +177,43 @@ impl Tables {
         }
     }
 
+    /// Damage met on the way from one position to another, at the first record there that cannot be read. Few young files
+    /// overlap for RocksDB: it looks into the first block of a later one for a record of an earlier one as well, so what
+    /// could not be read says less than the file does.
+    fn unreadable(&self, (from, to): (Position, Position), error: &rocksdb::Error) -> SequenceError {
+        let damage = reading(Some(from), error);
+        let SequenceError::Damaged { what, .. } = &damage else { return damage };
+        let begin = self.file_begins(what).unwrap_or_default();
+        let low = from.min(to).max(begin);
+        let high = from.max(to).max(low);
+        let is_bad = |position: &u64| self.hash_at(Position(*position)).is_err();
+        let mut positions = low.0..=high.0;
+        let bad = if from <= to { positions.find(is_bad) } else { positions.rfind(is_bad) };
+        reading(Some(bad.map_or(low, Position)), error)
+    }
+
+    /// Damage that was met on the way to the newest record, at the first record up to `head` that cannot be read in the
+    /// file that the error names.
+    pub(crate) fn locate(&self, head: Position, error: SequenceError) -> SequenceError {
+        let SequenceError::Damaged { position: None, what } = error else { return error };
+        let begin = self.file_begins(&what).unwrap_or(head.next());
+        let bad = (begin.0..=head.0).map(Position).find(|position| self.hash_at(*position).is_err());
+        // A file that is not there may be the doing of a writer.
+        SequenceError::Damaged { position: bad.filter(|_| !what.contains("No such file")), what }
+    }
+
+    /// The first position in the data file that a text of RocksDB names.
+    fn file_begins(&self, text: &str) -> Option<Position> {
+        let files = self.db.live_files().ok()?;
+        let named = files.into_iter().find(|file| {
+            file.column_family_name == keys::RECORDS && text.contains(file.name.trim_start_matches('/'))
+        });
+        named?.start_key.as_deref().and_then(keys::number).map(Position)
+    }
+
     fn visit_one(&self, position: Position, visit: Visit<'_>) -> Result<ControlFlow<()>, SequenceError> {
         let stored = self.db.get_pinned_cf(self.family(keys::RECORDS)?, keys::record(position));
-        match stored.map_err(|error| reading(Some(position), &error))? {
+        match stored.map_err(|error| self.unreadable((position, position), &error))? {
             Some(stored) => Ok(visit(position, &stored)),
             None => Err(SequenceError::damaged(position, "the record is not there")),
         }
@@ -339,7 +373,7 @@ impl Tables {
 
     pub(crate) fn blob_len(&self, hash: Hash32) -> Result<Option<u64>, SequenceError> {
         let value = self.db.get_pinned_cf(self.family(keys::BLOBS)?, keys::blob(hash));
-        let Some(value) = value.map_err(|error| reading(None, &error))? else { return Ok(None) };
+        let Some(value) = value.map_err(|error| reading_blob(hash, &error))? else { return Ok(None) };
         keys::number(&value).map(Some).ok_or_else(|| blob_damaged(hash, "its length is malformed"))
     }
 
@@ -356,7 +390,7 @@ impl Tables {
                 break;
             }
             let piece = self.db.get_pinned_cf(family, keys::piece(hash, index));
-            let piece = piece.map_err(|error| reading(None, &error))?;
+            let piece = piece.map_err(|error| reading_blob(hash, &error))?;
             let piece = piece.ok_or_else(|| blob_damaged(hash, "a piece of it is missing"))?;
             left = left
                 .checked_sub(piece.len() as u64)
@@ -434,6 +468,14 @@ fn index_entry(
 
 fn blob_damaged(hash: Hash32, what: &str) -> SequenceError {
     SequenceError::Damaged { position: None, what: format!("blob {hash}: {what}") }
+}
+
+/// An error met while reading a blob: RocksDB does not name the file, and the blob's name is all that helps.
+fn reading_blob(hash: Hash32, error: &rocksdb::Error) -> SequenceError {
+    match reading(None, error) {
+        SequenceError::Damaged { what, .. } => blob_damaged(hash, &what),
+        other => other,
+    }
 }
 
 /// The bytes of a snapshot whose header (length and checksum) they fit.

@@ -44,6 +44,13 @@ pub(crate) struct Content {
     blobs: BTreeMap<Hash32, Vec<u8>>,
 }
 
+impl Content {
+    /// The names of all blobs.
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = &Hash32> {
+        self.blobs.keys()
+    }
+}
+
 /// Reads and verifies everything; the error as text, with its position if it has one.
 pub(crate) fn content<R: SequenceRead>(sequence: &R) -> Result<Content, (String, Option<Position>)> {
     let failed = |error: prooflog_events::port::SequenceError| {

@@ -11,19 +11,22 @@ use prooflog_store::{ErrorKind, OpenNote, ReadOnlyStore, StoreError};
 
 use crate::common::{Content, content, create, files, try_open, varied, write_files};
 
+/// An error in words, with the position that it names.
+type Found = (String, Option<Position>);
+
 /// Opens a directory and reads everything, for writing and for one look.
-fn outcome(dir: &Path) -> Result<Content, String> {
+fn outcome(dir: &Path) -> Result<Content, Found> {
     let looked = match ReadOnlyStore::open(dir) {
-        Ok(store) => content(&store).map_err(|(error, _)| error),
-        Err(error) => Err(error.to_string()),
+        Ok(store) => content(&store),
+        Err(error) => Err((error.to_string(), error.position())),
     };
     let before = files(dir);
     let opened = match try_open(dir) {
-        Ok((store, _)) => content(&store).map_err(|(error, _)| error),
+        Ok((store, _)) => content(&store),
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
             assert!(before == files(dir), "a refused open changed files: {error}");
-            Err(error.to_string())
+            Err((error.to_string(), error.position()))
         }
     };
     // A look ends where HEAD does, an open finds what is behind it as well; neither may see another history.
@@ -33,13 +36,13 @@ fn outcome(dir: &Path) -> Result<Content, String> {
     opened
 }
 
-/// Damages `name` in many places, one at a time; how often that was noticed.
-fn flip_bits(files: &BTreeMap<String, Vec<u8>>, name: &str, whole: &Content, places: usize) -> usize {
+/// Damages `name` in many places, one at a time; what was said where that was noticed.
+fn flip_bits(files: &BTreeMap<String, Vec<u8>>, name: &str, whole: &Content, places: usize) -> Vec<Found> {
     let dirs = tempfile::tempdir().unwrap();
     let dir = dirs.path().join("log");
     let original = &files[name];
     let mut numbers = Numbers::new(original.len() as u64);
-    let mut noticed = 0;
+    let mut noticed = Vec::new();
     for place in 0..places {
         // Spread over the file, its first and last bytes among them.
         let byte = if place % 2 == 0 {
@@ -54,7 +57,12 @@ fn flip_bits(files: &BTreeMap<String, Vec<u8>>, name: &str, whole: &Content, pla
             Ok(content) => {
                 assert!(content == *whole, "{name}: byte {byte} was changed and something else is read")
             }
-            Err(_) => noticed += 1,
+            Err(found) => {
+                if let (text, Some(position)) = &found {
+                    assert!(text.contains(&format!("position {position}")), "{text}");
+                }
+                noticed.push(found);
+            }
         }
     }
     noticed
@@ -88,19 +96,33 @@ fn one_flipped_bit_in_the_write_ahead_log() {
     let broken = broken();
     for name in broken.names(|name| name.ends_with(".log")) {
         let noticed = flip_bits(&broken.files, name, &broken.whole, 60);
-        assert!(noticed > 50, "{name}: noticed {noticed} of 60");
+        assert!(noticed.len() > 50, "{name}: noticed {} of 60", noticed.len());
+        for (text, position) in noticed {
+            assert!(position.is_some(), "no position in: {text}");
+        }
     }
 }
 
+/// Where a record is hit, the error has its position; where RocksDB's own structure or an index is, it names the file. For
+/// one kind of such damage RocksDB knows only which manifest led there.
 #[test]
 fn one_flipped_bit_in_a_data_file() {
     let broken = broken();
-    let noticed: usize = broken
-        .names(|name| name.ends_with(".sst"))
-        .into_iter()
-        .map(|name| flip_bits(&broken.files, name, &broken.whole, 25))
-        .sum();
-    assert!(noticed > 10, "noticed {noticed}");
+    let newest = Position(broken.whole.records.len() as u64);
+    let (mut placed, mut named) = (0, 0);
+    for name in broken.names(|name| name.ends_with(".sst")) {
+        for (text, position) in flip_bits(&broken.files, name, &broken.whole, 25) {
+            match position {
+                Some(position) => assert!(Position(1) <= position && position <= newest, "{text}"),
+                None => assert!(
+                    text.contains(name) || text.contains("properties unsorted"),
+                    "neither a position nor {name} in: {text}"
+                ),
+            }
+            if position.is_some() { placed += 1 } else { named += 1 }
+        }
+    }
+    assert!(placed > 10 && named > 10, "{placed} with a position, {named} with a file");
 }
 
 #[test]
@@ -108,7 +130,10 @@ fn one_flipped_bit_in_a_blob_file() {
     let broken = broken();
     for name in broken.names(|name| name.ends_with(".blob")) {
         let noticed = flip_bits(&broken.files, name, &broken.whole, 30);
-        assert!(noticed > 20, "{name}: noticed {noticed} of 30");
+        assert!(noticed.len() > 20, "{name}: noticed {} of 30", noticed.len());
+        for (text, _) in noticed {
+            assert!(broken.whole.blobs().any(|hash| text.contains(&hash.to_string())), "no blob in: {text}");
+        }
     }
 }
 
@@ -117,7 +142,10 @@ fn one_flipped_bit_in_the_manifest_and_its_pointer() {
     let broken = broken();
     for name in broken.names(|name| name.contains("MANIFEST") || name.ends_with("CURRENT")) {
         let noticed = flip_bits(&broken.files, name, &broken.whole, 40);
-        assert!(noticed > 20, "{name}: noticed {noticed} of 40");
+        assert!(noticed.len() > 20, "{name}: noticed {} of 40", noticed.len());
+        for (text, _) in noticed {
+            assert!(text.contains("MANIFEST") || text.contains("CURRENT"), "no file in: {text}");
+        }
     }
 }
 
@@ -125,7 +153,26 @@ fn one_flipped_bit_in_the_manifest_and_its_pointer() {
 fn a_flipped_bit_in_head_costs_no_record() {
     let broken = broken();
     let noticed = flip_bits(&broken.files, "HEAD", &broken.whole, 40);
-    assert_eq!(noticed, 0, "the other slot says the same or less");
+    assert_eq!(noticed, [], "the other slot says the same or less");
+}
+
+/// The data files of two runs that hold records, the older first. Those of the index are smaller.
+fn files_of_two_runs(files: &BTreeMap<String, Vec<u8>>) -> [String; 2] {
+    let mut names: Vec<&String> = files.keys().filter(|name| name.ends_with(".sst")).collect();
+    names.sort_by_key(|name| std::cmp::Reverse(files[*name].len()));
+    let mut two = [names[0].clone(), names[1].clone()];
+    two.sort();
+    two
+}
+
+/// The first position that a whole read cannot read, as the error says; it cannot be read indeed.
+fn first_bad(store: &impl prooflog_events::port::SequenceRead) -> Position {
+    let (error, position) = content(store).err().unwrap();
+    let position = position.unwrap_or_else(|| panic!("no position in: {error}"));
+    assert!(error.contains(&format!("position {position}")), "{error}");
+    let reader = Reader::new(store).unwrap();
+    assert!(reader.record(position).is_err(), "{position} can be read");
+    position
 }
 
 #[test]
@@ -145,14 +192,47 @@ fn damage_in_cold_records_is_reported_with_its_position() {
     bytes[middle] ^= 1;
     write_files(dir.path(), &files);
     let (store, _) = try_open(dir.path()).unwrap();
-    let (error, position) = content(&store).err().unwrap();
-    let position = position.unwrap_or_else(|| panic!("no position in: {error}"));
-    assert!(Position(1) < position && position < Position(2_000), "{error}");
+    let position = first_bad(&store);
+    assert!(Position(1) < position && position < Position(2_000), "{position}");
     // What is before it is read, and what is in other blocks as well.
     let reader = Reader::new(&store).unwrap();
     assert!(reader.record(Position(1)).unwrap().is_some());
-    assert!(reader.record(position).is_err());
+    assert!(reader.record(Position(position.0 - 1)).unwrap().is_some(), "{position} is not the first");
     assert!(reader.record(Position(2_000)).unwrap().is_some());
+}
+
+/// While files are few, RocksDB looks into a later one for any record: what it cannot read is not where the damage is. And
+/// the newest record is read by every open.
+#[test]
+fn damage_at_the_beginning_of_a_later_file_is_reported_with_its_position() {
+    let dir = tempfile::tempdir().unwrap();
+    for part in 0..2 {
+        let log =
+            if part == 0 { create(dir.path()) } else { Log::open(try_open(dir.path()).unwrap().0).unwrap() };
+        for n in 0..1_000 {
+            log.append(batch(vec![event("s", &format!("{n:0200}"))])).unwrap();
+        }
+    }
+    let whole = files(dir.path());
+    let [_, later] = files_of_two_runs(&whole);
+    let mut damaged = whole.clone();
+    damaged.get_mut(&later).unwrap()[0] ^= 1;
+    write_files(dir.path(), &damaged);
+    let store = ReadOnlyStore::open(dir.path()).unwrap();
+    assert_eq!(first_bad(&store), Position(1_001));
+    let error = Reader::new(&store).unwrap().record(Position(7)).unwrap_err();
+    assert!(error.to_string().contains("damaged at position 1001"), "{error}");
+    drop(store);
+
+    let refused = (0..whole[&later].len()).rev().step_by(300).find_map(|at| {
+        let mut damaged = whole.clone();
+        damaged.get_mut(&later).unwrap()[at] ^= 1;
+        write_files(dir.path(), &damaged);
+        // Structure of the file is hit before records are: that names the file alone.
+        ReadOnlyStore::open(dir.path()).err()?.position()
+    });
+    let refused = refused.expect("the block of the newest record is read by an open");
+    assert!(Position(1_001) < refused && refused <= Position(2_000), "{refused}");
 }
 
 fn wal(files: &BTreeMap<String, Vec<u8>>) -> String {
