@@ -12,7 +12,7 @@
 // | old metadata before new: the oldest are taken | `appends::metadata_are_the_last_event_only_and_say_what_is_shown` |
 // | a refused item without details, stream or correlation: a crash | `batches::a_refusal_is_an_item_with_all_that_clients_look_for` |
 // | an error that comes after the headers: seen too late | `appends::a_tombstoned_stream_is_gone_for_ever_and_says_so_at_the_call`, `what_is_refused_at_once_is_the_answer_to_the_call_itself` |
-// | credentials that do not come without TLS | `appends::nobody_writes_without_credentials_or_the_role_or_to_the_engine`, `batches::without_credentials_every_append_is_refused_by_itself` |
+// | credentials that do not come without TLS | `appends::nobody_writes_without_credentials_or_the_role_or_to_the_engine`, `batches::who_may_not_write_is_refused_with_the_call_and_takes_no_place_of_one` |
 // | deadlines in thousands of years | `batches::deadlines_of_thousands_of_years_are_cut` |
 // | counts for "everything", and zero that is not nothing | `every_number_that_means_everything_means_everything`, `sessions::several_streams_are_appended_together_or_not_at_all` |
 // | details in another order or with other words than the status | `sessions::details`, in every test there |
@@ -21,7 +21,7 @@
 // | gossip without a live leader at an address that can be reached | `discovery::gossip_names_one_live_leader_where_the_client_came_from` |
 // | the caller's mistake told as the server's: the client reconnects | `what_a_caller_does_wrong_is_never_the_servers_fault` |
 // | one connection for everything: a stalled call holds up the others | `subscriptions::a_reader_who_stops_reading_holds_up_nobody_on_the_same_connection`, `two_thousand_subscriptions_share_one_connection` |
-// | names beyond ASCII in trailers, names that are no text | `appends::names_that_are_not_ascii_are_escaped_in_trailers`, `reads::what_is_no_request_is_an_invalid_argument` |
+// | names beyond ASCII in trailers, names that are no text | `appends::names_that_are_not_visible_ascii_are_escaped_in_trailers_and_others_stand_as_they_are`, `reads::what_is_no_request_is_an_invalid_argument` |
 // | appends that are repeated | `appends::an_append_says_where_its_last_event_stands_and_repeated_says_the_same` |
 // | batches that are never closed | `batches::a_call_that_never_ends_by_itself_is_ended_by_a_stop` |
 // | acknowledgements that are delayed: 44 ms for each append | `a_request_in_two_pieces_is_as_quick_as_one_in_one` |
@@ -295,4 +295,20 @@ async fn what_a_client_says_about_leaders_and_itself_changes_nothing() {
         assert!(matches!(next(&mut answers).await, Answer::Event(_)));
     }
     server.stop().await;
+}
+
+#[test]
+fn the_table_names_tests_that_are_there() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let read = |module: &str| std::fs::read_to_string(folder.join(module).with_extension("rs")).unwrap();
+    let table = read("traps");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("// | ")?.split(" | ").nth(1));
+    let (mut rows, mut named) = (rows.skip(1).peekable(), 0);
+    assert!(rows.peek().is_some());
+    for name in rows.flat_map(|tests| tests.split('`').skip(1).step_by(2)) {
+        let (module, test) = name.split_once("::").unwrap_or(("traps", name));
+        assert!(read(module).contains(&format!("fn {test}(")), "{name}");
+        named += 1;
+    }
+    assert!(named > 25, "{named}");
 }
