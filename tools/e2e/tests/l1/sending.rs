@@ -85,6 +85,42 @@ async fn a_dropped_transaction_is_sent_again_and_a_key_used_by_hand_costs_a_nonc
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replacement_that_the_pool_calls_underpriced_is_raised_until_it_is_taken() {
+    let settings = "txmgr.resubmission-timeout = \"2s\"";
+    let mut world = World::start(ready(), settings).await;
+    let ours = submission_held(&mut world).await;
+    let from = world.mark();
+    let max_fee = |event: &Value| wei(&event["data"]["fees"]["max_fee"]);
+    // Somebody takes the place in the pool, for three times as much: twice that is too little to take it back.
+    let fee = format!("{:#x}", 3 * max_fee(&ours));
+    let nonce: u64 = ours["stream"].as_str().unwrap().rsplit('-').next().unwrap().parse().unwrap();
+    let fields = json!({
+        "nonce": format!("{nonce:#x}"), "value": "0x1", "gas": "0x5208",
+        "maxFeePerGas": fee, "maxPriorityFeePerGas": fee,
+    });
+    let to = world.devnet.stranger().await.unwrap();
+    world.devnet.sender().submit(world.devnet.proposer, Some(to), Default::default(), fields).await.unwrap();
+    let said = |outcome: &'static str, stream: Value| {
+        move |event: &Value| {
+            is(event, "TxBroadcast") && event["stream"] == stream && event["data"]["outcome"] == outcome
+        }
+    };
+    world.wait_for(from, "an underpriced TxBroadcast", said("underpriced", ours["stream"].clone()));
+    let replaced = world.wait_for(from, "TxReplaced for being underpriced", |event| {
+        is(event, "TxReplaced") && event["data"]["reason"] == "underpriced"
+    });
+    assert!(max_fee(&replaced) > max_fee(&ours), "{replaced}");
+    let place = |event: &Value| event["position"].as_str().unwrap().parse::<u64>().unwrap();
+    let accepted = said("accepted", ours["stream"].clone());
+    world.wait_for(from, "a TxBroadcast that is taken", |e| accepted(e) && place(e) > place(&replaced));
+    world.devnet.l1.go_on(1).await.unwrap();
+    let included = world.wait_for(from, "TxIncluded", |event| is(event, "TxIncluded"));
+    assert_eq!(included["stream"], ours["stream"], "the same nonce");
+    confirm(&mut world);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_empty_wallet_is_told_once_proves_on_and_sends_when_it_is_refilled() {
     let settings = "min-balance = \"1 gwei\"\ntxmgr.not-in-mempool-timeout = \"2s\"";
     let mut world = World::new(DevnetConfig { prelude: 60, ..ready() }, settings).await;
