@@ -231,7 +231,7 @@ fn damage_at_the_beginning_of_a_later_file_is_reported_with_its_position() {
         // Structure of the file is hit before records are: that names the file alone.
         ReadOnlyStore::open(dir.path()).err()?.position()
     });
-    let refused = refused.expect("the block of the newest record is read by an open");
+    let refused = refused.unwrap_or_else(|| panic!("the block of the newest record is read by no open"));
     assert!(Position(1_001) < refused && refused <= Position(2_000), "{refused}");
 }
 
