@@ -133,6 +133,11 @@ pub const CHANGES: &[RuleChange] = &[
             EventType::DegradedModeEntered,
         ],
     },
+    RuleChange {
+        behaviour: 6,
+        about: "a proof that is kept until its output is confirmed keeps no other from being pruned",
+        events: &[EventType::ProofPruned],
+    },
 ];
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use prooflog_events::input::TimerDue;
 use prooflog_projections::State;
 use prooflog_projections::state::chain::{Chain, backoff};
 
-use crate::decide::{probe_at, tip_due};
+use crate::decide::{probe_at, proofs_kept_secs, tip_due};
 use crate::effect::{Effect, EffectKey, Pace, Urgency};
 use crate::plan::{chain_effects, signer_effects, unit_effects};
 
@@ -322,9 +322,12 @@ fn next_timer(chain: &Chain, now: Micros) -> Option<Micros> {
         .finalized
         .filter(|head| !head.stalled)
         .and_then(|head| Some(head.since.plus_secs(policy?.stall_after_secs)));
-    let prune = chain.index.retired.get_min().and_then(|(since, _)| {
-        let final_secs = chain.contract.values.as_ref().map_or(0, |values| values.finalization_secs);
-        Some(since.plus_secs(policy?.keep_proofs_secs.max(final_secs)))
+    // What came due before and is still there is held back, and waits for no moment.
+    let prune = proofs_kept_secs(chain).and_then(|kept_secs| {
+        let past = Micros(now.0.saturating_sub(kept_secs.saturating_mul(1_000_000)));
+        let (since, _) =
+            chain.index.retired.range((Micros(past.0.saturating_add(1)), FIRST_UNIT)..).next()?;
+        Some(since.plus_secs(kept_secs))
     });
     let timers = [unit, calls, stall, prune, probe_at(chain), tip_due(chain, now)];
     timers.into_iter().flatten().filter(|at| *at > now).min()

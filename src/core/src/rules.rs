@@ -10,7 +10,7 @@ use prooflog_projections::State;
 use prooflog_projections::state::chain::backoff;
 
 /// Version of the rules in this crate; it grows when the same state and input may lead to other events.
-pub const BEHAVIOUR: u32 = 5;
+pub const BEHAVIOUR: u32 = 6;
 
 /// How long a free slot of an account is kept for what has waited longer, in seconds. Its simulation takes one or two; if
 /// none comes, because the endpoints of its rollup are dead, the others go on.

@@ -7,7 +7,7 @@
 mod given;
 
 use given::*;
-use prooflog_core::{Effect, EffectKey, Outbox, Outcome, Pace, Pacing, plan};
+use prooflog_core::{Effect, EffectKey, Outbox, Outcome, Pace, Pacing, decide, plan};
 use prooflog_events::event::{ChainRegistered, EngineStarted, Event};
 use prooflog_events::ids::*;
 use prooflog_events::input::*;
@@ -51,7 +51,7 @@ fn late() -> Given {
 
 impl Given {
     fn decided(&mut self, input: impl Into<Input>) -> Vec<prooflog_core::NewEvent> {
-        prooflog_core::decide(&mut self.state, self.now, &input.into()).unwrap().events
+        decide(&mut self.state, self.now, &input.into()).unwrap().events
     }
 
     /// Another rollup, at the same blocks as the first.
@@ -289,5 +289,37 @@ fn proofs_are_kept_until_the_output_that_settled_them_is_confirmed_however_short
     let shallow = ContractRead { confirmed: before, ..given.read() };
     assert!(given.names(shallow).contains(&"SpanSettled"));
     assert!(!names(&given.later(3_600)).contains(&"ProofPruned"), "a reorg may ask for it again");
+    assert!(names(&given.contract()).contains(&"ProofPruned"));
+}
+
+#[test]
+fn a_proof_that_waits_for_its_output_to_be_confirmed_keeps_no_other_from_being_pruned() {
+    let mut given = Given::chain(1_100, |policy| policy.keep_proofs_secs = 60);
+    given.values.finalization_secs = 1;
+    given.contract();
+    given.proven(1);
+    given.proven(2);
+    let before = given.latest;
+    given.latest = Some(Anchor { index: 5, root: root(1_050), block: L2Block(1_050) });
+    given.l1 += 1;
+    let shallow = ContractRead { confirmed: before, ..given.read() };
+    assert!(given.names(shallow).contains(&"SpanSettled"), "the older one, which is held");
+    given.later(30);
+    given.command(Command::Cancel { unit: UnitId::span(CHAIN, 2) }).unwrap();
+    let pruned = |given: &mut Given, secs: u64| -> Vec<u64> {
+        given.now = given.now.plus_secs(secs);
+        let decision = decide(&mut given.state, given.now, &TimerDue::of_all().into()).unwrap();
+        let units = decision.events.iter().filter(|new| matches!(new.event, Event::ProofPruned(_)));
+        units
+            .filter_map(|new| if let StreamId::Unit(unit) = new.stream { Some(unit.number) } else { None })
+            .collect()
+    };
+    let (due, mut outbox) = (given.now.plus_secs(60), Outbox::new(Pacing::default()));
+    assert!(pruned(&mut given, 59).is_empty());
+    outbox.fill(&mut given.state, given.now);
+    assert_eq!(outbox.timer_due(&given.state, Micros(due.0 - 1)), None);
+    assert!(outbox.timer_due(&given.state, due).is_some(), "the newer one has a moment of its own");
+    assert_eq!(pruned(&mut given, 1), [2]);
+    assert!(pruned(&mut given, 3_600).is_empty(), "a reorg may ask for the other one again");
     assert!(names(&given.contract()).contains(&"ProofPruned"));
 }

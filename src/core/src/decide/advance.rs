@@ -8,15 +8,18 @@ use prooflog_events::event::{
 };
 use prooflog_events::ids::{ChainId, L2Block, Micros, Range, UnitId, UnitKind};
 use prooflog_events::input::Input;
-use prooflog_events::values::Control;
+use prooflog_events::values::{BlobRef, Control};
 use prooflog_projections::state::Illegal;
 use prooflog_projections::state::chain::Chain;
 use prooflog_projections::state::phase::Phase;
 use prooflog_projections::state::unit::Unit;
 
 use super::{aggregates, node, planning, proving};
-use crate::batch::Batch;
+use crate::batch::{Batch, MAX_EVENTS};
 use crate::rules::witness_deadline;
+
+/// Units that are held back from pruning which are looked at before the others wait: each input looks at them again.
+const HELD_LOOKS: usize = 64;
 
 /// Does everything that the state allows now for the rollups that the input may have changed.
 pub(super) fn advance(batch: &mut Batch<'_>, input: &Input) -> Result<(), Illegal> {
@@ -348,29 +351,46 @@ fn account_has_room(batch: &Batch<'_>, chain: &Chain) -> bool {
 
 /// Proof bytes that were kept long enough are given up, unless another unit still names the same bytes.
 fn prune(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
-    loop {
-        let Some(chain) = batch.state.chains.get(&id) else {
-            return Ok(());
-        };
-        let Some(policy) = &chain.policy else {
-            return Ok(());
-        };
-        let final_secs = chain.contract.values.as_ref().map_or(0, |values| values.finalization_secs);
-        let kept_secs = policy.keep_proofs_secs.max(final_secs);
-        let Some((since, unit_id)) = chain.index.retired.get_min().copied() else {
-            return Ok(());
-        };
-        let Some(unit) = chain.retired.get(&unit_id) else { return Ok(()) };
-        // However short they are to be kept: until the settling output is confirmed, a reorg may ask for them again.
-        let confirmed = chain.contract.confirmed.map_or(L2Block(0), |confirmed| confirmed.block);
-        let is_held = unit.phase == Phase::Settled && confirmed < unit.range.end;
-        let Some(proof) = unit.proof.clone() else { return Ok(()) };
-        if is_held || batch.now < since.plus_secs(kept_secs) || !batch.has_room() {
+    let Some(chain) = batch.state.chains.get(&id) else {
+        return Ok(());
+    };
+    let Some(kept_secs) = proofs_kept_secs(chain) else {
+        return Ok(());
+    };
+    for (unit, proof) in prunable(chain, kept_secs, batch.now) {
+        if !batch.has_room() {
             return Ok(());
         }
-        batch.unit(unit_id, ProofPruned { proof: proof.blob, kept_secs })?;
-        if !proof.blob.is_empty() && !batch.state.names_proof(proof.blob.sha256) {
-            batch.forget(proof.blob);
+        batch.unit(unit, ProofPruned { proof, kept_secs })?;
+        if !proof.is_empty() && !batch.state.names_proof(proof.sha256) {
+            batch.forget(proof);
         }
     }
+    Ok(())
+}
+
+/// How long the proofs of units that are over are kept at least.
+pub(crate) fn proofs_kept_secs(chain: &Chain) -> Option<u64> {
+    let final_secs = chain.contract.values.as_ref().map_or(0, |values| values.finalization_secs);
+    Some(chain.policy.as_ref()?.keep_proofs_secs.max(final_secs))
+}
+
+/// Units whose proofs were kept long enough, the longest first, as many as a batch can take. One that is held back holds
+/// back no other; behind very many of them, the rest waits for the next input that frees some.
+fn prunable(chain: &Chain, kept_secs: u64, now: Micros) -> Vec<(UnitId, BlobRef)> {
+    // However short they are to be kept: until the settling output is confirmed, a reorg may ask for them again.
+    let confirmed = chain.contract.confirmed.map_or(L2Block(0), |confirmed| confirmed.block);
+    let is_held = |unit: &Unit| unit.phase == Phase::Settled && confirmed < unit.range.end;
+    let due = chain.index.retired.iter().take_while(|(since, _)| now >= since.plus_secs(kept_secs));
+    let (mut found, mut held) = (Vec::new(), 0);
+    for unit in due.filter_map(|(_, id)| chain.retired.get(id)) {
+        match &unit.proof {
+            Some(proof) if !is_held(unit) => found.push((unit.id, proof.blob)),
+            _ => held += 1,
+        }
+        if held >= HELD_LOOKS || found.len() >= MAX_EVENTS {
+            break;
+        }
+    }
+    found
 }

@@ -19,6 +19,7 @@ mod sending;
 mod slots;
 mod turns;
 
+pub(crate) use advance::proofs_kept_secs;
 pub(crate) use aggregates::{awaits_validation, checkpoint_bound};
 pub(crate) use contract::optimistic_block;
 pub(crate) use planning::{gap_needs_sizes, plannable_gap, tip_due};
