@@ -138,6 +138,11 @@ pub const CHANGES: &[RuleChange] = &[
         about: "a proof that is kept until its output is confirmed keeps no other from being pruned",
         events: &[EventType::ProofPruned],
     },
+    RuleChange {
+        behaviour: 6,
+        about: "a transaction that no pool took is sent again as it is, and its fees stay where they are",
+        events: &[EventType::TxReplaced, EventType::TxDropped, EventType::FeeCeilingReached],
+    },
 ];
 
 #[cfg(test)]

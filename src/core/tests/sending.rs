@@ -215,6 +215,56 @@ fn a_stuck_transaction_is_replaced_with_fees_that_clear_the_rule_in_the_same_slo
 }
 
 #[test]
+fn what_no_pool_took_is_sent_again_as_it_is_and_never_raised() {
+    for outcome in [BroadcastOutcome::Funds, BroadcastOutcome::Rejected] {
+        let mut given = queued();
+        let purpose = given.wanted_quote();
+        given.when(given.quote(purpose, 5));
+        given.sign(5, 1);
+        given.send(5, 1, outcome);
+        let fees = given.state.slot(slot(5)).unwrap().fees;
+        let mut sent = 0;
+        for _ in 0..40 {
+            let events = given.account(5, (5, 5), vec![seen(5, 1, TxState::Unknown)]);
+            assert_eq!(names(&events), ["TxDropped"], "{outcome:?}");
+            let owed = plan(&given.state, given.now);
+            assert!(owed.iter().any(|effect| matches!(effect, Effect::BroadcastTx { version, .. } if version.0 == 1)));
+            given.send(5, 1, outcome);
+            sent += 1;
+        }
+        assert_eq!((sent, given.state.slot(slot(5)).unwrap().fees), (40, fees));
+        // Its block is out of the checkpoint's window by now: another one at the same fees.
+        let events = given.account(60, (5, 5), vec![seen(5, 1, TxState::Unknown)]);
+        let Some(Event::TxReplaced(replaced)) = events.last() else { panic!("{events:?}") };
+        assert_eq!((replaced.reason, replaced.fees), (ReplaceReason::StaleCheckpoint, fees));
+        // Once a pool holds it, it is raised as any other.
+        given.sign(5, 2);
+        given.send(5, 2, BroadcastOutcome::Accepted);
+        let txs = vec![seen(5, 1, TxState::Unknown), seen(5, 2, TxState::Pending)];
+        let events = given.account(5, (5, 5), txs);
+        assert!(matches!(&events[..], [Event::TxReplaced(e)] if e.fees.max_fee > fees.max_fee), "{events:?}");
+    }
+}
+
+#[test]
+fn what_a_pool_refused_is_raised_where_no_block_could_include_it() {
+    let mut given = checkpoint_sent();
+    given.account(5, (5, 5), vec![seen(5, 1, TxState::Pending)]);
+    given.sign(5, 2);
+    given.send(5, 2, BroadcastOutcome::Rejected);
+    let fees = given.state.slot(slot(5)).unwrap().fees;
+    given.now = given.now.plus_secs(60);
+    let input = SignerRead {
+        signer: ACCOUNT,
+        at: L1Head { base_fee: Wei(fees.max_fee.0 + 1), ..given.head() },
+        nonce: NonceState { head: Nonce(5), confirmed: Nonce(5) },
+        balance: Wei(1_000_000_000_000_000_000),
+        txs: vec![seen(5, 1, TxState::Unknown), seen(5, 2, TxState::Unknown)],
+    };
+    assert_eq!(given.names(input), ["TxReplaced"]);
+}
+
+#[test]
 fn an_underpriced_replacement_is_raised_again_at_once() {
     let mut given = checkpoint_sent();
     given.account(5, (5, 5), vec![seen(5, 1, TxState::Pending)]);

@@ -9,10 +9,10 @@ use prooflog_events::event::{
     SubmissionConfirmed, SubmissionReorged, SubmissionReverted, Submitted, TxAbandoned, TxConfirmed,
     TxDropped, TxIncluded, TxReorged, TxReserved, TxReverted,
 };
-use prooflog_events::ids::{Hash32, SignerId, SlotId, UnitId, Wei};
+use prooflog_events::ids::{Hash32, SignerId, SlotId, TxVersion, UnitId, Wei};
 use prooflog_events::input::{SignerRead, TxSeen, TxState};
 use prooflog_events::policy::Policy;
-use prooflog_events::values::{Call, Purpose, Refusal};
+use prooflog_events::values::{BroadcastOutcome, Call, Purpose, Refusal};
 use prooflog_projections::state::Illegal;
 use prooflog_projections::state::phase::{Phase, SlotPhase};
 use prooflog_projections::state::slot::Slot;
@@ -342,17 +342,19 @@ fn pending(batch: &mut Batch<'_>, input: &SignerRead, id: SlotId) -> Result<(), 
     };
     let (base_fee, tip) = (input.at.base_fee, input.at.tip);
     let raised = replacement_fees(&policy.fees, slot.fees, base_fee, tip);
+    // What no pool holds need not be outbid.
+    let next = if in_a_pool(input, slot) { raised } else { Ok(slot.fees) };
     if is_held(batch.state, slot) {
         return if slot.signed.is_empty() { abandon(batch, id, AbandonReason::NeverSigned) } else { Ok(()) };
     }
     if !purpose_lives(batch, slot) {
-        return release(batch, id, raised.unwrap_or(slot.fees));
+        return release(batch, id, next.unwrap_or(slot.fees));
     }
     if let Purpose::Checkpoint { agg, block } = slot.purpose
         && checkpoint_expired(block, input.at.block.number)
     {
         let fresh = checkpoint_block(bound_of(batch, agg), input.at.block.number);
-        return match (fresh, raised) {
+        return match (fresh, next) {
             (Some(block), Err(dear)) => {
                 let purpose = Purpose::Checkpoint { agg, block };
                 ceiling::not_raised(batch, id, (purpose, &input.at), dear)
@@ -370,30 +372,58 @@ fn pending(batch: &mut Batch<'_>, input: &SignerRead, id: SlotId) -> Result<(), 
         && slot.purpose != Purpose::Release
         && batch.now.secs_since(slot.since) >= policy.fees.resubmission_secs.saturating_mul(UNSIGNED_PATIENCE)
     {
-        return unsigned_too_long(batch, id, raised.unwrap_or(slot.fees));
+        return unsigned_too_long(batch, id, next.unwrap_or(slot.fees));
     }
     if slot.phase != SlotPhase::Broadcast {
         return Ok(());
     }
     let (purpose, newest) = (slot.purpose, slot.signed.last().map(|signed| signed.version));
-    let (is_stuck, since_sent) =
-        (is_stuck(batch, input, slot, &policy), batch.now.secs_since(slot.last_sent));
+    let is_taken = newest.is_some_and(|version| is_taken(input, slot, version));
+    let is_stuck = is_taken && is_stuck(batch, input, slot, &policy);
+    let since_sent = batch.now.secs_since(slot.last_sent);
     match raised {
         Ok(fees) if is_stuck => return replace(batch, id, ReplaceReason::Stuck, purpose, Some(fees)),
         Err(dear) if is_stuck => ceiling::not_raised(batch, id, (purpose, &input.at), dear)?,
         _ => {}
     }
-    let unknown = input
-        .txs
-        .iter()
-        .any(|seen| seen.nonce == id.nonce && Some(seen.version) == newest && seen.state == TxState::Unknown);
+    let unknown = newest.is_some_and(|version| is_seen_as(input, id, version, &TxState::Unknown));
+    let patience = if is_taken {
+        policy.fees.not_in_mempool_secs
+    } else {
+        policy.fees.not_in_mempool_secs.min(policy.fees.resubmission_secs)
+    };
     if let Some(version) = newest
         && unknown
-        && since_sent >= policy.fees.not_in_mempool_secs
+        && since_sent >= patience
     {
         return batch.slot(id, purpose, TxDropped { version });
     }
     Ok(())
+}
+
+/// Whether a higher fee may help the newest version: a pool holds it, asks for more before it takes it, or no block can
+/// include it at what it pays. What a pool refused for another reason is sent again as it is: a higher fee cures nothing.
+fn is_taken(input: &SignerRead, slot: &Slot, newest: TxVersion) -> bool {
+    let may_be_dearer =
+        matches!(slot.last_outcome, Some(BroadcastOutcome::Accepted | BroadcastOutcome::Underpriced));
+    may_be_dearer
+        || is_seen_as(input, slot.id, newest, &TxState::Pending)
+        || slot.fees.max_fee < input.at.base_fee
+}
+
+/// Whether a pool may hold any version, as far as we were told: then another one must outbid it. A pool that holds one all
+/// the same calls the next underpriced, and that is raised at once.
+fn in_a_pool(input: &SignerRead, slot: &Slot) -> bool {
+    let refused = matches!(
+        slot.last_outcome,
+        None | Some(BroadcastOutcome::Funds | BroadcastOutcome::Rejected | BroadcastOutcome::NonceTooLow)
+    );
+    let is_seen = |version| is_seen_as(input, slot.id, version, &TxState::Pending);
+    !slot.signed.is_empty() && (!refused || slot.signed.iter().any(|signed| is_seen(signed.version)))
+}
+
+fn is_seen_as(input: &SignerRead, id: SlotId, version: TxVersion, state: &TxState) -> bool {
+    input.txs.iter().any(|seen| seen.nonce == id.nonce && seen.version == version && seen.state == *state)
 }
 
 /// The lowest pending nonce is raised first; those behind it wait for it and not for a better fee.
