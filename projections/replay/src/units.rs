@@ -381,6 +381,7 @@ mod tests {
                     }),
                     submission: Some(Submission { slot, root: hash, included: None }),
                     refusals: 3,
+                    out_of_gas: 2,
                     capped: block % 2 == 0,
                     end_root: Some((hash, Micros(block))),
                     fence: Attempt(2),

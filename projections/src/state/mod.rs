@@ -19,6 +19,7 @@ use prooflog_events::event::{Event, EventType};
 use prooflog_events::ids::{
     ChainId, Hash32, LogId, Micros, Position, Revision, SignerId, SlotId, StreamId, UnitId, UnitKind,
 };
+use prooflog_events::values::{Purpose, RefusalClass};
 use sha2::{Digest, Sha256};
 
 use crate::{Fact, Map, Set};
@@ -30,7 +31,7 @@ use slot::{Signer, Slot};
 use unit::{Unit, UnitState};
 
 /// Version of the fold; it is part of a snapshot's fingerprint, so a snapshot of another fold is never used.
-pub const FOLD_VERSION: u32 = 4;
+pub const FOLD_VERSION: u32 = 5;
 
 /// An event that cannot follow the state it was found in: the log is damaged, or the code has a bug.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -249,6 +250,15 @@ impl State {
 
     fn apply_slot(&mut self, id: SlotId, fact: &Fact<'_>) -> Result<(), Found> {
         self.change_signer(id.signer, |signer| change_slot(signer, id, fact))?;
+        if let Event::TxReverted(e) = &fact.event
+            && e.refusal.class == RefusalClass::OutOfGas
+            && let Some(Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg }) =
+                self.slot(id).and_then(Slot::mined_purpose)
+            && let Some(unit) = self.chains.get_mut(&agg.chain).and_then(|chain| chain.aggs.get_mut(&agg.number))
+        {
+            unit.ran_out_of_gas();
+            self.touched.units.push(agg);
+        }
         self.touched.signers.push(id.signer);
         Ok(())
     }

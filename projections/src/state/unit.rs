@@ -14,7 +14,7 @@ use prooflog_events::event::{
 use prooflog_events::ids::{
     Attempt, Hash32, L1Number, L1Ref, Micros, ProofId, Range, Revision, SlotId, UnitId, UnitKind,
 };
-use prooflog_events::values::{AggTerms, BlobRef, Commitments, FailureClass, Mode};
+use prooflog_events::values::{AggTerms, BlobRef, Commitments, FailureClass, Mode, RefusalClass};
 
 use super::phase::{Phase, Shape};
 
@@ -125,6 +125,8 @@ pub struct AggBody {
     pub submission: Option<Submission>,
     /// Refusals of its checkpoint or submission in a row.
     pub refusals: u32,
+    /// Times in a row that its checkpoint or submission ran out of gas.
+    pub out_of_gas: u32,
     /// Its checkpoint or submission is not sent, because more is asked for it than the policy allows.
     pub capped: bool,
     /// Root of its last block, as agreed, and when.
@@ -225,6 +227,7 @@ impl Unit {
             checkpoint: None,
             submission: None,
             refusals: 0,
+            out_of_gas: 0,
             capped: false,
             end_root: None,
             fence: Attempt(1),
@@ -384,7 +387,7 @@ impl UnitState {
                 self.own_failures = 0;
                 self.streak = 0;
                 if let Body::Agg(agg) = &mut self.body {
-                    agg.refusals = 0;
+                    (agg.refusals, agg.out_of_gas) = (0, 0);
                 }
             }
             Event::Restored(_) => {
@@ -407,6 +410,7 @@ impl UnitState {
             Event::Checkpointed(e) => {
                 let slot = agg.checkpoint.and_then(|point| point.slot);
                 agg.checkpoint = Some(Checkpoint { block: e.block.number, hash: Some(e.block.hash), slot });
+                agg.out_of_gas = 0;
                 self.streak = 0;
             }
             Event::CheckpointLost(e) => {
@@ -426,6 +430,9 @@ impl UnitState {
             Event::SubmissionRefused(e) => {
                 self.not_before = e.not_before;
                 agg.refusals = agg.refusals.saturating_add(1);
+                if e.refusal.class == RefusalClass::OutOfGas {
+                    agg.out_of_gas = agg.out_of_gas.saturating_add(1);
+                }
             }
             Event::SubmissionStarted(e) => {
                 agg.submission = Some(Submission { slot: e.slot, root: e.root, included: None });
@@ -454,6 +461,13 @@ impl UnitState {
                 agg.output_index = None;
             }
             _ => {}
+        }
+    }
+
+    /// A transaction for it ran out of gas in a block.
+    pub(super) fn ran_out_of_gas(&mut self) {
+        if let Body::Agg(agg) = &mut self.body {
+            agg.out_of_gas = agg.out_of_gas.saturating_add(1);
         }
     }
 

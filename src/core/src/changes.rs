@@ -143,6 +143,11 @@ pub const CHANGES: &[RuleChange] = &[
         about: "a transaction that no pool took is sent again as it is, and its fees stay where they are",
         events: &[EventType::TxReplaced, EventType::TxDropped, EventType::FeeCeilingReached],
     },
+    RuleChange {
+        behaviour: 6,
+        about: "only what ran out of gas is given more of it the next time",
+        events: &[EventType::TxReserved, EventType::SignerBalanceLow, EventType::SignerBalanceRestored],
+    },
 ];
 
 #[cfg(test)]

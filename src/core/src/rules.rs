@@ -155,10 +155,10 @@ pub(crate) fn replacement_fees(
     Ok(Fees { max_fee: Wei(max_fee.min(ceiling)), tip: Wei(tip) })
 }
 
-/// The gas limit for an estimate: the policy's margin, once more for each refusal or revert in a row (one of them may
-/// have run out of gas), up to the policy's ceiling and never below the estimate.
-pub(crate) fn gas_limit(policy: &FeePolicy, estimate: u64, refusals: u32) -> u64 {
-    let percent = u64::from(policy.gas_margin_percent).saturating_mul(u64::from(refusals).saturating_add(1));
+/// The gas limit for an estimate: the policy's margin, once more for each time in a row that gas ran out, up to the
+/// policy's ceiling and never below the estimate.
+pub(crate) fn gas_limit(policy: &FeePolicy, estimate: u64, out_of_gas: u32) -> u64 {
+    let percent = u64::from(policy.gas_margin_percent).saturating_mul(u64::from(out_of_gas).saturating_add(1));
     let margin = estimate.saturating_mul(percent).div_ceil(100);
     estimate.saturating_add(margin).min(policy.max_gas_limit.max(estimate))
 }
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn what_ran_out_of_gas_gets_more_of_it_up_to_the_ceiling() {
         let policy = FeePolicy { gas_margin_percent: 25, max_gas_limit: 1_600, ..FeePolicy::default() };
-        let limits: Vec<u64> = (0..4).map(|refusals| gas_limit(&policy, 1_000, refusals)).collect();
+        let limits: Vec<u64> = (0..4).map(|times| gas_limit(&policy, 1_000, times)).collect();
         assert_eq!(limits, [1_250, 1_500, 1_600, 1_600]);
         assert_eq!(gas_limit(&policy, 2_000, 0), 2_000, "an estimate above the ceiling is tried as it is");
     }

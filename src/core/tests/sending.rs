@@ -226,7 +226,7 @@ fn what_no_pool_took_is_sent_again_as_it_is_and_never_raised() {
         let mut sent = 0;
         for _ in 0..40 {
             let events = given.account(5, (5, 5), vec![seen(5, 1, TxState::Unknown)]);
-            assert_eq!(names(&events), ["TxDropped"], "{outcome:?}");
+            assert_eq!(names(&events)[0], "TxDropped", "{outcome:?}: {events:?}");
             let owed = plan(&given.state, given.now);
             assert!(owed.iter().any(|effect| matches!(effect, Effect::BroadcastTx { version, .. } if version.0 == 1)));
             given.send(5, 1, outcome);
@@ -235,7 +235,7 @@ fn what_no_pool_took_is_sent_again_as_it_is_and_never_raised() {
         assert_eq!((sent, given.state.slot(slot(5)).unwrap().fees), (40, fees));
         // Its block is out of the checkpoint's window by now: another one at the same fees.
         let events = given.account(60, (5, 5), vec![seen(5, 1, TxState::Unknown)]);
-        let Some(Event::TxReplaced(replaced)) = events.last() else { panic!("{events:?}") };
+        let [Event::CheckpointStarted(_), Event::TxReplaced(replaced)] = &events[..] else { panic!("{events:?}") };
         assert_eq!((replaced.reason, replaced.fees), (ReplaceReason::StaleCheckpoint, fees));
         // Once a pool holds it, it is raised as any other.
         given.sign(5, 2);
@@ -422,7 +422,7 @@ fn revert(class: RefusalClass) -> Option<Refusal> {
 }
 
 /// One more transaction of the aggregate, quoted, sent, and reverted in a block; the pause that follows, in seconds.
-fn paid_in_vain(given: &mut Given, nonce: u64) -> (Vec<Event>, u64, u64) {
+fn paid_in_vain(given: &mut Given, nonce: u64, why: RefusalClass) -> (Vec<Event>, u64, u64) {
     let not_before = given.state.unit(AGG).unwrap().not_before;
     given.later(not_before.secs_since(given.now));
     if given.phase_of(AGG) == Phase::Complete {
@@ -434,7 +434,7 @@ fn paid_in_vain(given: &mut Given, nonce: u64) -> (Vec<Event>, u64, u64) {
     given.sign(nonce, 1);
     given.send(nonce, 1, BroadcastOutcome::Accepted);
     let gas = given.state.slot(slot(nonce)).unwrap().gas_limit;
-    let events = given.confirmed_in_block(nonce, 1, revert(RefusalClass::Other));
+    let events = given.confirmed_in_block(nonce, 1, revert(why));
     let included = Micros(given.now.0 - 36_000_000);
     let pauses: Vec<u64> = events
         .iter()
@@ -449,19 +449,31 @@ fn paid_in_vain(given: &mut Given, nonce: u64) -> (Vec<Event>, u64, u64) {
 }
 
 #[test]
-fn submissions_that_revert_in_a_row_wait_longer_get_more_gas_and_park_in_the_end_with_their_proof() {
+fn what_ran_out_of_gas_gets_more_of_it_and_what_reverted_for_another_reason_does_not() {
+    let limits = |why| {
+        let mut given = submission_sent();
+        given.confirmed_in_block(6, 1, revert(why));
+        (7..10).map(|nonce| paid_in_vain(&mut given, nonce, why).2).collect::<Vec<u64>>()
+    };
+    assert_eq!(limits(RefusalClass::OutOfGas), [150_000, 175_000, 200_000]);
+    assert_eq!(limits(RefusalClass::Other), [125_000; 3]);
+    let mut given = queued();
+    let checkpoints = (5..8).map(|nonce| paid_in_vain(&mut given, nonce, RefusalClass::OutOfGas).2);
+    assert_eq!(checkpoints.collect::<Vec<u64>>(), [125_000, 150_000, 175_000]);
+}
+
+#[test]
+fn submissions_that_revert_in_a_row_wait_longer_and_park_in_the_end_with_their_proof() {
     let mut given = submission_sent();
     let first = given.confirmed_in_block(6, 1, revert(RefusalClass::Other));
     assert!(names(&first).contains(&"SubmissionReverted"), "{first:?}");
-    let (mut pauses, mut gas, mut last) = (Vec::new(), Vec::new(), first);
+    let (mut pauses, mut last) = (Vec::new(), first);
     for nonce in 7..11 {
-        let (events, pause, limit) = paid_in_vain(&mut given, nonce);
+        let (events, pause, _) = paid_in_vain(&mut given, nonce, RefusalClass::Other);
         pauses.push(pause);
-        gas.push(limit);
         last = events;
     }
     assert!(pauses.is_sorted() && pauses[0] < pauses[2], "{pauses:?}");
-    assert!(gas.is_sorted() && gas[0] < gas[3], "one of them may have run out of gas: {gas:?}");
     assert!(
         last.iter().any(|event| matches!(event, Event::Parked(e) if e.reason == ParkReason::Budget)),
         "the fifth revert is the last that is paid for: {last:?}"
@@ -477,7 +489,7 @@ fn checkpoints_that_revert_in_a_row_wait_longer_and_park_in_the_end() {
     let mut pauses = Vec::new();
     let mut last = Vec::new();
     for nonce in 5..10 {
-        let (events, pause, _) = paid_in_vain(&mut given, nonce);
+        let (events, pause, _) = paid_in_vain(&mut given, nonce, RefusalClass::Other);
         pauses.push(pause);
         last = events;
     }

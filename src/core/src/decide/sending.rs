@@ -225,7 +225,7 @@ fn accepted(
         Ok(fees) => fees,
         Err(dear) => return ceiling::not_sent(batch, input.purpose, &input.at, dear),
     };
-    let gas_limit = gas_limit(&policy.fees, quote.gas, refusals_of(batch, &input.purpose));
+    let gas_limit = gas_limit(&policy.fees, quote.gas, out_of_gas(batch, &input.purpose));
     let cost = u128::from(gas_limit).saturating_mul(fees.max_fee.0).saturating_add(quote.call.value.0);
     if input.balance.0 < cost {
         if signer.low.is_none() {
@@ -253,13 +253,14 @@ fn accepted(
     batch.slot(slot, input.purpose, TxReserved { purpose: input.purpose, call: quote.call, fees, gas_limit })
 }
 
-/// Refusals or reverts in a row of what is to be sent, whichever are more.
-fn refusals_of(batch: &Batch<'_>, purpose: &Purpose) -> u32 {
+/// Times in a row that what is to be sent ran out of gas.
+fn out_of_gas(batch: &Batch<'_>, purpose: &Purpose) -> u32 {
     match purpose {
         Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg } => batch
             .state
             .unit(*agg)
-            .map_or(0, |unit| unit.agg_body().map_or(0, |body| body.refusals).max(unit.streak)),
+            .and_then(|unit| unit.agg_body())
+            .map_or(0, |body| body.out_of_gas),
         Purpose::Optimistic { .. } | Purpose::Release => 0,
     }
 }
