@@ -34,6 +34,10 @@ pub(crate) fn held_by(chain: &Chain) -> Vec<String> {
     if chain.is_optimistic() {
         reasons.push("the contract is in optimistic mode".to_owned());
     }
+    if chain.hold.refusals > 0 {
+        let until = time(chain.hold.refused_until);
+        reasons.push(format!("the contract refuses the output without a proof; asked again from {until} on"));
+    }
     if chain.finalized.is_some_and(|head| head.stalled) {
         reasons.push("the finalized head stands still".to_owned());
     }

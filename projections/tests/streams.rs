@@ -29,6 +29,7 @@ OutputChecked:
 OutputMismatched:
 FlushRequested:
 FeeCeilingReached:
+SubmissionRefused:
 FinalizedMoved: !head
 FinalizedStalled: head !stalled
 DegradedModeEntered: !degraded

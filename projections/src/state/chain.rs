@@ -115,6 +115,10 @@ pub struct Hold {
     pub flush_to: Option<L2Block>,
     /// The block that would be submitted without a proof, if the L1 did not ask more than the policy allows.
     pub capped: Option<L2Block>,
+    /// Refusals in a row of what would be submitted without a proof.
+    pub refusals: u32,
+    /// It is not tried again before.
+    pub refused_until: Micros,
 }
 
 /// Health of the prover, as the outcomes of attempts tell.
@@ -134,6 +138,13 @@ pub struct Prover {
     pub not_before: Micros,
     /// Probes in a row that failed, or times that it was full.
     pub streak: u32,
+}
+
+impl Hold {
+    /// The contract moved: what it refused is another thing now.
+    fn forget_refusals(&mut self) {
+        (self.refusals, self.refused_until) = (0, Micros(0));
+    }
 }
 
 impl Chain {
@@ -337,6 +348,7 @@ impl Chain {
                 self.contract = Contract::default();
                 self.roots = Map::default();
                 self.hold.config_ok = None;
+                self.hold.forget_refusals();
             }
             Event::ContractObserved(e) => self.observed(&e.values),
             Event::ContractConfigValidated(_) => {
@@ -348,6 +360,7 @@ impl Chain {
                 self.contract.latest = Some(e.latest);
                 self.contract.advanced = time;
                 self.contract.advanced_at = e.at;
+                self.hold.forget_refusals();
                 self.roots.retain_from(e.latest.block);
                 if self.hold.flush_to.is_some_and(|to| to <= e.latest.block) {
                     self.hold.flush_to = None;
@@ -358,6 +371,7 @@ impl Chain {
                 self.contract.confirmed_at = self.contract.confirmed_at.max(e.at.number);
             }
             Event::ContractRolledBack(e) => {
+                self.hold.forget_refusals();
                 self.contract.latest = e.latest;
                 self.contract.advanced = time;
                 self.contract.advanced_at = e.at;
@@ -367,6 +381,14 @@ impl Chain {
             }
             Event::OutputMismatched(e) => {
                 self.roots.remove(&e.block);
+            }
+            // Of the output that needs no proof. Its agreement names an L1 block, and that may be what was refused.
+            Event::SubmissionRefused(e) => {
+                self.hold.refusals = self.hold.refusals.saturating_add(1);
+                self.hold.refused_until = e.not_before;
+                if let Some(next) = self.next_block() {
+                    self.roots.remove(&next);
+                }
             }
             _ => return self.absorb_modes(event, time),
         }

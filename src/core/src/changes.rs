@@ -148,6 +148,17 @@ pub const CHANGES: &[RuleChange] = &[
         about: "only what ran out of gas is given more of it the next time",
         events: &[EventType::TxReserved, EventType::SignerBalanceLow, EventType::SignerBalanceRestored],
     },
+    RuleChange {
+        behaviour: 6,
+        about: "a refusal of an output without a proof is on record, and its root is agreed again at an L1 block that the contract sees",
+        events: &[
+            EventType::SubmissionRefused,
+            EventType::OutputChecked,
+            EventType::TxReserved,
+            EventType::TxReplaced,
+            EventType::TxAbandoned,
+        ],
+    },
 ];
 
 #[cfg(test)]

@@ -103,6 +103,11 @@ pub(crate) fn checkpoint_expired(block: L1Number, head: L1Number) -> bool {
     head.0 > block.0.saturating_add(CHECKPOINT_EXPIRED)
 }
 
+/// Whether an L1 block may be too old to be seen by a contract when a transaction that names it is included.
+pub(crate) fn is_too_old_to_name(block: L1Number, head: L1Number) -> bool {
+    head.0 > block.0.saturating_add(CHECKPOINT_WINDOW)
+}
+
 /// More is asked than the policy lets a version allow per gas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooDear {

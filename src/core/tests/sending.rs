@@ -15,6 +15,7 @@ use prooflog_core::{Effect, Urgency, plan};
 use prooflog_events::event::{AbandonReason, Event, InvalidReason, ParkReason, ReplaceReason};
 use prooflog_events::ids::*;
 use prooflog_events::input::*;
+use prooflog_events::policy::OptimisticPolicy;
 use prooflog_events::values::*;
 use prooflog_projections::state::index::Index;
 use prooflog_projections::state::phase::{Phase, SlotPhase};
@@ -618,4 +619,70 @@ fn a_transaction_that_the_ceiling_keeps_from_being_raised_says_so_once_for_each_
         assert!(given.when(input).is_empty(), "told once for this version");
     }
     assert_eq!(given.state.slot(slot(5)).unwrap().fees, fees, "it keeps the fees that it has");
+}
+
+/// A rollup in optimistic mode whose next output is agreed and waits for its simulation.
+fn without_proof() -> Given {
+    let mut given = Given::chain(1_200, |policy| policy.optimistic = OptimisticPolicy::Submit);
+    given.values.optimistic = true;
+    given.contract();
+    assert_eq!(names(&given.output(1_100)), ["OutputChecked"]);
+    given
+}
+
+/// The L1 block that the next output names.
+fn named_l1(given: &Given) -> Option<u64> {
+    let effects = plan(&given.state, given.now);
+    effects.iter().find_map(|effect| match effect {
+        Effect::QuoteTx { body, .. } => Some(body.output.as_ref()?.l1_block.0),
+        _ => None,
+    })
+}
+
+#[test]
+fn an_output_without_a_proof_that_is_refused_is_on_record_and_agreed_again_at_a_newer_block() {
+    let mut given = without_proof();
+    let at = given.l1;
+    assert_eq!(named_l1(&given), Some(at));
+    let purpose = given.wanted_quote();
+    let early = given.refused(purpose, RefusalClass::Stale);
+    assert!(given.when(early).is_empty(), "the head itself has no hash yet");
+    assert_eq!(named_l1(&given), Some(at), "it is asked again");
+    let mut pauses = Vec::new();
+    for _ in 0..4 {
+        given.l1 += 1;
+        let refused = given.refused(purpose, RefusalClass::Stale);
+        let events = given.when(refused.clone());
+        let [Event::SubmissionRefused(told)] = &events[..] else { panic!("{events:?}") };
+        pauses.push(told.not_before.secs_since(given.now));
+        assert!(given.when(refused).is_empty(), "told once");
+        assert_eq!(named_l1(&given), None);
+        assert!(given.output(1_100).is_empty(), "not before the pause is over");
+        given.now = told.not_before;
+        assert_eq!(names(&given.output(1_100)), ["OutputChecked"]);
+        assert_eq!(named_l1(&given), Some(given.l1));
+    }
+    assert!(pauses.is_sorted() && pauses[0] < pauses[3], "{pauses:?}");
+    given.l1 += 1;
+    let quote = given.quote(purpose, 5);
+    assert_eq!(given.names(quote), ["TxReserved"]);
+}
+
+#[test]
+fn an_output_without_a_proof_never_names_a_block_that_the_contract_sees_no_more() {
+    let mut given = without_proof();
+    let purpose = given.wanted_quote();
+    given.l1 += 201;
+    let quote = given.quote(purpose, 5);
+    assert_eq!(given.names(quote), ["SubmissionRefused"]);
+    given.now = given.now.plus_secs(60);
+    given.output(1_100);
+    given.l1 += 1;
+    let quote = given.quote(purpose, 5);
+    assert_eq!(given.names(quote), ["TxReserved"]);
+    given.sign(5, 1);
+    given.send(5, 1, BroadcastOutcome::Accepted);
+    let events = given.account(251, (5, 5), vec![seen(5, 1, TxState::Pending)]);
+    let Some(Event::TxReplaced(replaced)) = events.first() else { panic!("{events:?}") };
+    assert_eq!((replaced.reason, replaced.purpose), (ReplaceReason::PurposeGone, Purpose::Release));
 }

@@ -250,7 +250,8 @@ pub(super) fn output(batch: &mut Batch<'_>, input: &OutputRead) -> Result<(), Il
         OutputChecked { block: input.block, root, current_l1: input.current_l1, nodes: input.nodes.clone() };
     // Without a proof there is nothing but the nodes' word: each of them must have spoken.
     let all_answered = input.nodes.iter().all(|node| node.root.is_some());
-    let is_wanted = contract.is_some() || (all_answered && Some(input.block) == optimistic_block(chain));
+    let is_due = batch.now >= chain.hold.refused_until && Some(input.block) == optimistic_block(chain);
+    let is_wanted = contract.is_some() || (all_answered && is_due);
     if is_wanted && known != Some(root) {
         batch.chain(input.chain, checked.clone())?;
     }

@@ -8,7 +8,7 @@ use prooflog_events::event::{
     SignerBalanceLow, SignerBalanceRestored, SubmissionRefused, SubmissionStarted, TxBroadcast, TxPrepared,
     TxReplaced, TxReserved,
 };
-use prooflog_events::ids::{Hash32, L1Number, Micros, Nonce, SignerId, SlotId, UnitId, Wei};
+use prooflog_events::ids::{ChainId, Hash32, L1Number, L2Block, Micros, Nonce, SignerId, SlotId, UnitId, Wei};
 use prooflog_events::input::{QuoteOutcome, TxQuoted, TxSent, TxSigned};
 use prooflog_events::policy::Policy;
 use prooflog_events::values::{
@@ -25,7 +25,9 @@ use super::slots::least_balance;
 use super::turns::is_kept_for_others;
 use super::{aggregates, ceiling};
 use crate::batch::Batch;
-use crate::rules::{checkpoint_block, clip, gas_limit, initial_fees, replacement_fees, retry_pause};
+use crate::rules::{
+    checkpoint_block, clip, gas_limit, initial_fees, is_too_old_to_name, replacement_fees, retry_pause,
+};
 
 /// Pause after "not visible yet", in seconds: one L1 block.
 const NEXT_BLOCK_SECS: u64 = 12;
@@ -134,11 +136,16 @@ pub(super) fn quoted(batch: &mut Batch<'_>, input: &TxQuoted) -> Result<(), Ille
     // An endpoint that lags behind what was seen already does not know the checkpoint, or the last output.
     let seen = chain.contract.advanced_at.number.max(chain.contract.confirmed_at);
     let is_stale = input.at.block.number < seen;
+    let is_old = names_old_block(chain, input);
     if !wanted || is_stale || !batch.has_room() {
         return Ok(());
     }
     match &input.outcome {
         QuoteOutcome::Refused { refusal } => refused(batch, input, refusal, &policy),
+        QuoteOutcome::Accepted { .. } if is_old => {
+            let text = "the L1 block that the root was agreed at is too old to be named much longer".to_owned();
+            refused(batch, input, &Refusal { class: RefusalClass::Stale, text }, &policy)
+        }
         QuoteOutcome::Accepted { call, gas, root } => {
             let quote = Quote { call: *call, gas: *gas, root: *root };
             accepted(batch, input, signer, &policy, &quote)
@@ -158,8 +165,12 @@ fn refused(
     refusal: &Refusal,
     policy: &Policy,
 ) -> Result<(), Illegal> {
-    let (Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg }) = input.purpose else {
-        return Ok(());
+    let agg = match input.purpose {
+        Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg } => agg,
+        Purpose::Optimistic { chain, block, .. } => {
+            return without_proof_refused(batch, input, (chain, block), refusal, policy);
+        }
+        Purpose::Release => return Ok(()),
     };
     let refusals = batch.state.unit(agg).and_then(|unit| unit.agg_body()).map_or(0, |body| body.refusals);
     let pause = match refusal.class {
@@ -172,6 +183,39 @@ fn refused(
     let not_before = batch.now.plus_secs(pause);
     batch.unit(agg, SubmissionRefused { at: input.at.block, refusal, not_before })?;
     after_refusal(batch, agg, class, &text)
+}
+
+/// Whether what is to be submitted without a proof names an L1 block that the contract will soon see no more.
+fn names_old_block(chain: &Chain, input: &TxQuoted) -> bool {
+    let Purpose::Optimistic { block, .. } = input.purpose else {
+        return false;
+    };
+    let agreed = chain.roots.get(&block).map(|agreed| agreed.current_l1.number);
+    agreed.is_some_and(|agreed| is_too_old_to_name(agreed, input.at.block.number))
+}
+
+/// An output without a proof was refused. Its root is agreed anew, at an L1 block that the contract sees, after a pause.
+fn without_proof_refused(
+    batch: &mut Batch<'_>,
+    input: &TxQuoted,
+    (id, block): (ChainId, L2Block),
+    refusal: &Refusal,
+    policy: &Policy,
+) -> Result<(), Illegal> {
+    let Some(chain) = batch.state.chains.get(&id) else {
+        return Ok(());
+    };
+    let agreed = chain.roots.get(&block).map(|agreed| agreed.current_l1.number);
+    // A contract sees the blocks below its own: the next one sees this.
+    let is_early = agreed.is_none_or(|agreed| agreed >= input.at.block.number);
+    let carried = chain.signer().and_then(|signer| batch.state.signers.get(&signer));
+    if is_early || carried.is_some_and(|signer| is_carried(signer, &input.purpose)) {
+        return Ok(());
+    }
+    let pause = retry_pause(policy, chain.hold.refusals.saturating_add(1)).max(NEXT_BLOCK_SECS);
+    let refusal = Refusal { class: refusal.class, text: clip(&refusal.text) };
+    let not_before = batch.now.plus_secs(pause);
+    batch.chain(id, SubmissionRefused { at: input.at.block, refusal, not_before })
 }
 
 /// What a refusal of a complete aggregate means beside waiting.
@@ -307,7 +351,7 @@ pub(super) fn bound_of(batch: &Batch<'_>, agg: UnitId) -> L1Number {
 }
 
 /// The rollup that a purpose serves.
-pub(super) fn chain_of(purpose: &Purpose) -> Option<prooflog_events::ids::ChainId> {
+pub(super) fn chain_of(purpose: &Purpose) -> Option<ChainId> {
     match purpose {
         Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg } => Some(agg.chain),
         Purpose::Optimistic { chain, .. } => Some(*chain),

@@ -9,7 +9,7 @@ use prooflog_events::event::{
     SubmissionConfirmed, SubmissionReorged, SubmissionReverted, Submitted, TxAbandoned, TxConfirmed,
     TxDropped, TxIncluded, TxReorged, TxReserved, TxReverted,
 };
-use prooflog_events::ids::{Hash32, SignerId, SlotId, TxVersion, UnitId, Wei};
+use prooflog_events::ids::{Hash32, L1Number, SignerId, SlotId, TxVersion, UnitId, Wei};
 use prooflog_events::input::{SignerRead, TxSeen, TxState};
 use prooflog_events::policy::Policy;
 use prooflog_events::values::{BroadcastOutcome, Call, Purpose, Refusal};
@@ -347,7 +347,7 @@ fn pending(batch: &mut Batch<'_>, input: &SignerRead, id: SlotId) -> Result<(), 
     if is_held(batch.state, slot) {
         return if slot.signed.is_empty() { abandon(batch, id, AbandonReason::NeverSigned) } else { Ok(()) };
     }
-    if !purpose_lives(batch, slot) {
+    if !purpose_lives(batch, slot, input.at.block.number) {
         return release(batch, id, next.unwrap_or(slot.fees));
     }
     if let Purpose::Checkpoint { agg, block } = slot.purpose
@@ -449,12 +449,17 @@ fn release(batch: &mut Batch<'_>, id: SlotId, fees: prooflog_events::values::Fee
 }
 
 /// Whether what the slot carries is still wanted.
-fn purpose_lives(batch: &Batch<'_>, slot: &Slot) -> bool {
+fn purpose_lives(batch: &Batch<'_>, slot: &Slot, head: L1Number) -> bool {
     match slot.purpose {
         Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg } => carries(batch, agg, slot.id),
         Purpose::Optimistic { block, .. } => chain_of(&slot.purpose)
             .and_then(|chain| batch.state.chains.get(&chain))
-            .is_some_and(|chain| super::contract::optimistic_block(chain) == Some(block)),
+            .is_some_and(|chain| {
+                // The contract does not take the hash of a block that it sees no more.
+                let agreed = chain.roots.get(&block).map(|agreed| agreed.current_l1.number);
+                super::contract::optimistic_block(chain) == Some(block)
+                    && !agreed.is_some_and(|agreed| checkpoint_expired(agreed, head))
+            }),
         Purpose::Release => true,
     }
 }

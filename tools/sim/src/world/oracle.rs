@@ -162,6 +162,15 @@ impl Oracle {
                 "L2OutputOracle: block number must be equal to next expected",
             ));
         }
+        let (named, hash) = (output.l1_block.0, output.l1_hash);
+        let visible = named < context.number && named + VISIBLE_HASHES >= context.number;
+        let found = (context.hash_of)(named).filter(|_| visible).unwrap_or(Hash32::ZERO);
+        if hash != Hash32::ZERO && hash != found {
+            return Err(refuse(
+                RefusalClass::Stale,
+                "L2OutputOracle: block hash does not match the hash at the expected height",
+            ));
+        }
         Ok(())
     }
 
