@@ -134,22 +134,6 @@ const WORDS: &[(&str, BroadcastOutcome)] = &[
     ("exceeds account balance", BroadcastOutcome::Funds),
 ];
 
-/// Words of an endpoint about itself, not about the transaction.
-const BUSY: &[&str] = &[
-    "rate limit",
-    "too many requests",
-    "request limit",
-    "quota",
-    "capacity",
-    "timeout",
-    "timed out",
-    "unauthorized",
-    "syncing",
-    "internal error",
-    "temporarily",
-    "method not",
-];
-
 /// What a refusal says of the transaction; `None` where the endpoint speaks of itself or did not answer.
 fn classify(fault: &RpcFault) -> Option<BroadcastOutcome> {
     let RpcFault::Refused { message, code, .. } = fault else { return None };
@@ -157,7 +141,7 @@ fn classify(fault: &RpcFault) -> Option<BroadcastOutcome> {
     if let Some((_, outcome)) = WORDS.iter().find(|(words, _)| message.contains(words)) {
         return Some(*outcome);
     }
-    let is_busy = matches!(code, -32601 | -32005 | 429) || BUSY.iter().any(|words| message.contains(words));
+    let is_busy = matches!(code, -32601 | -32005) || message.contains("method not") || fault.is_busy();
     (!is_busy).then_some(BroadcastOutcome::Rejected)
 }
 

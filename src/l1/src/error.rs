@@ -73,6 +73,25 @@ const NO_STATE: &[&str] = &[
     "pruned",
 ];
 
+/// Words by which endpoints speak of themselves: how busy they are, or what was paid for.
+const BUSY: &[&str] = &[
+    "rate limit",
+    "too many requests",
+    "request limit",
+    "per second",
+    "quota",
+    "capacity",
+    "timeout",
+    "timed out",
+    "unauthorized",
+    "syncing",
+    "internal error",
+    "temporarily",
+];
+
+/// Words by which endpoints say that they take one call at a time.
+const NO_BATCHES: &[&str] = &["batch", "array", "single request", "expected object"];
+
 impl From<&RpcFault> for Failure {
     fn from(fault: &RpcFault) -> Self {
         match fault {
@@ -84,6 +103,20 @@ impl From<&RpcFault> for Failure {
 }
 
 impl RpcFault {
+    /// Whether the endpoint speaks of itself, and says nothing of what it was asked.
+    pub(crate) fn is_busy(&self) -> bool {
+        let Self::Refused { message, code, .. } = self else { return false };
+        let message = message.to_ascii_lowercase();
+        *code == 429 || BUSY.iter().any(|words| message.contains(words))
+    }
+
+    /// Whether the endpoint refuses batches as such. EIP-1474: -32700 and -32600 say that it could not read the request.
+    pub(crate) fn is_about_batches(&self) -> bool {
+        let Self::Refused { message, code, .. } = self else { return false };
+        let message = message.to_ascii_lowercase();
+        matches!(code, -32700 | -32600) || NO_BATCHES.iter().any(|words| message.contains(words))
+    }
+
     /// Whether the endpoint has thrown away the state of the block that the call was pinned to.
     pub(crate) fn is_without_state(&self) -> bool {
         let Self::Refused { message, .. } = self else { return false };
@@ -142,6 +175,17 @@ pub enum L1Error {
     /// The L1 moved while it was read; the parts do not belong together and are thrown away.
     #[error("the L1 moved while it was read: {0}")]
     Torn(String),
+    /// What happened to the contract since it was last seen is searched for in its logs, a part with each read.
+    #[error(
+        "contract {oracle}: its logs are searched for deleted outputs, {left} blocks are left: larger ranges of \
+         eth_getLogs make it faster"
+    )]
+    Searching {
+        /// Which.
+        oracle: Address,
+        /// Blocks that no read has searched yet.
+        left: u64,
+    },
     /// The contract does not answer as its interface promises.
     #[error("contract {address}: {problem}")]
     Contract {

@@ -3,7 +3,9 @@
 //! The shared client of `prooflog-net` drops the data of an error, and those data are why a call reverted. Limits of
 //! time and size, and errors without addresses, come from there all the same. A crash in here loses a call.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use prooflog_net::{Endpoint, Failure, HttpError, Limits, Meter, client, read_body};
@@ -17,6 +19,8 @@ use crate::json::bytes;
 const MESSAGE_MAX: usize = 1_024;
 /// Most bytes of an error's data that are kept: a decoded reason is shorter.
 const DATA_MAX: usize = 4_096;
+/// How long calls are made one by one after an endpoint refused a batch. It may be another node behind the same address.
+const BATCHES_AGAIN: Duration = Duration::from_secs(600);
 /// Parts of an address shorter than this are words and no secrets.
 const SECRET_MIN: usize = 6;
 
@@ -45,7 +49,7 @@ pub(crate) struct Rpc {
     batch_max: usize,
     secrets: Vec<String>,
     id: AtomicU64,
-    refuses_batches: AtomicBool,
+    refused_batch: Mutex<Option<Instant>>,
     calls: AtomicU64,
     failed: AtomicU64,
     meter: Meter,
@@ -61,7 +65,7 @@ impl Rpc {
             batch_max: batch_max.max(1),
             secrets,
             id: AtomicU64::new(1),
-            refuses_batches: AtomicBool::new(false),
+            refused_batch: Mutex::default(),
             calls: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             meter: Meter::default(),
@@ -107,13 +111,18 @@ impl Rpc {
     pub(crate) async fn batch(&self, requests: &[Request]) -> Result<Vec<Answer>, RpcFault> {
         let mut answers = Vec::with_capacity(requests.len());
         for part in requests.chunks(self.batch_max) {
-            if part.len() == 1 || self.refuses_batches.load(Ordering::Relaxed) {
+            if part.len() == 1 || !self.takes_batches(Instant::now()) {
                 answers.extend(self.one_by_one(part).await?);
             } else {
                 answers.extend(self.part(part).await?);
             }
         }
         Ok(answers)
+    }
+
+    fn takes_batches(&self, now: Instant) -> bool {
+        let refused = *self.refused_batch.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.is_none_or(|at| now.saturating_duration_since(at) >= BATCHES_AGAIN)
     }
 
     async fn one_by_one(&self, requests: &[Request]) -> Result<Vec<Answer>, RpcFault> {
@@ -160,14 +169,9 @@ impl Rpc {
         let bytes = self.post(&Value::Array(body), count).await?;
         let answer: Value =
             serde_json::from_slice(&bytes).map_err(|error| self.malformed("batch", &error))?;
-        let Value::Array(answers) = answer else {
-            // One answer to many calls: the endpoint takes no batches.
-            self.refuses_batches.store(true, Ordering::Relaxed);
-            tracing::warn!(
-                endpoint = self.label(),
-                "the endpoint takes no batches: calls are made one by one"
-            );
-            return Ok(None);
+        let answers = match answer {
+            Value::Array(answers) => answers,
+            answer => return self.one_for_all(answer),
         };
         let mut by_id: std::collections::BTreeMap<u64, Value> = answers
             .into_iter()
@@ -178,6 +182,28 @@ impl Rpc {
             None => Err(self.malformed(request.method, &"an answer of the batch is missing")),
         });
         answers.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// One answer to many calls: the endpoint takes no batches, or it is an error of its own that may be over with the next.
+    fn one_for_all(&self, mut answer: Value) -> Result<Option<Vec<Answer>>, RpcFault> {
+        match self.value("batch", &mut answer) {
+            Err(fault) if fault.is_about_batches() => {}
+            Err(fault) if fault.is_busy() => return Err(fault),
+            Err(fault @ RpcFault::Refused { .. }) => {
+                tracing::debug!(%fault, "a batch failed as a whole: its calls are made one by one");
+                return Ok(None);
+            }
+            _ => {}
+        }
+        let before =
+            self.refused_batch.lock().unwrap_or_else(PoisonError::into_inner).replace(Instant::now());
+        if before.is_none() {
+            tracing::warn!(
+                endpoint = self.label(),
+                "the endpoint takes no batches: calls are made one by one, and batches tried again later"
+            );
+        }
+        Ok(None)
     }
 
     async fn post(&self, body: &Value, count: u64) -> Result<Vec<u8>, RpcFault> {
@@ -287,6 +313,25 @@ mod tests {
         for nothing in [json!(null), json!("reverted"), json!({ "data": { "data": "0x00" } }), json!("0xzz")]
         {
             assert_eq!(revert_data(&nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn only_a_refusal_of_batches_ends_them_and_not_for_good() {
+        let endpoint = Endpoint::parse("http://h", Salt::default()).unwrap();
+        let rpc = Rpc::new(endpoint, Limits::default(), 10).unwrap();
+        let error = |code: i64, message: &str| json!({ "error": { "code": code, "message": message } });
+        let now = Instant::now;
+        assert!(rpc.one_for_all(error(-32005, "rate limit exceeded")).is_err());
+        assert_eq!(rpc.one_for_all(error(-32000, "backend went away")), Ok(None));
+        assert!(rpc.takes_batches(now()), "neither was about batches");
+        assert_eq!(rpc.one_for_all(error(-32000, "batch requests are not supported")), Ok(None));
+        assert!(!rpc.takes_batches(now()));
+        assert!(rpc.takes_batches(now() + BATCHES_AGAIN), "tried again");
+        for refusal in [error(-32600, "invalid request"), json!({ "result": "0x1" }), json!(null)] {
+            *rpc.refused_batch.lock().unwrap() = None;
+            assert_eq!(rpc.one_for_all(refusal), Ok(None));
+            assert!(!rpc.takes_batches(now()));
         }
     }
 
