@@ -1,8 +1,9 @@
 //! The oracle's logs: who set the latest output, and whether outputs were deleted since the last observation.
 //!
 //! Logs are asked for when the latest output changed and not otherwise, in bounded ranges from the head downwards. What
-//! was searched is remembered as long as the chain it was found on stands. Where the search ends before the last
-//! observation, a deletion counts as possible: a reorg that deep does not exist. A crash in here loses a read.
+//! was searched is remembered as long as the chain it was found on stands. Where the search does not reach the last
+//! observation, the next read goes on with it: until then nothing is told, because a deletion is not excluded. A crash in
+//! here loses a read.
 
 use prooflog_events::ids::{Address, Hash32, L1Number, L1Ref};
 use prooflog_events::values::Anchor;
@@ -20,7 +21,7 @@ use crate::rpc::Request;
 /// Ranges searched in one read.
 const CHUNKS_MAX: u32 = 32;
 /// Smallest range that is tried where an endpoint refuses larger ones, in blocks.
-const RANGE_MIN: u64 = 16;
+const RANGE_MIN: u64 = 1;
 
 /// What the logs say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,17 +41,32 @@ pub(crate) struct Trail {
     latest_by: Option<(Hash32, Address)>,
     /// Blocks with deletions, sorted.
     deletions: Vec<L1Number>,
-    /// The limit ended the search: looking again would find no more.
-    exhausted: bool,
 }
 
 impl Trail {
-    fn seen(&self, since: Option<L1Number>) -> Seen {
-        let deleted = since.is_some_and(|since| {
-            let is_searched = self.from.0 <= since.0.saturating_add(1);
-            !is_searched || self.deletions.iter().any(|block| *block > since)
-        });
-        Seen { latest_by: self.latest_by, deleted }
+    /// Nothing of it is searched yet.
+    const fn above(at: L1Ref, latest: Option<Anchor>) -> Self {
+        let from = L1Number(at.number.0.saturating_add(1));
+        Self { from, to: at, latest, latest_by: None, deletions: Vec::new() }
+    }
+
+    /// What it says of the blocks above `since`; how many of them are left to search, if it does not reach down to them.
+    fn seen(&self, since: Option<L1Number>) -> Result<Seen, u64> {
+        let floor = since.map_or(self.from.0, |since| since.0.saturating_add(1));
+        if self.from.0 > floor {
+            return Err(self.from.0 - floor);
+        }
+        let deleted = since.is_some_and(|since| self.deletions.iter().any(|block| *block > since));
+        Ok(Seen { latest_by: self.latest_by, deleted })
+    }
+
+    /// Takes over what an earlier search found right below this one.
+    fn join(&mut self, below: Self) {
+        self.from = self.from.min(below.from);
+        self.deletions.extend(below.deletions);
+        if self.latest == below.latest {
+            self.latest_by = self.latest_by.or(below.latest_by);
+        }
     }
 }
 
@@ -68,96 +84,127 @@ pub(crate) async fn follow(
     {
         before = None;
     }
-    let floor = since.map_or(pin.at().number, |since| L1Number(since.0.saturating_add(1)));
-    let before = before.filter(|trail| trail.from <= floor || trail.exhausted);
-    if let Some(trail) = before.as_ref().filter(|trail| trail.latest == latest) {
+    let floor = L1Number(since.unwrap_or(pin.at().number).0.saturating_add(1));
+    let mut trail = Trail::above(pin.at(), latest);
+    match before {
         // The same output at both ends: nothing happened between them that left a trace.
-        let trail = Trail { to: pin.at(), ..trail.clone() };
-        let seen = trail.seen(since);
-        l1.set_trail(oracle, trail);
-        return Ok(seen);
+        Some(before) if before.latest == latest => trail = Trail { to: pin.at(), ..before },
+        before => {
+            let mut search = Search { l1, pin, oracle, chunks: 0, tx: None };
+            let top = before.as_ref().map_or(floor, |before| L1Number(before.to.number.0.saturating_add(1)));
+            search.down(&mut trail, top.max(floor)).await?;
+            if let Some(before) = before.filter(|before| before.to.number.0.saturating_add(1) >= trail.from.0)
+            {
+                trail.join(before);
+            }
+            if trail.from <= floor {
+                search.find_latest(&mut trail).await?;
+            }
+            search.name_sender(&mut trail).await?;
+        }
     }
-    let searched = before.as_ref().map(|trail| L1Number(trail.to.number.0.saturating_add(1)));
-    let mut trail = search(l1, pin, oracle, searched.unwrap_or(floor).max(floor), latest).await?;
-    if let Some(before) = before.filter(|before| before.to.number.0.saturating_add(1) >= trail.from.0) {
-        trail.exhausted |= before.exhausted;
-        trail.from = trail.from.min(before.from);
-        trail.deletions.extend(before.deletions);
-        trail.deletions.sort_unstable();
-        trail.deletions.dedup();
+    if trail.from > floor {
+        let mut search = Search { l1, pin, oracle, chunks: 0, tx: None };
+        if let Err(error) = search.down(&mut trail, floor).await {
+            // What was found before it failed need not be searched again.
+            l1.set_trail(oracle, trail);
+            return Err(error);
+        }
+        search.name_sender(&mut trail).await?;
     }
     let seen = trail.seen(since);
     l1.set_trail(oracle, trail);
-    Ok(seen)
+    seen.map_err(|left| L1Error::Searching { oracle, left })
 }
 
-/// From the head downwards, until the latest output's log is found and the floor is reached, or the limit is.
-async fn search(
-    l1: &Inner,
-    pin: &Pin,
+/// One read's search of an oracle's logs.
+struct Search<'a> {
+    l1: &'a Inner,
+    pin: &'a Pin,
     oracle: Address,
-    floor: L1Number,
-    latest: Option<Anchor>,
-) -> Result<Trail, L1Error> {
-    let at = pin.at();
-    let mut trail = Trail {
-        from: L1Number(at.number.0.saturating_add(1)),
-        to: at,
-        latest,
-        latest_by: None,
-        deletions: Vec::new(),
-        exhausted: false,
-    };
-    // The first output is set at deployment, without a log.
-    let wanted = latest.filter(|latest| latest.index > 0);
-    let mut tx = None;
-    let mut chunks = 0;
-    while trail.from.0 > 0
-        && chunks < CHUNKS_MAX
-        && (trail.from > floor || (tx.is_none() && wanted.is_some()))
-    {
-        chunks += 1;
-        let to = trail.from.0.saturating_sub(1);
-        let from = to.saturating_sub(l1.log_range().saturating_sub(1));
-        let logs = match range(pin, oracle, from, to).await {
-            Ok(logs) => logs,
-            Err(L1Error::Rpc(fault)) if is_too_much(&fault) && l1.log_range() > RANGE_MIN => {
-                l1.halve_log_range(RANGE_MIN);
-                continue;
+    /// Ranges searched.
+    chunks: u32,
+    /// The transaction that set the latest output.
+    tx: Option<Hash32>,
+}
+
+impl Search<'_> {
+    /// Downwards until `floor` is reached, or the limit is.
+    ///
+    /// An endpoint without logs is no good here: another one may have them, and that none has is an error for a person.
+    async fn down(&mut self, trail: &mut Trail, floor: L1Number) -> Result<(), L1Error> {
+        while trail.from > floor && self.chunks < CHUNKS_MAX {
+            self.chunk(trail).await?;
+        }
+        Ok(())
+    }
+
+    /// On below what is needed, for the transaction that set the latest output: it is good to know and no more.
+    async fn find_latest(&mut self, trail: &mut Trail) -> Result<(), L1Error> {
+        while self.tx.is_none()
+            && trail.latest_by.is_none()
+            && wanted(trail).is_some()
+            && trail.from.0 > 0
+            && self.chunks < CHUNKS_MAX
+        {
+            match self.chunk(trail).await {
+                Err(L1Error::Rpc(fault)) if fault.is_unknown_method() => {
+                    tracing::warn!(%fault, "the endpoint has no logs: who submitted stays unknown");
+                    return Ok(());
+                }
+                other => other?,
             }
-            Err(L1Error::Rpc(fault)) if fault.is_unknown_method() => {
-                tracing::warn!(%fault, "the endpoint has no logs: who submitted stays unknown");
-                chunks = CHUNKS_MAX;
-                continue;
+        }
+        Ok(())
+    }
+
+    /// One range, smaller where the endpoint refuses it.
+    async fn chunk(&mut self, trail: &mut Trail) -> Result<(), L1Error> {
+        let to = trail.from.0.saturating_sub(1);
+        let from = to.saturating_sub(self.l1.log_range().saturating_sub(1));
+        let logs = match range(self.pin, self.oracle, from, to).await {
+            Ok(logs) => logs,
+            Err(L1Error::Rpc(fault)) if is_too_much(&fault) && self.l1.log_range() > RANGE_MIN => {
+                self.l1.halve_log_range(RANGE_MIN);
+                return Ok(());
             }
             Err(error) => return Err(error),
         };
+        self.chunks += 1;
         for log in &logs {
-            note(&mut trail, &mut tx, log, wanted);
+            note(trail, &mut self.tx, log);
         }
         trail.from = L1Number(from);
+        Ok(())
     }
-    trail.exhausted = chunks >= CHUNKS_MAX;
-    trail.deletions.sort_unstable();
-    trail.deletions.dedup();
-    if let Some(tx) = tx {
-        trail.latest_by = sender(pin, tx).await?.map(|sender| (tx, sender));
+
+    async fn name_sender(&self, trail: &mut Trail) -> Result<(), L1Error> {
+        trail.deletions.sort_unstable();
+        trail.deletions.dedup();
+        if let Some(tx) = self.tx {
+            trail.latest_by = sender(self.pin, tx).await?.map(|sender| (tx, sender));
+        }
+        Ok(())
     }
-    Ok(trail)
 }
 
-fn note(trail: &mut Trail, tx: &mut Option<Hash32>, log: &Value, wanted: Option<Anchor>) {
+/// The output whose log is looked for: the first one is set at deployment, without a log.
+fn wanted(trail: &Trail) -> Option<Anchor> {
+    trail.latest.filter(|latest| latest.index > 0)
+}
+
+fn note(trail: &mut Trail, tx: &mut Option<Hash32>, log: &Value) {
     let topic = |place: usize| log.get("topics").and_then(|topics| topics.get(place)).and_then(hash);
     let Some(block) = log.get("blockNumber").and_then(number) else { return };
     let first = topic(0).map(|topic| topic.0);
     if first == Some(Oracle::OutputsDeleted::SIGNATURE_HASH.0) {
         trail.deletions.push(L1Number(block));
     } else if first == Some(Oracle::OutputProposed::SIGNATURE_HASH.0)
-        && let Some(wanted) = wanted
+        && let Some(wanted) = wanted(trail)
         && topic(1) == Some(wanted.root)
         && topic(2) == Some(index_topic(wanted.index))
     {
-        // The last one of a range is the newest; ranges are searched from the newest on.
+        // The last one of a range is the newest.
         *tx = log.get("transactionHash").and_then(hash).or(*tx);
     }
 }
@@ -186,7 +233,7 @@ async fn range(pin: &Pin, oracle: Address, from: u64, to: u64) -> Result<Vec<Val
 fn is_too_much(fault: &RpcFault) -> bool {
     const WORDS: &[&str] = &["range", "too many", "too large", "limit", "exceed", "more than", "maximum"];
     match fault {
-        RpcFault::Refused { message, .. } => {
+        RpcFault::Refused { message, .. } if !fault.is_busy() => {
             let message = message.to_ascii_lowercase();
             WORDS.iter().any(|words| message.contains(words))
         }
@@ -211,21 +258,21 @@ mod tests {
             latest: None,
             latest_by: None,
             deletions: deletions.iter().copied().map(L1Number).collect(),
-            exhausted: false,
         }
     }
 
     #[test]
     fn a_deletion_counts_if_it_lies_above_the_last_observation() {
         let trail = trail(100, &[150]);
-        assert!(trail.seen(Some(L1Number(149))).deleted);
-        assert!(!trail.seen(Some(L1Number(150))).deleted);
-        assert!(!trail.seen(None).deleted, "nothing was observed before");
+        let deleted = |since| trail.seen(since).map(|seen| seen.deleted);
+        assert_eq!(deleted(Some(L1Number(149))), Ok(true));
+        assert_eq!(deleted(Some(L1Number(150))), Ok(false));
+        assert_eq!(deleted(None), Ok(false), "nothing was observed before");
     }
 
     #[test]
-    fn what_was_not_searched_may_hold_a_deletion() {
-        assert!(trail(100, &[]).seen(Some(L1Number(98))).deleted);
-        assert!(!trail(100, &[]).seen(Some(L1Number(99))).deleted);
+    fn of_what_was_not_searched_nothing_is_said() {
+        assert_eq!(trail(100, &[]).seen(Some(L1Number(96))), Err(3));
+        assert!(trail(100, &[]).seen(Some(L1Number(99))).is_ok_and(|seen| !seen.deleted));
     }
 }

@@ -205,6 +205,52 @@ async fn logs_are_asked_for_in_ranges_that_the_endpoint_takes_and_only_after_a_c
 }
 
 #[tokio::test]
+async fn logs_are_searched_on_read_by_read_where_the_endpoint_takes_one_block_at_a_time() {
+    let mut world = World::new();
+    world.log_range = 1;
+    let node = Node::new(world);
+    let l1 = one(&node).await;
+    let mut ask = contract();
+    ask.since = Some(L1Number(1));
+    node.with(|world| world.logs.push(deleted(20)));
+    let mut left = Vec::new();
+    let read = loop {
+        match l1.read_contract(&ask).await {
+            Ok(read) => break read,
+            Err(L1Error::Searching { left: more, .. }) => left.push(more),
+            Err(error) => panic!("{error}"),
+        }
+        node.with(|world| world.mine(1));
+    };
+    assert!(
+        left.len() >= 2 && left.is_sorted_by(|a, b| a > b),
+        "a deletion is neither told nor denied: {left:?}"
+    );
+    assert!(read.outputs_deleted);
+    ask.since = Some(L1Number(20));
+    assert!(!l1.read_contract(&ask).await.unwrap().outputs_deleted);
+}
+
+#[tokio::test]
+async fn an_endpoint_without_logs_makes_way_for_one_that_has_them_and_denies_nothing() {
+    let (mut world, other) = (World::new(), World::new());
+    world.has_logs = false;
+    let (node, other) = (Node::new(world), Node::new(other));
+    let mut ask = contract();
+    ask.since = Some(L1Number(50));
+    let error = one(&node).await.read_contract(&ask).await.unwrap_err();
+    assert!(error.to_string().contains("eth_getLogs"), "{error}");
+    let both = l1(&[node.serve().await, other.serve().await], fresh());
+    assert!(!both.read_contract(&ask).await.unwrap().outputs_deleted);
+    ask.since = None;
+    assert_eq!(
+        one(&node).await.read_contract(&ask).await.unwrap().latest_by,
+        None,
+        "good to know, and no more"
+    );
+}
+
+#[tokio::test]
 async fn a_head_that_is_reorged_while_it_is_read_is_read_again() {
     let node = Node::new(World::new());
     let l1 = one(&node).await;

@@ -71,6 +71,7 @@ pub(crate) struct World {
     pub(crate) serves_orphans: bool,
     pub(crate) takes_batches: bool,
     pub(crate) log_range: u64,
+    pub(crate) has_logs: bool,
     /// How every method was called.
     pub(crate) asked: Vec<(String, Value)>,
     /// Runs before each request; what changes the world while it is read.
@@ -125,6 +126,7 @@ impl World {
             serves_orphans: false,
             takes_batches: true,
             log_range: u64::MAX,
+            has_logs: true,
             asked: Vec::new(),
             on_request: None,
         }
@@ -361,7 +363,7 @@ impl World {
             }
             "eth_getTransactionByHash" => self.transaction(&hash(&params[0])),
             "eth_getTransactionReceipt" => self.receipt(&hash(&params[0])),
-            "eth_getLogs" => self.logs(&params[0])?,
+            "eth_getLogs" if self.has_logs => self.logs(&params[0])?,
             "eth_sendRawTransaction" => match self.refuse_send.clone() {
                 Some(refusal) => return Err(refusal),
                 None => json!(Hash32(keccak256(hex::decode(&params[0].as_str().unwrap()[2..]).unwrap()).0)),
