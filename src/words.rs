@@ -31,6 +31,11 @@ pub(crate) fn held_by(chain: &Chain) -> Vec<String> {
         Some(false) => reasons.push("the prover proves what the contract does not accept".to_owned()),
         None => reasons.push("the prover has not been compared with the contract yet".to_owned()),
     }
+    if let (Some(_), Some(signer), false) = (&chain.contract.values, chain.signer(), chain.is_approved()) {
+        let account = signer.address;
+        reasons
+            .push(format!("the contract does not let {account} submit: its owner must approve the account"));
+    }
     if chain.is_optimistic() {
         reasons.push("the contract is in optimistic mode".to_owned());
     }
@@ -42,4 +47,65 @@ pub(crate) fn held_by(chain: &Chain) -> Vec<String> {
         reasons.push("the finalized head stands still".to_owned());
     }
     reasons
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use prooflog_events::event::{ChainRegistered, ContractObserved, Event, PolicyChanged};
+    use prooflog_events::ids::{Address, ChainId, Hash32, L1ChainId, L1Ref, LogId, Position, StreamId, Wei};
+    use prooflog_events::policy::Policy;
+    use prooflog_events::values::{ContractValues, Generation};
+    use prooflog_projections::{Fact, State};
+
+    use super::*;
+
+    fn observed(approved: bool) -> Vec<String> {
+        let (id, address) = (ChainId(10), Address([7; 20]));
+        let (oracle, hash) = (Address([9; 20]), Hash32([1; 32]));
+        let values = ContractValues {
+            implementation: oracle,
+            generation: Generation::V2,
+            submission_interval: 100,
+            agg_vkey: hash,
+            range_vkey: hash,
+            rollup_config: hash,
+            verifier: oracle,
+            optimistic: false,
+            approved,
+            factory: None,
+            bond: Wei(0),
+            finalization_secs: 0,
+        };
+        let name = "ten".to_owned();
+        let registered =
+            ChainRegistered { name, l1: L1ChainId(1), oracle, l1_genesis: hash, l2_genesis: hash };
+        let policy = Policy::with_signer(address);
+        let events: [Event; 3] = [
+            registered.into(),
+            PolicyChanged { policy }.into(),
+            ContractObserved { at: L1Ref::default(), values }.into(),
+        ];
+        let mut state = State::new(LogId([1; 16]));
+        for (at, event) in (1..).zip(events) {
+            let stream = StreamId::Chain(id);
+            let fact = Fact {
+                position: Position(at),
+                stream,
+                revision: prooflog_events::ids::Revision(at - 1),
+                time: Micros(1),
+                correlation: "",
+                event,
+            };
+            state.apply(&fact).unwrap();
+        }
+        held_by(state.chains.get(&id).unwrap())
+    }
+
+    #[test]
+    fn an_account_that_may_not_submit_is_a_reason() {
+        let says = |reasons: Vec<String>| reasons.iter().any(|reason| reason.contains("must approve"));
+        assert!(says(observed(false)));
+        assert!(!says(observed(true)));
+    }
 }

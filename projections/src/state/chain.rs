@@ -296,6 +296,12 @@ impl Chain {
         self.contract.values.as_ref().is_some_and(|values| values.optimistic)
     }
 
+    /// Whether the contract lets our account submit.
+    #[must_use]
+    pub fn is_approved(&self) -> bool {
+        self.contract.values.as_ref().is_some_and(|values| values.approved)
+    }
+
     /// Whether the rollup nodes agree with the contract on its latest output.
     #[must_use]
     pub fn anchor_agreed(&self) -> bool {

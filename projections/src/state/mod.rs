@@ -254,7 +254,8 @@ impl State {
             && e.refusal.class == RefusalClass::OutOfGas
             && let Some(Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg }) =
                 self.slot(id).and_then(Slot::mined_purpose)
-            && let Some(unit) = self.chains.get_mut(&agg.chain).and_then(|chain| chain.aggs.get_mut(&agg.number))
+            && let Some(unit) =
+                self.chains.get_mut(&agg.chain).and_then(|chain| chain.aggs.get_mut(&agg.number))
         {
             unit.ran_out_of_gas();
             self.touched.units.push(agg);

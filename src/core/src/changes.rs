@@ -150,6 +150,11 @@ pub const CHANGES: &[RuleChange] = &[
     },
     RuleChange {
         behaviour: 6,
+        about: "proofs that our account may not submit are not bought",
+        events: &[EventType::WitnessGenStarted],
+    },
+    RuleChange {
+        behaviour: 6,
         about: "a refusal of an output without a proof is on record, and its root is agreed again at an L1 block that the contract sees",
         events: &[
             EventType::SubmissionRefused,

@@ -163,7 +163,8 @@ pub(crate) fn replacement_fees(
 /// The gas limit for an estimate: the policy's margin, once more for each time in a row that gas ran out, up to the
 /// policy's ceiling and never below the estimate.
 pub(crate) fn gas_limit(policy: &FeePolicy, estimate: u64, out_of_gas: u32) -> u64 {
-    let percent = u64::from(policy.gas_margin_percent).saturating_mul(u64::from(out_of_gas).saturating_add(1));
+    let percent =
+        u64::from(policy.gas_margin_percent).saturating_mul(u64::from(out_of_gas).saturating_add(1));
     let margin = estimate.saturating_mul(percent).div_ceil(100);
     estimate.saturating_add(margin).min(policy.max_gas_limit.max(estimate))
 }

@@ -360,6 +360,19 @@ fn optimistic_mode_buys_nothing_and_submits_only_if_told_to() {
 }
 
 #[test]
+fn an_account_that_may_not_submit_buys_nothing_until_it_may() {
+    let mut given = Given::chain(1_000, |_| {});
+    given.values.approved = false;
+    given.contract();
+    let events = given.finalize(1_100);
+    assert_eq!(names(&events), ["FinalizedMoved", "SpanCreated", "SpanCreated"]);
+    assert!(given.later(60).is_empty());
+    given.values.approved = true;
+    let events = given.contract();
+    assert_eq!(names(&events), ["ContractObserved", "WitnessGenStarted", "WitnessGenStarted"]);
+}
+
+#[test]
 fn controls_are_refused_with_what_can_be_done_instead() {
     let mut given = Given::chain(1_050, |_| {});
     let unit = UnitId::span(CHAIN, 1);

@@ -229,14 +229,19 @@ fn what_no_pool_took_is_sent_again_as_it_is_and_never_raised() {
             let events = given.account(5, (5, 5), vec![seen(5, 1, TxState::Unknown)]);
             assert_eq!(names(&events)[0], "TxDropped", "{outcome:?}: {events:?}");
             let owed = plan(&given.state, given.now);
-            assert!(owed.iter().any(|effect| matches!(effect, Effect::BroadcastTx { version, .. } if version.0 == 1)));
+            assert!(
+                owed.iter()
+                    .any(|effect| matches!(effect, Effect::BroadcastTx { version, .. } if version.0 == 1))
+            );
             given.send(5, 1, outcome);
             sent += 1;
         }
         assert_eq!((sent, given.state.slot(slot(5)).unwrap().fees), (40, fees));
         // Its block is out of the checkpoint's window by now: another one at the same fees.
         let events = given.account(60, (5, 5), vec![seen(5, 1, TxState::Unknown)]);
-        let [Event::CheckpointStarted(_), Event::TxReplaced(replaced)] = &events[..] else { panic!("{events:?}") };
+        let [Event::CheckpointStarted(_), Event::TxReplaced(replaced)] = &events[..] else {
+            panic!("{events:?}")
+        };
         assert_eq!((replaced.reason, replaced.fees), (ReplaceReason::StaleCheckpoint, fees));
         // Once a pool holds it, it is raised as any other.
         given.sign(5, 2);

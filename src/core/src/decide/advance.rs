@@ -279,9 +279,11 @@ pub(super) fn start_ready(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Ille
     }
 }
 
-/// Whether anything that costs prover money may be started for the rollup now.
+/// Whether anything that costs prover money may be started for the rollup now. Proofs that our account may not submit are
+/// not bought.
 fn may_request(chain: &Chain, now: Micros) -> bool {
     chain.may(Control::Proving)
+        && chain.is_approved()
         && !chain.is_degraded()
         && !chain.is_optimistic()
         && chain.hold.config_ok == Some(true)

@@ -64,7 +64,7 @@ fn may_queue(chain: &Chain) -> bool {
         && !chain.is_degraded()
         && !chain.is_optimistic()
         && chain.hold.config_ok == Some(true)
-        && chain.contract.values.as_ref().is_some_and(|values| values.approved)
+        && chain.is_approved()
 }
 
 /// The complete spans from the contract's latest block on, if they are enough for a submission.

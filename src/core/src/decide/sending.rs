@@ -8,7 +8,9 @@ use prooflog_events::event::{
     SignerBalanceLow, SignerBalanceRestored, SubmissionRefused, SubmissionStarted, TxBroadcast, TxPrepared,
     TxReplaced, TxReserved,
 };
-use prooflog_events::ids::{ChainId, Hash32, L1Number, L2Block, Micros, Nonce, SignerId, SlotId, UnitId, Wei};
+use prooflog_events::ids::{
+    ChainId, Hash32, L1Number, L2Block, Micros, Nonce, SignerId, SlotId, UnitId, Wei,
+};
 use prooflog_events::input::{QuoteOutcome, TxQuoted, TxSent, TxSigned};
 use prooflog_events::policy::Policy;
 use prooflog_events::values::{
@@ -38,7 +40,7 @@ pub(crate) fn may_send(chain: &Chain) -> bool {
     chain.may(Control::Submitting)
         && chain.hold.degraded.keys().all(|reason| *reason == DegradedReason::Disk)
         && chain.anchor_agreed()
-        && chain.contract.values.as_ref().is_some_and(|values| values.approved)
+        && chain.is_approved()
 }
 
 /// Whether a slot's transaction is held back because its rollup's submitting is paused. It is not if another purpose
@@ -143,7 +145,8 @@ pub(super) fn quoted(batch: &mut Batch<'_>, input: &TxQuoted) -> Result<(), Ille
     match &input.outcome {
         QuoteOutcome::Refused { refusal } => refused(batch, input, refusal, &policy),
         QuoteOutcome::Accepted { .. } if is_old => {
-            let text = "the L1 block that the root was agreed at is too old to be named much longer".to_owned();
+            let text =
+                "the L1 block that the root was agreed at is too old to be named much longer".to_owned();
             refused(batch, input, &Refusal { class: RefusalClass::Stale, text }, &policy)
         }
         QuoteOutcome::Accepted { call, gas, root } => {
@@ -300,11 +303,9 @@ fn accepted(
 /// Times in a row that what is to be sent ran out of gas.
 fn out_of_gas(batch: &Batch<'_>, purpose: &Purpose) -> u32 {
     match purpose {
-        Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg } => batch
-            .state
-            .unit(*agg)
-            .and_then(|unit| unit.agg_body())
-            .map_or(0, |body| body.out_of_gas),
+        Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg } => {
+            batch.state.unit(*agg).and_then(|unit| unit.agg_body()).map_or(0, |body| body.out_of_gas)
+        }
         Purpose::Optimistic { .. } | Purpose::Release => 0,
     }
 }

@@ -452,14 +452,14 @@ fn release(batch: &mut Batch<'_>, id: SlotId, fees: prooflog_events::values::Fee
 fn purpose_lives(batch: &Batch<'_>, slot: &Slot, head: L1Number) -> bool {
     match slot.purpose {
         Purpose::Checkpoint { agg, .. } | Purpose::Submission { agg } => carries(batch, agg, slot.id),
-        Purpose::Optimistic { block, .. } => chain_of(&slot.purpose)
-            .and_then(|chain| batch.state.chains.get(&chain))
-            .is_some_and(|chain| {
+        Purpose::Optimistic { block, .. } => {
+            chain_of(&slot.purpose).and_then(|chain| batch.state.chains.get(&chain)).is_some_and(|chain| {
                 // The contract does not take the hash of a block that it sees no more.
                 let agreed = chain.roots.get(&block).map(|agreed| agreed.current_l1.number);
                 super::contract::optimistic_block(chain) == Some(block)
                     && !agreed.is_some_and(|agreed| checkpoint_expired(agreed, head))
-            }),
+            })
+        }
         Purpose::Release => true,
     }
 }
