@@ -34,6 +34,7 @@ Invalidated: ready witness_gen requested assigned failed complete parked -> inva
 Cancelled: ready witness_gen requested assigned complete parked -> cancelled
 SpanSettled: ready witness_gen requested assigned complete parked -> settled
 Restored: settled invalidated -> complete [proof]
+Restored: invalidated -> requested [no proof, request]
 ProofPruned: settled invalidated cancelled -> own [proof]
 ";
 
@@ -76,6 +77,7 @@ SubmissionConfirmed: included -> confirmed
 SubmissionReorged: included confirmed -> submitting
 AggSettled: confirmed -> settled
 Restored: settled invalidated -> complete [proof]
+Restored: invalidated -> requested [no proof, request]
 ProofPruned: settled invalidated cancelled -> own [proof]
 ";
 
@@ -139,9 +141,14 @@ fn every_pair_of_a_unit_is_as_the_table_says() {
     let tables = [(UnitKind::Span, parse(SPANS)), (UnitKind::Agg, parse(AGGREGATES))];
     let (mut pairs, mut differences) = (0, Vec::new());
     for (kind, table) in &tables {
-        for (has_proof, has_checkpoint) in [(false, false), (false, true), (true, false), (true, true)] {
-            let shape = Shape { kind: *kind, has_proof, has_checkpoint };
-            let facts = BTreeMap::from([("proof", has_proof), ("checkpoint", has_checkpoint)]);
+        for facts in 0..8 {
+            let (has_proof, has_checkpoint, has_request) = (facts & 1 > 0, facts & 2 > 0, facts & 4 > 0);
+            let shape = Shape { kind: *kind, has_proof, has_checkpoint, has_request };
+            let facts = BTreeMap::from([
+                ("proof", has_proof),
+                ("checkpoint", has_checkpoint),
+                ("request", has_request),
+            ]);
             for phase in Phase::ALL {
                 for event in EventType::ALL {
                     pairs += 1;
@@ -156,7 +163,7 @@ fn every_pair_of_a_unit_is_as_the_table_says() {
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
-    assert_eq!(pairs, 2 * 4 * 16 * EventType::ALL.len());
+    assert_eq!(pairs, 2 * 8 * 16 * EventType::ALL.len());
 }
 
 #[test]

@@ -44,6 +44,8 @@ mod kind {
     pub(super) const RETIRED: u8 = 4;
     /// Spans that were halved.
     pub(super) const HALVED: u8 = 5;
+    /// Units that wait for their commitments.
+    pub(super) const SET_ASIDE: u8 = 6;
 }
 
 /// A state read from a snapshot.
@@ -84,6 +86,7 @@ pub fn encode(state: &State) -> Vec<u8> {
         push_units(&mut bytes, kind::AGGS, chain, chain.aggs.values());
         push_units(&mut bytes, kind::RETIRED, chain, chain.retired.values());
         push_units(&mut bytes, kind::HALVED, chain, chain.halved.values());
+        push_units(&mut bytes, kind::SET_ASIDE, chain, chain.set_aside.values());
     }
     bytes
 }
@@ -94,6 +97,7 @@ fn without_units(chain: &Chain) -> Chain {
     bare.aggs = Map::default();
     bare.retired = Map::default();
     bare.halved = Map::default();
+    bare.set_aside = Map::default();
     bare
 }
 
@@ -144,6 +148,7 @@ pub fn decode(bytes: &[u8]) -> Result<State, CodecError> {
             kind::AGGS => parts.aggs.push(units),
             kind::RETIRED => parts.retired.push(units),
             kind::HALVED => parts.halved.push(units),
+            kind::SET_ASIDE => parts.set_aside.push(units),
             _ => return Err(malformed("a piece is of no known kind")),
         }
     }
@@ -159,12 +164,13 @@ struct Parts {
     aggs: Vec<Vec<Unit>>,
     retired: Vec<Vec<Unit>>,
     halved: Vec<Vec<Unit>>,
+    set_aside: Vec<Vec<Unit>>,
 }
 
 impl Parts {
     fn of(chain: Chain) -> Self {
         let none = Vec::new;
-        Self { chain, spans: none(), aggs: none(), retired: none(), halved: none() }
+        Self { chain, spans: none(), aggs: none(), retired: none(), halved: none(), set_aside: none() }
     }
 
     fn join(self) -> Chain {
@@ -175,6 +181,7 @@ impl Parts {
         chain.aggs = numbered(self.aggs).collect();
         chain.retired = self.retired.into_iter().flatten().map(|unit| (unit.id, unit)).collect();
         chain.halved = numbered(self.halved).collect();
+        chain.set_aside = self.set_aside.into_iter().flatten().map(|unit| (unit.id, unit)).collect();
         chain.index = Index::of(&chain);
         chain
     }

@@ -59,6 +59,9 @@ pub struct Chain {
     /// Spans that were halved, by their number, until the contract has passed their first block: the proof of one of
     /// their attempts may still come, and saves what is left of the halves.
     pub halved: Map<u64, Unit>,
+    /// Units whose commitments the contract no longer accepts and whose proofs are paid for and still to come, until the
+    /// contract has passed their first block: if the commitments come back, so do they.
+    pub set_aside: Map<UnitId, Unit>,
     /// Derived from the above, kept up to date.
     pub index: Index,
 }
@@ -169,6 +172,7 @@ impl Chain {
             open_calls: Map::default(),
             retired: Map::default(),
             halved: Map::default(),
+            set_aside: Map::default(),
             index: Index::default(),
         }
     }
@@ -200,6 +204,11 @@ impl Chain {
             self.halved.values().filter(|unit| unit.range.start < latest).map(|unit| unit.id).collect();
         for id in &passed {
             self.halved.remove(&id.number);
+        }
+        let aside: Vec<UnitId> =
+            self.set_aside.values().filter(|unit| unit.range.start < latest).map(|unit| unit.id).collect();
+        for id in aside {
+            self.set_aside.remove(&id);
         }
         passed
     }
@@ -619,7 +628,8 @@ chain_fields!(
     aggs,
     open_calls,
     retired,
-    halved
+    halved,
+    set_aside
 );
 
 /// Sets of units, by what they wait for.

@@ -293,10 +293,11 @@ impl State {
         chain.unit(id).or_else(|| chain.retired.get(&id))
     }
 
-    /// A unit that more may happen to: live, over with a proof, or halved.
+    /// A unit that more may happen to: live, over with a proof, halved, or set aside.
     #[must_use]
     pub fn remembered(&self, id: UnitId) -> Option<&Unit> {
-        self.unit_or_retired(id).or_else(|| self.awaited(id))
+        let aside = || self.chains.get(&id.chain)?.set_aside.get(&id);
+        self.unit_or_retired(id).or_else(|| self.awaited(id)).or_else(aside)
     }
 
     /// An open nonce slot.
@@ -393,6 +394,9 @@ fn change_unit(chain: &mut Chain, id: UnitId, fact: &Fact<'_>) -> Result<(), Fou
         if let Some(halved) = chain.halved_span(id).cloned() {
             return change_halved(chain, halved, fact);
         }
+        if let Some(aside) = chain.set_aside.get(&id).cloned() {
+            return change_set_aside(chain, aside, fact);
+        }
         let retired = chain.retired.get(&id).cloned().ok_or(Found::Nothing)?;
         return change_retired(chain, retired, fact);
     };
@@ -439,6 +443,8 @@ fn change_unit(chain: &mut Chain, id: UnitId, fact: &Fact<'_>) -> Result<(), Fou
         } else if unit.proof.is_some() {
             chain.index.retire(&unit);
             chain.retired.insert(id, unit);
+        } else if unit.is_set_aside() {
+            chain.set_aside.insert(id, unit);
         }
     }
     Ok(())
@@ -538,6 +544,20 @@ fn change_halved(chain: &mut Chain, mut unit: Unit, fact: &Fact<'_>) -> Result<(
         chain.halved.remove(&unit.id.number);
         revive(chain, unit, phase, fact.time);
     }
+    Ok(())
+}
+
+/// The commitments of a unit that was set aside are accepted again.
+fn change_set_aside(chain: &mut Chain, mut unit: Unit, fact: &Fact<'_>) -> Result<(), Found> {
+    let revision = follow(unit.revision, fact.revision)?;
+    let phase = next_phase(unit.shape(), unit.phase, fact.event.event_type())
+        .filter(|phase| !phase.is_over())
+        .ok_or(Found::Phase(unit.phase.name()))?;
+    chain.set_aside.remove(&unit.id);
+    let content: &mut UnitState = &mut unit;
+    content.absorb(&fact.event, fact.time);
+    content.revision = revision;
+    revive(chain, unit, phase, fact.time);
     Ok(())
 }
 

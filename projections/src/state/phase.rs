@@ -112,6 +112,8 @@ pub struct Shape {
     pub has_proof: bool,
     /// A checkpoint is held, as read back from the contract.
     pub has_checkpoint: bool,
+    /// A request is with the prover.
+    pub has_request: bool,
 }
 
 impl Shape {
@@ -222,6 +224,7 @@ const fn next_of_either(shape: Shape, phase: Phase, event: EventType) -> Option<
             phase
         }
         (P::Settled | P::Invalidated, E::Restored) if shape.has_proof => P::Complete,
+        (P::Invalidated, E::Restored) if shape.has_request => P::Requested,
         (P::Settled | P::Invalidated | P::Cancelled, E::ProofPruned) if shape.has_proof => phase,
         (_, _) => return None,
     })

@@ -279,7 +279,15 @@ impl UnitState {
                 .agg_body()
                 .and_then(|agg| agg.checkpoint)
                 .is_some_and(|point| point.hash.is_some()),
+            has_request: self.request.is_some(),
         }
+    }
+
+    /// Whether it is over only because the contract's commitments changed, and what was paid for is still to come.
+    pub(super) fn is_set_aside(&self) -> bool {
+        let by_commitments =
+            self.phase == Phase::Invalidated && self.invalid == Some(InvalidReason::Commitments);
+        by_commitments && self.proof.is_none() && self.request.is_some()
     }
 
     /// The aggregate's part.
@@ -392,6 +400,8 @@ impl UnitState {
             }
             Event::Restored(_) => {
                 self.invalid = None;
+                // Nobody asked for its proof meanwhile: it is asked for before its time is over.
+                self.deadline = self.deadline.max(time);
                 self.absorb_as_agg(event, time);
             }
             Event::Parked(_) => self.late.extend(self.request.take()),

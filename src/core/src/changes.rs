@@ -155,6 +155,16 @@ pub const CHANGES: &[RuleChange] = &[
     },
     RuleChange {
         behaviour: 6,
+        about: "requests whose commitments the contract accepts again go on where they were",
+        events: &[
+            EventType::Restored,
+            EventType::SpanCreated,
+            EventType::WitnessGenStarted,
+            EventType::AggQueued,
+        ],
+    },
+    RuleChange {
+        behaviour: 6,
         about: "a refusal of an output without a proof is on record, and its root is agreed again at an L1 block that the contract sees",
         events: &[
             EventType::SubmissionRefused,

@@ -7,7 +7,7 @@
 mod given;
 
 use given::*;
-use prooflog_core::{Effect, decide, plan};
+use prooflog_core::{Effect, Pace, decide, plan};
 use prooflog_events::event::{ChainRegistered, EngineStarted, Event, ParkReason, SpanOrigin};
 use prooflog_events::ids::*;
 use prooflog_events::input::*;
@@ -370,6 +370,43 @@ fn an_account_that_may_not_submit_buys_nothing_until_it_may() {
     given.values.approved = true;
     let events = given.contract();
     assert_eq!(names(&events), ["ContractObserved", "WitnessGenStarted", "WitnessGenStarted"]);
+}
+
+#[test]
+fn what_is_in_flight_goes_on_when_the_contract_takes_its_commitments_back() {
+    let mut given = Given::chain(1_100, |_| {});
+    given.proven(1);
+    given.requested(2);
+    let rotate = |given: &mut Given, key| {
+        given.values.range_vkey = h(key);
+        given.contract()
+    };
+    let events = rotate(&mut given, "a slip");
+    assert_eq!(names(&events)[..3], ["ContractObserved", "Invalidated", "Invalidated"], "{events:?}");
+    assert!(given.polls(UnitId::span(CHAIN, 2)).is_empty());
+    given.later(20_000);
+    let events = rotate(&mut given, "range");
+    assert_eq!(names(&events), ["ContractObserved", "Invalidated", "Invalidated", "Restored", "Restored"]);
+    assert_eq!((given.phase(1), given.phase(2)), (Phase::Complete, Phase::Requested));
+    assert_eq!(given.polls(UnitId::span(CHAIN, 2)), [(Attempt(1), Pace::Normal)]);
+    assert!(!names(&given.later(60)).contains(&"TimedOut"), "its limit passed while nobody asked");
+    given.validated();
+    let events = given.status(2, Attempt(1), 3, 2);
+    assert_eq!(names(&events)[..2], ["ProofFulfilled", "AggQueued"], "{events:?}");
+}
+
+#[test]
+fn what_was_set_aside_is_forgotten_once_the_contract_has_passed_it() {
+    let mut given = Given::chain(1_100, |_| {});
+    given.requested(1);
+    given.requested(2);
+    given.values.range_vkey = h("a slip");
+    given.contract();
+    assert_eq!(given.state.chains.get(&CHAIN).unwrap().set_aside.len(), 2);
+    given.latest = Some(Anchor { index: 5, root: root(1_050), block: L2Block(1_050) });
+    given.contract();
+    let aside = &given.state.chains.get(&CHAIN).unwrap().set_aside;
+    assert_eq!(aside.keys().copied().collect::<Vec<_>>(), [UnitId::span(CHAIN, 2)]);
 }
 
 #[test]

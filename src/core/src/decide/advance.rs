@@ -181,19 +181,21 @@ fn drop_outdated(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
     Ok(())
 }
 
-/// Proofs that fit into the lowest hole are of use again, after the contract moved back or its commitments came back.
+/// Proofs that fit into the lowest hole are of use again, after the contract moved back or its commitments came back; so are
+/// requests that were set aside meanwhile.
 fn restore(batch: &mut Batch<'_>, id: ChainId) -> Result<(), Illegal> {
     loop {
         let Some(chain) = batch.state.chains.get(&id) else {
             return Ok(());
         };
-        if chain.index.restorable.is_empty() {
+        if chain.index.restorable.is_empty() && chain.set_aside.is_empty() {
             return Ok(());
         }
         let (Some(latest), Some(commitments)) = (chain.contract.latest, chain.commitments()) else {
             return Ok(());
         };
         let fits = restorable_span(chain, latest.block, &commitments)
+            .or_else(|| aside_span(chain, latest.block, &commitments))
             .or_else(|| restorable_agg(chain, latest.block));
         let Some(unit) = fits else { return Ok(()) };
         if !batch.has_room() {
@@ -227,6 +229,22 @@ fn restorable_span(
     None
 }
 
+/// A span whose proof is paid for and still to come, where nothing else covers its blocks.
+fn aside_span(
+    chain: &Chain,
+    latest: L2Block,
+    commitments: &prooflog_events::values::Commitments,
+) -> Option<UnitId> {
+    let fits = |unit: &&Unit| {
+        let (start, end) = (unit.range.start, unit.range.end);
+        unit.is_span()
+            && unit.commitments() == *commitments
+            && start >= latest
+            && chain.coverage().first_gap(start, end) == Some(unit.range)
+    };
+    chain.set_aside.values().find(fits).map(|unit| unit.id)
+}
+
 fn restorable_agg(chain: &Chain, latest: L2Block) -> Option<UnitId> {
     if chain.aggs.values().any(|agg| agg.range.start == latest) {
         return None;
@@ -239,6 +257,7 @@ fn restorable_agg(chain: &Chain, latest: L2Block) -> Option<UnitId> {
         .range(from..)
         .take_while(|(start, _)| *start == latest)
         .filter_map(|(_, id)| chain.retired.get(id))
+        .chain(chain.set_aside.values().filter(|unit| unit.range.start == latest))
         .filter(|unit| {
             unit.agg_body().is_some_and(|agg| {
                 agg.terms == prooflog_events::values::AggTerms { prover: agg.terms.prover, ..terms }

@@ -464,7 +464,9 @@ fn ended(unit: &mut ModelUnit, time: Micros, event: &Event) {
         Event::Cancelled(_) => Stage::Cancelled,
         Event::SpanSettled(_) | Event::AggSettled(_) => Stage::Settled,
         Event::Restored(_) => {
-            (unit.stage, unit.invalid) = (Stage::Proven, None);
+            let stage = if unit.proof.is_some() { Stage::Proven } else { Stage::Proving };
+            (unit.stage, unit.invalid) = (stage, None);
+            unit.limit.1 = unit.limit.1.max(time);
             return;
         }
         _ => return submitted(unit, event),
