@@ -4,6 +4,7 @@
 //! made of), [`event`] (facts), [`input`] (what was decided on), [`policy`] (under which limits), [`codec`] (bytes).
 //! What a crash in here means: nothing; there is no state.
 
+pub mod clip;
 pub mod codec;
 pub mod cursor;
 pub mod envelope;

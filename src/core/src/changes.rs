@@ -174,6 +174,27 @@ pub const CHANGES: &[RuleChange] = &[
             EventType::TxAbandoned,
         ],
     },
+    RuleChange {
+        behaviour: 6,
+        about: "a text of more than 4 KiB says how much of it is missing",
+        events: &[
+            EventType::Parked,
+            EventType::Invalidated,
+            EventType::Cancelled,
+            EventType::Paused,
+            EventType::EngineStopped,
+            EventType::DegradedModeEntered,
+            EventType::ProverDegraded,
+            EventType::WitnessGenFailed,
+            EventType::Unfulfillable,
+            EventType::LateAnswerRecorded,
+            EventType::UnknownStatusRecorded,
+            EventType::SubmissionRefused,
+            EventType::SubmissionReverted,
+            EventType::TxReverted,
+            EventType::TxBroadcast,
+        ],
+    },
 ];
 
 #[cfg(test)]

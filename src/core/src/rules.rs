@@ -182,19 +182,22 @@ pub(crate) fn retry_pause(policy: &Policy, streak: u32) -> u64 {
     backoff(policy.backoff_min_secs, policy.backoff_max_secs, streak.saturating_sub(1))
 }
 
-/// A text as it may stand in an event: cut to 4 KiB.
+/// A text as it may stand in an event: at most 4 KiB, and marked where it was cut.
 pub(crate) fn clip(text: &str) -> String {
     const MAX_TEXT: usize = 4_096;
-    let mut end = text.len().min(MAX_TEXT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default().to_owned()
+    prooflog_events::clip::clip(text, MAX_TEXT)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_of_more_than_4_kib_says_how_much_of_it_is_missing() {
+        assert_eq!(clip(&"a".repeat(4_096)).len(), 4_096);
+        let cut = clip(&"a".repeat(5_000));
+        assert!(cut.len() <= 4_096 && cut.ends_with("… (941 bytes more)"), "{}", cut.len());
+    }
 
     #[test]
     fn a_checkpoint_is_as_low_as_the_bound_and_the_window_allow() {

@@ -124,7 +124,7 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     hex::decode(text.strip_prefix("0x").unwrap_or(text)).ok()
 }
 
-/// The beginning of a stranger's word.
+/// A stranger's word, marked where it was cut.
 fn clip(word: &str) -> String {
-    word.chars().take(32).collect()
+    prooflog_events::clip::clip(word, 64)
 }

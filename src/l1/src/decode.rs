@@ -5,13 +5,14 @@
 
 use alloy::primitives::FixedBytes;
 use alloy::sol_types::{SolError, SolInterface};
+use prooflog_events::clip::clip;
 use prooflog_events::values::{Refusal, RefusalClass};
 
 use crate::abi::Refusals;
 use crate::abi::Refusals::RefusalsErrors;
 use crate::error::RpcFault;
 
-/// Most characters of a reason.
+/// Most bytes of a reason.
 const TEXT_MAX: usize = 1_024;
 /// Most bytes of unknown data that are shown.
 const HEX_MAX: usize = 68;
@@ -147,7 +148,7 @@ fn class_of_reason(lower: &str) -> Option<RefusalClass> {
 }
 
 fn refusal(class: RefusalClass, text: &str) -> Refusal {
-    Refusal { class, text: text.chars().take(TEXT_MAX).collect() }
+    Refusal { class, text: clip(text, TEXT_MAX) }
 }
 
 fn clipped_hex(data: &[u8]) -> String {
@@ -282,7 +283,7 @@ mod tests {
             let selector = [[0x08, 0xc3, 0x79, 0xa0], [0x4e, 0x48, 0x7b, 0x71], [1, 2, 3, 4]];
             let mut bytes = selector.get(known).copied().unwrap_or_default().to_vec();
             bytes.extend(data);
-            prop_assert!(revert(&bytes).text.len() <= TEXT_MAX * 4);
+            prop_assert!(revert(&bytes).text.len() <= TEXT_MAX);
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use prooflog_events::clip::clip;
 use prooflog_net::{Endpoint, Failure, HttpError, Limits, Meter, client, read_body};
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use crate::error::RpcFault;
 use crate::json::bytes;
 
-/// Most characters of an error's message that are kept.
+/// Most bytes of an error's message that are kept.
 const MESSAGE_MAX: usize = 1_024;
 /// Most bytes of an error's data that are kept: a decoded reason is shorter.
 const DATA_MAX: usize = 4_096;
@@ -255,13 +256,13 @@ impl Rpc {
 
     /// The endpoint's words, cut, without any part of its address: some repeat the key that they refuse.
     fn scrub(&self, text: &str) -> String {
-        let mut text: String = text.chars().take(MESSAGE_MAX).collect();
+        let mut text = text.to_owned();
         for secret in &self.secrets {
             if text.contains(secret.as_str()) {
                 text = text.replace(secret.as_str(), "***");
             }
         }
-        text
+        clip(&text, MESSAGE_MAX)
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 
+use crate::clip::clip;
+
 /// Most of an error answer that is kept, in bytes.
 const ERROR_TEXT_MAX: usize = 4_096;
 
@@ -154,7 +156,7 @@ impl Body {
         if self.status == StatusCode::OK.as_u16() {
             return Ok(self.bytes);
         }
-        let text = self.bytes.get(..ERROR_TEXT_MAX).unwrap_or(&self.bytes);
-        Err(HttpError::Status { status: self.status, text: String::from_utf8_lossy(text).trim().to_owned() })
+        let text = clip(String::from_utf8_lossy(&self.bytes).trim(), ERROR_TEXT_MAX);
+        Err(HttpError::Status { status: self.status, text })
     }
 }

@@ -5,6 +5,7 @@
 //! the rest, so that two endpoints can be told apart and nothing can be used. Errors of the HTTP client are rendered
 //! without their address for the same reason. What a crash in here means: nothing; nothing is kept.
 
+mod clip;
 mod endpoint;
 mod http;
 mod meter;

@@ -9,11 +9,12 @@ use reqwest::Client;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::clip::clip;
 use crate::endpoint::Endpoint;
 use crate::http::{HttpError, Limits, client, read_body};
 use crate::meter::{Failure, Meter};
 
-/// Most characters of an error's message that are kept.
+/// Most bytes of an error's message that are kept.
 const MESSAGE_MAX: usize = 1_024;
 
 /// Why a call brought no value.
@@ -202,7 +203,7 @@ impl RpcClient {
                 endpoint: self.endpoint.to_string(),
                 method: method.to_owned(),
                 code: error.get("code").and_then(Value::as_i64).unwrap_or(0),
-                message: message.chars().take(MESSAGE_MAX).collect(),
+                message: clip(message, MESSAGE_MAX),
             });
         }
         let result = answer.get_mut("result").map(Value::take);
@@ -220,7 +221,7 @@ impl RpcClient {
         RpcError::Malformed {
             endpoint: self.endpoint.to_string(),
             method: method.to_owned(),
-            problem: problem.to_string().chars().take(MESSAGE_MAX).collect(),
+            problem: clip(&problem.to_string(), MESSAGE_MAX),
         }
     }
 }

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
+use prooflog_events::clip::clip;
 use prooflog_net::{HttpError, RpcError};
 
-/// Most characters of foreign text that are kept.
+/// Most bytes of foreign text that are kept.
 const TEXT_MAX: usize = 512;
 
 /// Why a node gave no answer that can be used. None of these is a fact about the chain.
@@ -117,5 +118,6 @@ fn listed(causes: &[(String, NodeError)]) -> String {
 
 /// Foreign text, cut and on one line.
 pub(crate) fn tame(text: &str) -> String {
-    text.chars().take(TEXT_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    clip(&text, TEXT_MAX)
 }

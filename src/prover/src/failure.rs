@@ -4,6 +4,7 @@
 //! server speaks it, goes before words. The words are kept for the operator, without the paths and credentials of
 //! addresses in them, because they become events.
 
+use prooflog_events::clip::clip;
 use prooflog_events::values::FailureClass;
 
 /// Most bytes of an error text that are kept.
@@ -133,13 +134,9 @@ pub fn presentable(text: &str) -> String {
         }
     }
     kept.push_str(rest);
-    let mut shown: String =
+    let shown: String =
         kept.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c }).collect();
-    if shown.len() > TEXT_MAX {
-        let cut = (0..=TEXT_MAX).rev().find(|at| shown.is_char_boundary(*at)).unwrap_or(0);
-        shown.truncate(cut);
-    }
-    shown
+    clip(&shown, TEXT_MAX)
 }
 
 #[cfg(test)]
@@ -211,7 +208,9 @@ mod tests {
     #[test]
     fn a_text_is_cut_between_characters_and_loses_what_moves_a_terminal() {
         let text = presentable(&"ö".repeat(5_000));
-        assert!(text.len() <= TEXT_MAX && text.len() > TEXT_MAX - 2);
+        assert!(text.len() <= TEXT_MAX && text.len() > TEXT_MAX - 40);
+        let kept = text.trim_end_matches(|c| c != 'ö');
+        assert_eq!(text, format!("{kept}… ({} bytes more)", 10_000 - kept.len()));
         assert_eq!(presentable("a\u{1b}[31m\nb"), "a [31m\nb");
     }
 }

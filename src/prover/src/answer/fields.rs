@@ -3,6 +3,7 @@
 //! Fields that decide are strict, fields that inform are dropped when they hold something else. Of two fields with the
 //! same name the last one counts. Unknown ones are skipped.
 
+use prooflog_events::clip::mark;
 use prooflog_events::ids::{Hash32, L1Number, L1Ref};
 
 use super::bytes::ByteRun;
@@ -73,6 +74,8 @@ pub(super) struct Fields {
     /// Whether the value of an informing field turned out to be something else.
     spoiled: bool,
     text: Vec<u8>,
+    /// Bytes of the text beyond what is kept.
+    missing: usize,
     run: ByteRun,
     proof_limit: usize,
     number: Option<u64>,
@@ -88,6 +91,7 @@ impl Fields {
             part: Part::Unknown,
             spoiled: false,
             text: Vec::new(),
+            missing: 0,
             run: ByteRun::new("", 0),
             proof_limit,
             number: None,
@@ -104,6 +108,7 @@ impl Fields {
         self.part = Part::Unknown;
         self.spoiled = false;
         self.text.clear();
+        self.missing = 0;
         let answer = &mut self.answer;
         match self.field {
             Field::Proof => {
@@ -223,7 +228,18 @@ impl Fields {
 
     fn keep(&mut self, part: &[u8]) {
         let room = TEXT_MAX.saturating_sub(self.text.len());
-        self.text.extend_from_slice(part.get(..room).unwrap_or(part));
+        let kept = part.get(..room).unwrap_or(part);
+        self.text.extend_from_slice(kept);
+        self.missing = self.missing.saturating_add(part.len().saturating_sub(kept.len()));
+    }
+
+    /// The text of a field, marked if it was longer than what is kept.
+    fn whole_text(&mut self, text: &[u8]) -> String {
+        let mut whole = String::from_utf8_lossy(text).into_owned();
+        if self.missing > 0 {
+            whole.push_str(&mark(self.missing));
+        }
+        whole
     }
 
     fn end_text(&mut self) {
@@ -233,7 +249,7 @@ impl Fields {
             Field::Gas => self.answer.gas = parse(Some(&text)),
             Field::Cost => self.answer.cost = parse(Some(&text)),
             Field::ErrorClass => self.answer.error_class = Some(String::from_utf8_lossy(&text).into_owned()),
-            Field::Error => self.answer.error = Some(String::from_utf8_lossy(&text).into_owned()),
+            Field::Error => self.answer.error = Some(self.whole_text(&text)),
             _ => {}
         }
     }

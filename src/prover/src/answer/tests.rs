@@ -151,6 +151,15 @@ fn answers() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn an_error_that_is_too_long_says_how_much_of_it_is_missing() {
+    let text = json!({ "fulfillment_status": 4, "error": "e".repeat(20_000) }).to_string();
+    let answer = parse_cut(text.as_bytes(), &[100, 5_000, 16_500, 18_000]).unwrap();
+    assert_eq!(answer.error.unwrap(), format!("{}… (3616 bytes more)", "e".repeat(16_384)));
+    let both = json!({ "error": "e".repeat(20_000), "error_class": "short" }).to_string();
+    assert_eq!(parse(&both).unwrap().error_class.as_deref(), Some("short"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
