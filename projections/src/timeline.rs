@@ -211,6 +211,9 @@ fn describe_chain(event: &Event) -> Option<String> {
         Event::ChainRegistered(e) => format!("rollup {} with oracle {}", e.name, e.oracle),
         Event::PolicyChanged(_) => "policy in force changed".to_owned(),
         Event::ContractChanged(e) => format!("oracle is {} now", e.to),
+        Event::ContractObserved(e) if e.values.submission_interval == 0 => {
+            format!("contract values read at L1 block {}: INTERVAL OF 0 BLOCKS, taken as 1", e.at.number)
+        }
         Event::ContractObserved(e) => format!("contract values read at L1 block {}", e.at.number),
         Event::ContractConfigValidated(_) => "prover and contract agree".to_owned(),
         Event::ContractConfigRejected(_) => "PROVER AND CONTRACT DISAGREE".to_owned(),

@@ -250,6 +250,7 @@ fn contract(side: &Side, oracle: &OracleReport, mode: Mode, report: &mut Report)
         let mend = "nothing is proven or submitted in this mode unless optimistic = submit";
         report.add("mode", Grade::Warning, "the contract is in optimistic mode", mend);
     }
+    interval(oracle.submission_interval, report);
     if let Some(other) = oracle.factory_mismatch {
         let named = oracle.factory.map_or_else(|| "no factory".to_owned(), |own| format!("factory {own}"));
         let found = format!("the oracle names {named}, the configuration {other}");
@@ -347,6 +348,14 @@ async fn anchor(side: &Side, terms: &Terms, report: &mut Report) {
     }
 }
 
+/// The contract's submission interval: one of no blocks is no rule at all.
+fn interval(blocks: u64, report: &mut Report) {
+    if blocks == 0 {
+        let mend = "it is taken as 1, so `submission-blocks` decides alone: set that";
+        report.add("interval", Grade::Warning, "the contract's submission interval is 0 blocks", mend);
+    }
+}
+
 /// An amount as a person reads it.
 fn ether(wei: Wei) -> String {
     const ETHER: u128 = 1_000_000_000_000_000_000;
@@ -357,6 +366,17 @@ fn ether(wei: Wei) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interval_of_no_blocks_is_a_warning_that_names_the_setting_and_others_are_no_finding() {
+        let mut report = Report { chain: None, findings: Vec::new() };
+        interval(1, &mut report);
+        assert_eq!(report.findings, []);
+        interval(0, &mut report);
+        let told: Vec<_> = report.findings.iter().map(|finding| (finding.check, finding.grade)).collect();
+        assert_eq!(told, [("interval", Grade::Warning)]);
+        assert!(report.findings.iter().all(|finding| finding.mend.contains("submission-blocks")));
+    }
 
     #[test]
     fn amounts_are_shown_in_ether() {

@@ -323,3 +323,20 @@ fn a_proof_that_waits_for_its_output_to_be_confirmed_keeps_no_other_from_being_p
     assert!(pruned(&mut given, 3_600).is_empty(), "a reorg may ask for the other one again");
     assert!(names(&given.contract()).contains(&"ProofPruned"));
 }
+
+#[test]
+fn a_contract_with_an_interval_of_0_blocks_is_one_with_1_and_nothing_empty_is_ever_queued() {
+    let mut given = Given::chain(1_000, |policy| policy.submission_blocks = 0);
+    given.values.submission_interval = 0;
+    assert!(names(&given.contract()).contains(&"ContractObserved"));
+    let quiet = |given: &mut Given| given.later(0).is_empty() && given.later(12).is_empty();
+    assert!(quiet(&mut given), "everything final is in the contract, and nothing turns in a circle");
+    assert_eq!(given.state.chains[&CHAIN].next_block(), Some(L2Block(1_001)));
+    given.finalize(1_050);
+    let queued = given.proven(1).into_iter().find_map(|event| match event {
+        Event::AggQueued(e) => Some((e.range.start.0, e.range.end.0, e.members)),
+        _ => None,
+    });
+    assert_eq!(queued, Some((1_000, 1_050, vec![1])));
+    assert!(quiet(&mut given));
+}

@@ -100,6 +100,7 @@ fn weight(event: &Event) -> Weight {
         | Event::UnknownStatusRecorded(_)
         | Event::FeeCeilingReached(_)
         | Event::SignerBalanceLow(_) => Weight::Wrong,
+        Event::ContractObserved(e) if e.values.submission_interval == 0 => Weight::Wrong,
         Event::ProofAssigned(_)
         | Event::FinalizedMoved(_)
         | Event::ContractObserved(_)
@@ -178,6 +179,9 @@ fn text(event: &Event) -> Option<String> {
         Event::ContractRolledBack(e) => format!("{:?}", e.cause),
         Event::NonceDrifted(e) => format!("expected {}, found {}", e.expected, e.found),
         Event::SignerBalanceLow(e) => format!("{} wei, below {}", e.balance, e.minimum),
+        Event::ContractObserved(e) if e.values.submission_interval == 0 => {
+            "the contract's submission interval is 0, which is taken as 1".to_owned()
+        }
         _ => return None,
     })
 }

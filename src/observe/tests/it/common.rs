@@ -40,7 +40,7 @@ pub(crate) fn commitments() -> Commitments {
     Commitments { mode: Mode::Real, range_vkey: Hash32([2; 32]), rollup_config: Hash32([3; 32]) }
 }
 
-fn values() -> ContractValues {
+pub(crate) fn values() -> ContractValues {
     ContractValues {
         implementation: Address([1; 20]),
         generation: Generation::V1,

@@ -3,15 +3,15 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use prooflog_events::event::{FinalizedMoved, WitnessGenFailed};
+use prooflog_events::event::{ContractObserved, FinalizedMoved, WitnessGenFailed};
 use prooflog_events::ids::{Attempt, Hash32, L2Block, Position, Revision, StreamId, UnitKind};
-use prooflog_events::values::FailureClass;
+use prooflog_events::values::{ContractValues, FailureClass};
 use prooflog_observe::logs::logging;
 use prooflog_observe::{LogControl, LogError, LogFormat, LogSettings, Secrets, log_fact};
-use prooflog_projections::Fact;
+use prooflog_projections::{Fact, describe};
 use serde_json::Value;
 
-use super::common::{secs, unit};
+use super::common::{CHAIN, l1, secs, unit, values};
 
 #[derive(Clone, Default)]
 struct Paper(Arc<Mutex<Vec<u8>>>);
@@ -98,6 +98,22 @@ fn json_lines_carry_what_an_event_belongs_to() {
 }
 
 #[test]
+fn an_interval_of_no_blocks_in_the_contract_is_a_warning_and_others_are_a_detail() {
+    let observed = |submission_interval: u64| {
+        let values = ContractValues { submission_interval, ..values() };
+        fact(ContractObserved { at: l1(990), values }, StreamId::Chain(CHAIN))
+    };
+    let told =
+        |blocks: u64| logged(LogFormat::Json, "info", Secrets::default(), |_| log_fact(&observed(blocks)));
+    assert_eq!(told(1), "");
+    let line: Value = serde_json::from_str(told(0).trim()).unwrap();
+    assert_eq!((&line["level"], &line["chain"]), (&Value::from("WARN"), &Value::from(10)));
+    assert!(line["detail"].as_str().unwrap().contains("submission interval is 0"), "{line}");
+    let words = describe(&observed(0).event, StreamId::Chain(CHAIN));
+    assert!(words.contains("INTERVAL OF 0 BLOCKS"), "{words}");
+}
+
+#[test]
 fn logfmt_lines_quote_what_is_not_plain() {
     let text = logged(LogFormat::Logfmt, "info", Secrets::default(), |_| log_fact(&failure()));
     assert_eq!(text.lines().count(), 1);
@@ -108,9 +124,7 @@ fn logfmt_lines_quote_what_is_not_plain() {
 
 #[test]
 fn the_filter_changes_while_the_process_runs_and_a_wrong_one_changes_nothing() {
-    let moved = || {
-        fact(FinalizedMoved { block: L2Block(1), hash: Hash32::ZERO }, StreamId::Chain(super::common::CHAIN))
-    };
+    let moved = || fact(FinalizedMoved { block: L2Block(1), hash: Hash32::ZERO }, StreamId::Chain(CHAIN));
     let text = logged(LogFormat::Text, "info", Secrets::default(), |control| {
         log_fact(&moved());
         assert!(matches!(control.set_filter("info,=,="), Err(LogError::Filter(_))));
