@@ -4,11 +4,19 @@ use prooflog_events::ids::Micros;
 use prooflog_events::phrase::Phrase;
 use prooflog_projections::state::chain::Chain;
 
+/// What is said of a server whose commitments differ from the contract's.
+const REJECTED: &str = "the prover proves what the contract does not accept";
+
 /// A recorded time, UTC.
 pub(crate) fn time(at: Micros) -> String {
     let seconds = i64::try_from(at.0 / 1_000_000).unwrap_or(i64::MAX);
     // What no calendar holds is shown as the number that was stored.
     jiff::Timestamp::from_second(seconds).map_or_else(|_| at.to_string(), |time| time.to_string())
+}
+
+/// Why a rollup counts as stopped although it was started: nothing is requested before somebody changed something.
+pub(crate) fn rejected(chain: &Chain) -> Option<String> {
+    (chain.hold.config_ok == Some(false)).then(|| REJECTED.to_owned())
 }
 
 /// Everything that holds work of a rollup back, in words.
@@ -28,7 +36,7 @@ pub(crate) fn held_by(chain: &Chain) -> Vec<String> {
     }
     match chain.hold.config_ok {
         Some(true) => {}
-        Some(false) => reasons.push("the prover proves what the contract does not accept".to_owned()),
+        Some(false) => reasons.push(REJECTED.to_owned()),
         None => reasons.push("the prover has not been compared with the contract yet".to_owned()),
     }
     if let (Some(_), Some(signer), false) = (&chain.contract.values, chain.signer(), chain.is_approved()) {

@@ -17,7 +17,7 @@ use super::operate::{Way, blocking, client};
 use super::output::{self, Form, json_line, table};
 use super::source::Source;
 use crate::api::{ChainReport, Standing};
-use crate::words::held_by;
+use crate::words::{held_by, rejected};
 
 #[derive(Default, Serialize)]
 struct ChainStatus {
@@ -95,7 +95,13 @@ pub(crate) fn status(source: &Source, reports: Vec<ChainReport>, form: Form) -> 
     for report in reports {
         let id = report.chain.map(|chain| chain.0);
         match chains.iter_mut().find(|chain| id.is_some() && chain.chain == id) {
-            Some(chain) => chain.standing = Some(report.standing),
+            Some(chain) => {
+                let rejected = state.chains.values().find(|known| Some(known.id.0) == id).and_then(rejected);
+                chain.standing = Some(match (report.standing, rejected) {
+                    (Standing::Running, Some(reason)) => Standing::Stopped { reason },
+                    (standing, _) => standing,
+                });
+            }
             None => {
                 let (name, position, time) = (report.name, source.at().to_string(), time.clone());
                 let standing = Some(report.standing);

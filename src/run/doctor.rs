@@ -10,13 +10,14 @@ use prooflog_events::ids::{Micros, Wei};
 use prooflog_events::phrase::Phrase;
 use prooflog_events::values::Mode;
 use prooflog_l1::{Approval, OracleReport, Terms, VerifierKind};
+use prooflog_net::Limits;
 use prooflog_node::SafeDb;
 use prooflog_prover::Validation;
 use serde::Serialize;
 
 use super::Spending;
 use super::sides::Side;
-use super::start::{L1s, limits, reach};
+use super::start::{L1s, StartError, limits, reach};
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -128,6 +129,8 @@ async fn rollup(config: &ChainConfig, loaded: &Loaded, l1s: &L1s, report: &mut R
         let mend = "where a node was upgraded, see that the contract takes the configuration that the server proves under";
         report.add("rollup config", Grade::Warning, found.join("; "), mend);
     }
+    each_l1(config, &side, (l1s, limits), report).await;
+    each_node(config, &side, report).await;
     clock(&side, report).await;
     safe_db(&side, report).await;
     balance(&side, report).await;
@@ -141,6 +144,44 @@ async fn rollup(config: &ChainConfig, loaded: &Loaded, l1s: &L1s, report: &mut R
     }
     commitments(&side, report).await;
     anchor(&side, &terms, report).await;
+}
+
+/// Each L1 endpoint by itself: one that fails is only noticed when it is needed.
+async fn each_l1(config: &ChainConfig, side: &Side, (l1s, limits): (&L1s, Limits), report: &mut Report) {
+    let mend = "mend this endpoint or take it out: it is what is left when the others fail";
+    for endpoint in &config.l1 {
+        let asked = async {
+            let alone = l1s.get(side.l1.chain(), std::slice::from_ref(endpoint), limits)?;
+            let head = alone.identity().await?.head.block.number;
+            Ok::<_, StartError>((head, alone.code_size(config.oracle).await?))
+        };
+        match asked.await {
+            Ok((head, 0)) => {
+                let found = format!("{endpoint} is at block {head} and has no code at {}", config.oracle);
+                report.add("L1 endpoint", Grade::Bad, found, mend);
+            }
+            Ok(_) => {}
+            Err(error) => report.add("L1 endpoint", Grade::Bad, format!("{endpoint}: {error}"), mend),
+        }
+    }
+}
+
+/// Each rollup node by itself: roots are only agreed if every one of them tells the truth.
+async fn each_node(config: &ChainConfig, side: &Side, report: &mut Report) {
+    let mend = "mend this node or take it out: it must serve the same rollup as the others";
+    for node in side.node.endpoints() {
+        let name = node.name();
+        match (node.rollup_config().await, node.sync_status().await) {
+            (Ok(told), Ok(_)) if told.l2_chain_id != config.id.0 => {
+                let found = format!("{name} serves chain {}, not {}", told.l2_chain_id, config.id);
+                report.add("rollup node", Grade::Bad, found, mend);
+            }
+            (Ok(_), Ok(_)) => {}
+            (Err(error), _) | (_, Err(error)) => {
+                report.add("rollup node", Grade::Bad, error.to_string(), mend)
+            }
+        }
+    }
 }
 
 async fn clock(side: &Side, report: &mut Report) {
@@ -179,22 +220,27 @@ async fn safe_db(side: &Side, report: &mut Report) {
             );
         }
     };
-    let Some(first) = side.node.endpoints().first() else { return };
-    match first.safe_head_at_l1(l1).await {
-        SafeDb::On(_) => report.good("SafeDB", "on"),
-        SafeDb::Off { message } => {
-            let mend = "start the rollup node with SafeDB enabled: without it the server guesses L1 heads, and some \
-                        ranges can never be proven";
-            let grade = if side.config.safe_db_fallback { Grade::Warning } else { Grade::Bad };
-            report.add("SafeDB", grade, format!("off: {message}"), mend);
-        }
-        SafeDb::Unknown { cause } => {
-            report.add(
-                "SafeDB",
-                Grade::Bad,
-                cause.to_string(),
-                "the question itself failed: mend the rollup node's endpoint",
-            );
+    let asked = side.node.safe_head_at_l1(l1).await;
+    if asked.iter().all(|(_, found)| matches!(found, SafeDb::On(_))) {
+        return report.good("SafeDB", "on");
+    }
+    for (node, found) in asked {
+        match found {
+            SafeDb::On(_) => report.good("SafeDB", format!("on at {node}")),
+            SafeDb::Off { message } => {
+                let mend = "start the rollup node with SafeDB enabled: without it the server guesses L1 heads, and \
+                            some ranges can never be proven";
+                let grade = if side.config.safe_db_fallback { Grade::Warning } else { Grade::Bad };
+                report.add("SafeDB", grade, format!("off at {node}: {message}"), mend);
+            }
+            SafeDb::Unknown { cause } => {
+                report.add(
+                    "SafeDB",
+                    Grade::Bad,
+                    cause.to_string(),
+                    "the question itself failed: mend the rollup node's endpoint",
+                );
+            }
         }
     }
 }

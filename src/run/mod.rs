@@ -43,7 +43,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::api::{Api, Chains, Standing, serve_port, serve_socket, socket};
-use crate::words::held_by;
 
 pub(crate) use contract::{Outlook, look as look_outside};
 pub(crate) use doctor::{Finding, Grade, examine};
@@ -122,7 +121,7 @@ async fn serve(
     let engine = service.handle();
     if let Ok(view) = engine.look().await {
         metrics.recover(&view.state);
-        view.state.chains.values().for_each(|chain| health.held_by(chain.id, held_by(chain)));
+        view.state.chains.values().for_each(|chain| watch::tell(&health, chain));
     }
 
     let chains = left_out(&loaded, &health);

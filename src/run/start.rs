@@ -92,7 +92,12 @@ impl L1s {
         known.values().map(|l1| l1.calls().made).sum()
     }
 
-    fn get(&self, chain: L1ChainId, endpoints: &[Endpoint], limits: Limits) -> Result<L1, StartError> {
+    pub(super) fn get(
+        &self,
+        chain: L1ChainId,
+        endpoints: &[Endpoint],
+        limits: Limits,
+    ) -> Result<L1, StartError> {
         let urls: Vec<String> = endpoints.iter().map(|endpoint| endpoint.url().to_string()).collect();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(l1) = known.get(&(chain, urls.clone())) {
@@ -240,6 +245,8 @@ impl Starter {
     async fn once(&self, config: &ChainConfig) -> Result<(), StartError> {
         let limits = Limits { call: config.network_timeout, ..self.limits };
         let (side, registration) = reach(config, limits, &self.l1s, self.spending).await?;
+        // What is none of the contracts that we know would only fail with every read; it may be upgraded again.
+        side.l1.interface(config.oracle).await?;
         let pace = Observation::BlockTime { chain: config.id, seconds: side.rollup.block_time };
         self.told.metrics.observed(pace, super::now());
         let mut policy = config.policy(side.sender);

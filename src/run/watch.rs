@@ -5,9 +5,16 @@ use std::time::{Duration, Instant};
 use prooflog_events::ids::{Micros, Position, StreamId};
 use prooflog_observe::{Health, Metrics, log_fact};
 use prooflog_projections::Fact;
+use prooflog_projections::state::chain::Chain;
 use prooflog_service::{Decided, Watcher};
 
-use crate::words::held_by;
+use crate::words::{held_by, rejected};
+
+/// Tells what holds a rollup back, and whether it counts as stopped for it.
+pub(crate) fn tell(health: &Health, chain: &Chain) {
+    health.held_by(chain.id, held_by(chain));
+    health.rejected(chain.id, rejected(chain));
+}
 
 /// Feeds metrics, health and logs.
 pub(crate) struct Onlooker {
@@ -23,7 +30,7 @@ impl Watcher for Onlooker {
             StreamId::Chain(chain) => decided.state.chains.get(&chain),
             _ => None,
         });
-        told.for_each(|chain| self.health.held_by(chain.id, held_by(chain)));
+        told.for_each(|chain| tell(&self.health, chain));
         let mut position = decided.first;
         for event in decided.events {
             let fact = Fact {

@@ -103,6 +103,19 @@ struct OneChain {
     #[serde(flatten)]
     status: ChainStatus,
     held_by: Vec<String>,
+    /// Why a rollup that was started does no work until somebody changes something.
+    #[serde(skip)]
+    rejected: Option<String>,
+}
+
+impl OneChain {
+    /// Where it stands: what was started and may not work counts as stopped.
+    fn standing(&self) -> ChainStatus {
+        match (&self.status, &self.rejected) {
+            (ChainStatus::Running, Some(reason)) => ChainStatus::Stopped { reason: reason.clone() },
+            (status, _) => status.clone(),
+        }
+    }
 }
 
 /// Whether the process or a rollup is ready, and why not.
@@ -120,6 +133,7 @@ impl Health {
         let starting = || OneChain {
             status: ChainStatus::Starting { waits_for: "the start of the process".to_owned() },
             held_by: Vec::new(),
+            rejected: None,
         };
         let now = Now {
             started: false,
@@ -174,6 +188,13 @@ impl Health {
         }
     }
 
+    /// Why a running rollup counts as stopped, although it is looked at and may go on by itself; `None` for nothing.
+    pub fn rejected(&self, chain: ChainId, reason: Option<String>) {
+        if let Some(one) = self.now().chains.get_mut(&chain) {
+            one.rejected = reason;
+        }
+    }
+
     /// What the loop is doing at `now`.
     #[must_use]
     pub fn verdict(&self, now: Instant) -> Verdict {
@@ -200,7 +221,7 @@ impl Health {
     }
 
     pub(crate) fn chain_status(&self, chain: ChainId) -> Option<ChainStatus> {
-        self.now().chains.get(&chain).map(|one| one.status.clone())
+        self.now().chains.get(&chain).map(OneChain::standing)
     }
 
     /// Whether the process can do its work: of one rollup, or of any. `None`: no such rollup.
@@ -222,10 +243,11 @@ impl Health {
             LogStatus::Failed { reason } => why_not.push(format!("the log takes no appends: {reason}")),
             LogStatus::Writable => {}
         }
-        let chains: BTreeMap<ChainId, OneChain> = match chain {
+        let mut chains: BTreeMap<ChainId, OneChain> = match chain {
             Some(id) => BTreeMap::from([(id, health.chains.get(&id)?.clone())]),
             None => health.chains.clone(),
         };
+        chains.values_mut().for_each(|one| one.status = one.standing());
         if !chains.values().any(|one| one.status == ChainStatus::Running) {
             for (id, one) in &chains {
                 match &one.status {

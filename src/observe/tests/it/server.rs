@@ -131,6 +131,22 @@ async fn one_stopped_rollup_does_not_make_the_others_unready() {
 }
 
 #[tokio::test]
+async fn a_rollup_that_is_looked_at_and_may_buy_nothing_counts_as_stopped_until_it_may() {
+    let served = start(&[CHAIN, OTHER], Limits::default()).await;
+    served.run();
+    served.health.chain(OTHER, ChainStatus::Running);
+    served.health.rejected(CHAIN, Some("the prover proves something else".into()));
+    let (status, body) = served.json("/readyz?chain=10").await;
+    assert_eq!((status, body["chains"]["10"]["status"].as_str()), (503, Some("stopped")), "{body}");
+    assert!(body["why_not"].to_string().contains("proves something else"), "{body}");
+    let (_, text) = served.get("/metrics").await;
+    assert!(text.contains("prooflog_chain_status{chain=\"10\",status=\"stopped\"} 1"), "{text}");
+    assert_eq!(served.get("/readyz").await.0, 200, "the other runs");
+    served.health.rejected(CHAIN, None);
+    assert_eq!(served.get("/readyz?chain=10").await.0, 200);
+}
+
+#[tokio::test]
 async fn a_log_that_takes_nothing_is_not_ready() {
     let served = start(&[CHAIN], Limits::default()).await;
     served.run();
