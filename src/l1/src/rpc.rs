@@ -22,8 +22,6 @@ const MESSAGE_MAX: usize = 1_024;
 const DATA_MAX: usize = 4_096;
 /// How long calls are made one by one after an endpoint refused a batch. It may be another node behind the same address.
 const BATCHES_AGAIN: Duration = Duration::from_secs(600);
-/// Parts of an address shorter than this are words and no secrets.
-const SECRET_MIN: usize = 6;
 
 /// One call.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +46,6 @@ pub(crate) struct Rpc {
     http: Client,
     limits: Limits,
     batch_max: usize,
-    secrets: Vec<String>,
     id: AtomicU64,
     refused_batch: Mutex<Option<Instant>>,
     calls: AtomicU64,
@@ -58,13 +55,11 @@ pub(crate) struct Rpc {
 
 impl Rpc {
     pub(crate) fn new(endpoint: Endpoint, limits: Limits, batch_max: usize) -> Result<Self, HttpError> {
-        let secrets = secrets_of(&endpoint);
         Ok(Self {
             endpoint,
             http: client(limits)?,
             limits,
             batch_max: batch_max.max(1),
-            secrets,
             id: AtomicU64::new(1),
             refused_batch: Mutex::default(),
             calls: AtomicU64::new(0),
@@ -219,7 +214,7 @@ impl Rpc {
         {
             return Ok(answer.bytes);
         }
-        answer.ok().map_err(|source| self.failed(source, count))
+        answer.ok(&self.endpoint).map_err(|source| self.failed(source, count))
     }
 
     fn value(&self, method: &'static str, answer: &mut Value) -> Answer {
@@ -254,28 +249,10 @@ impl Rpc {
         RpcFault::Malformed { endpoint: self.label().to_owned(), method, problem: problem.to_string() }
     }
 
-    /// The endpoint's words, cut, without any part of its address: some repeat the key that they refuse.
+    /// The endpoint's words, cut, without any part of its address.
     fn scrub(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in &self.secrets {
-            if text.contains(secret.as_str()) {
-                text = text.replace(secret.as_str(), "***");
-            }
-        }
-        clip(&text, MESSAGE_MAX)
+        clip(&self.endpoint.without_secrets(text), MESSAGE_MAX)
     }
-}
-
-/// The parts of an address that may be secret: user, password, path segments, query values.
-fn secrets_of(endpoint: &Endpoint) -> Vec<String> {
-    let url = endpoint.url();
-    let path = url.path_segments().into_iter().flatten().map(str::to_owned);
-    let query = url.query_pairs().map(|(_, value)| value.into_owned());
-    let user = [url.username(), url.password().unwrap_or_default()].map(str::to_owned);
-    let mut secrets: Vec<String> =
-        path.chain(query).chain(user).filter(|part| part.len() >= SECRET_MIN).collect();
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets
 }
 
 /// The bytes of a revert, in the forms that nodes give them: hex, an object around it, or words before it.

@@ -27,11 +27,16 @@ pub enum EndpointError {
     Host,
 }
 
+/// Parts of an address shorter than this are words and no secrets.
+const SECRET_MIN: usize = 6;
+
 /// The address of an outside system. It shows as scheme, host, port and a salted digest of everything.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     url: Url,
     label: String,
+    /// The longest first: one may be a part of another.
+    secrets: Vec<String>,
 }
 
 impl Endpoint {
@@ -49,7 +54,8 @@ impl Endpoint {
         let digest = hex::encode(digest.get(..4).unwrap_or_default());
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         let label = format!("{}://{host}{port}#{digest}", url.scheme());
-        Ok(Self { url, label })
+        let secrets = secrets_of(&url);
+        Ok(Self { url, label, secrets })
     }
 
     /// The address itself. It may hold a secret: it goes into a call and nowhere else.
@@ -72,6 +78,30 @@ impl Endpoint {
     pub fn label(&self) -> &str {
         &self.label
     }
+
+    /// What it said, without any part of its address: some repeat the key that they refuse. To be asked before a text is
+    /// cut: half a secret would not be found.
+    #[must_use]
+    pub fn without_secrets(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in &self.secrets {
+            if text.contains(secret.as_str()) {
+                text = text.replace(secret.as_str(), "***");
+            }
+        }
+        text
+    }
+}
+
+/// The parts of an address that may be secret: user, password, path segments, query values.
+fn secrets_of(url: &Url) -> Vec<String> {
+    let path = url.path_segments().into_iter().flatten().map(str::to_owned);
+    let query = url.query_pairs().map(|(_, value)| value.into_owned());
+    let user = [url.username(), url.password().unwrap_or_default()].map(str::to_owned);
+    let mut secrets: Vec<String> =
+        path.chain(query).chain(user).filter(|part| part.len() >= SECRET_MIN).collect();
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets
 }
 
 impl fmt::Display for Endpoint {
@@ -100,6 +130,15 @@ mod tests {
             assert!(!shown.contains(secret), "{shown}");
         }
         assert!(shown.starts_with("https://rpc.example:8443#"));
+    }
+
+    #[test]
+    fn what_an_endpoint_says_shows_no_part_of_its_address() {
+        let text = "https://joseph:pa55word@rpc.example/v2/k3ym4ter1al?token=t0kent0ken";
+        let endpoint = Endpoint::parse(text, Salt::default()).unwrap();
+        let said = "no such key k3ym4ter1al (token t0kent0ken) of joseph, pa55word";
+        assert_eq!(endpoint.without_secrets(said), "no such key *** (token ***) of ***, ***");
+        assert_eq!(endpoint.without_secrets("rpc.example: v2 is over"), "rpc.example: v2 is over");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 
 use crate::clip::clip;
+use crate::endpoint::Endpoint;
 
 /// Most of an error answer that is kept, in bytes.
 const ERROR_TEXT_MAX: usize = 4_096;
@@ -148,15 +149,15 @@ pub async fn read_body(request: RequestBuilder, limits: Limits) -> Result<Body, 
 }
 
 impl Body {
-    /// The bytes of a 200; anything else is an error with its text.
+    /// The bytes of a 200; anything else is an error with the text of whoever answered.
     ///
     /// # Errors
     /// When the status is not 200.
-    pub fn ok(self) -> Result<Vec<u8>, HttpError> {
+    pub fn ok(self, of: &Endpoint) -> Result<Vec<u8>, HttpError> {
         if self.status == StatusCode::OK.as_u16() {
             return Ok(self.bytes);
         }
-        let text = clip(String::from_utf8_lossy(&self.bytes).trim(), ERROR_TEXT_MAX);
+        let text = clip(&of.without_secrets(String::from_utf8_lossy(&self.bytes).trim()), ERROR_TEXT_MAX);
         Err(HttpError::Status { status: self.status, text })
     }
 }

@@ -193,7 +193,7 @@ impl RpcClient {
         {
             return Ok(answer.bytes);
         }
-        answer.ok().map_err(|source| self.failed(source))
+        answer.ok(&self.endpoint).map_err(|source| self.failed(source))
     }
 
     fn value<T: DeserializeOwned>(&self, method: &str, answer: &mut Value) -> Result<T, RpcError> {
@@ -203,7 +203,7 @@ impl RpcClient {
                 endpoint: self.endpoint.to_string(),
                 method: method.to_owned(),
                 code: error.get("code").and_then(Value::as_i64).unwrap_or(0),
-                message: clip(message, MESSAGE_MAX),
+                message: clip(&self.endpoint.without_secrets(message), MESSAGE_MAX),
             });
         }
         let result = answer.get_mut("result").map(Value::take);
@@ -221,7 +221,7 @@ impl RpcClient {
         RpcError::Malformed {
             endpoint: self.endpoint.to_string(),
             method: method.to_owned(),
-            problem: clip(&problem.to_string(), MESSAGE_MAX),
+            problem: clip(&self.endpoint.without_secrets(&problem.to_string()), MESSAGE_MAX),
         }
     }
 }

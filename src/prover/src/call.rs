@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use prooflog_net::{Failure, HttpError};
+use prooflog_net::{Endpoint, Failure, HttpError};
 use reqwest::{RequestBuilder, Response};
 
 use crate::answer::{Answer, AnswerError, AnswerLimits, AnswerParser};
@@ -69,17 +69,17 @@ impl CallError {
     }
 }
 
-/// Sends a request and reads its answer.
+/// Sends a request and reads its answer, whose first byte and whose next ones may take so long.
 pub(crate) async fn exchange(
+    of: &Endpoint,
     request: RequestBuilder,
-    first_byte: Duration,
-    stall: Duration,
+    (first_byte, stall): (Duration, Duration),
     limits: AnswerLimits,
 ) -> Result<Answer, CallError> {
     let mut response = prooflog_net::send(request, first_byte).await?;
     let status = response.status().as_u16();
     if status != 200 {
-        return Err(refusal(status, &refusal_text(&mut response, stall).await));
+        return Err(refusal(status, &of.without_secrets(&refusal_text(&mut response, stall).await)));
     }
     let mut parser = AnswerParser::new(limits);
     while let Some(piece) = next_piece(&mut response, stall).await? {

@@ -155,7 +155,7 @@ impl Prover {
         };
         let limits = &self.config.limits;
         let metered = self.meter.begin(path);
-        let answering = exchange(call, left, limits.stall, limits.answer);
+        let answering = exchange(self.endpoint(), call, (left, limits.stall), limits.answer);
         let outcome = match tokio::time::timeout(left, answering).await {
             Ok(outcome) => outcome,
             Err(_) => Err(CallError::Timeout(left)),
@@ -185,7 +185,8 @@ impl Prover {
         // It is never closed, and without a place the question would only be one too many.
         let _place = self.polls.acquire().await;
         let metered = self.meter.begin("status");
-        let asking = exchange(self.get_status(id), limits.stall, limits.stall, limits.answer);
+        let asking =
+            exchange(self.endpoint(), self.get_status(id), (limits.stall, limits.stall), limits.answer);
         let outcome = match tokio::time::timeout(limits.transfer, asking).await {
             Ok(outcome) => outcome,
             Err(_) => Err(CallError::Timeout(limits.transfer)),
@@ -227,7 +228,7 @@ impl Prover {
         let call = self.post("validate_config").body(json!({ "address": oracle.to_string() }).to_string());
         let limits = &self.config.limits;
         let limits = Limits { connect: limits.connect, call: limits.validate, body: 64 << 10 };
-        let bytes = prooflog_net::read_body(call, limits).await?.ok()?;
+        let bytes = prooflog_net::read_body(call, limits).await?.ok(self.endpoint())?;
         let answer: Value = serde_json::from_slice(&bytes)
             .map_err(|_| CallError::Answer(crate::answer::AnswerError::NotJson))?;
         let field = |name: &'static str| {

@@ -126,7 +126,8 @@ impl Remote {
         let url = self.rpc.endpoint().join(&format!("api/v1/eth1/sign/{public_key}"));
         let body = json!({ "data": hex::encode_prefixed(tx.encoded_for_signing()) });
         let answer = read_body(self.http.post(url).json(&body), self.limits).await;
-        let bytes = answer.and_then(prooflog_net::Body::ok).map_err(|error| self.http_failed(&error))?;
+        let bytes = answer.and_then(|answer| answer.ok(self.rpc.endpoint()));
+        let bytes = bytes.map_err(|error| self.http_failed(&error))?;
         let text = std::str::from_utf8(&bytes).unwrap_or_default().trim().trim_matches('"');
         hex::decode(text)
             .ok()
