@@ -35,8 +35,6 @@ const SECRET_MIN: usize = 6;
 pub struct Endpoint {
     url: Url,
     label: String,
-    /// The longest first: one may be a part of another.
-    secrets: Vec<String>,
 }
 
 impl Endpoint {
@@ -54,8 +52,7 @@ impl Endpoint {
         let digest = hex::encode(digest.get(..4).unwrap_or_default());
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         let label = format!("{}://{host}{port}#{digest}", url.scheme());
-        let secrets = secrets_of(&url);
-        Ok(Self { url, label, secrets })
+        Ok(Self { url, label })
     }
 
     /// The address itself. It may hold a secret: it goes into a call and nowhere else.
@@ -84,7 +81,7 @@ impl Endpoint {
     #[must_use]
     pub fn without_secrets(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for secret in &self.secrets {
+        for secret in secrets_of(&self.url) {
             if text.contains(secret.as_str()) {
                 text = text.replace(secret.as_str(), "***");
             }
@@ -93,7 +90,8 @@ impl Endpoint {
     }
 }
 
-/// The parts of an address that may be secret: user, password, path segments, query values.
+/// The parts of an address that may be secret: user, password, path segments, query values. The longest comes first: one
+/// may be a part of another.
 fn secrets_of(url: &Url) -> Vec<String> {
     let path = url.path_segments().into_iter().flatten().map(str::to_owned);
     let query = url.query_pairs().map(|(_, value)| value.into_owned());
