@@ -172,6 +172,30 @@ async fn the_doctor_finds_nothing_wrong_with_what_works() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_names_the_second_endpoint_that_fails_behind_a_first_one_that_answers() {
+    let world = World::new(quick(), "").await;
+    let text = std::fs::read_to_string(&world.setup.config).unwrap();
+    // Nobody listens there, and the path is a key that must not show.
+    let dead = |place: &str| format!("http://127.0.0.1:9/{place}-k3ym4ter1al");
+    let beside = |text: String, url: &str, place: &str| {
+        let list = format!("[\"{url}\"]");
+        assert!(text.contains(&list), "{text}");
+        text.replace(&list, &format!("[\"{url}\", \"{}\"]", dead(place)))
+    };
+    let text = beside(text, world.devnet.l1.url(), "l1");
+    std::fs::write(&world.setup.config, beside(text, &world.rollup.node, "node")).unwrap();
+    let config = world.setup.config.to_str().unwrap().to_owned();
+    let doctor = world.setup.run(&["doctor", "--config", &config]).unwrap();
+    let shown = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert_eq!(doctor.status.code(), Some(6), "{shown}");
+    for check in ["L1 endpoint", "rollup node"] {
+        let found = shown.lines().find(|line| line.contains(check) && line.contains("127.0.0.1:9"));
+        assert!(found.is_some(), "{check}: {shown}");
+    }
+    assert!(!shown.contains("k3ym4ter1al"), "{shown}");
+}
+
 /// A line of the doctor's without what is another each time: its directory, free bytes, seconds.
 fn settled(line: &str, world: &World) -> String {
     let place = world.setup.data.parent().unwrap().to_str().unwrap();
