@@ -103,40 +103,37 @@ impl From<&RpcFault> for Failure {
 }
 
 impl RpcFault {
-    /// Whether the endpoint speaks of itself, and says nothing of what it was asked.
-    pub(crate) fn is_busy(&self) -> bool {
+    /// Whether the endpoint refused with one of the codes, or with some of the words.
+    fn says(&self, codes: &[i64], words: &[&str]) -> bool {
         let Self::Refused { message, code, .. } = self else { return false };
         let message = message.to_ascii_lowercase();
-        *code == 429 || BUSY.iter().any(|words| message.contains(words))
+        codes.contains(code) || words.iter().any(|words| message.contains(words))
+    }
+
+    /// Whether the endpoint speaks of itself, and says nothing of what it was asked.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.says(&[429], BUSY)
     }
 
     /// Whether the endpoint refuses batches as such. EIP-1474: -32700 and -32600 say that it could not read the request.
     pub(crate) fn is_about_batches(&self) -> bool {
-        let Self::Refused { message, code, .. } = self else { return false };
-        let message = message.to_ascii_lowercase();
-        matches!(code, -32700 | -32600) || NO_BATCHES.iter().any(|words| message.contains(words))
+        self.says(&[-32700, -32600], NO_BATCHES)
     }
 
     /// Whether the endpoint has thrown away the state of the block that the call was pinned to.
     pub(crate) fn is_without_state(&self) -> bool {
-        let Self::Refused { message, .. } = self else { return false };
-        let message = message.to_ascii_lowercase();
-        NO_STATE.iter().any(|words| message.contains(words))
+        self.says(&[], NO_STATE)
     }
 
     /// Whether the endpoint does not know the block that the call was pinned to, or no longer counts it as canonical.
     pub(crate) fn is_unknown_block(&self) -> bool {
-        let Self::Refused { message, code, .. } = self else { return false };
-        let message = message.to_ascii_lowercase();
         // EIP-1474: -32001 is "resource not found".
-        *code == -32001 || UNKNOWN_BLOCK.iter().any(|words| message.contains(words))
+        self.says(&[-32001], UNKNOWN_BLOCK)
     }
 
     /// Whether the endpoint does not understand the parameters, as old ones do not with blocks named by hash.
     pub(crate) fn is_bad_params(&self) -> bool {
-        let Self::Refused { code, message, .. } = self else { return false };
-        let message = message.to_ascii_lowercase();
-        *code == -32602 || message.contains("invalid argument") || message.contains("cannot unmarshal")
+        self.says(&[-32602], &["invalid argument", "cannot unmarshal"])
     }
 
     /// Whether the endpoint does not know the method.
