@@ -190,6 +190,15 @@ impl World {
         }
     }
 
+    /// Waits until the first rollup is not ready for a reason with these words.
+    pub fn unready(&self, words: &str) {
+        // Each look is a call, so this takes its time.
+        let mut looks = (0..20_000).map(|_| self.setup.ready(Some(self.rollup.chain)).unwrap());
+        let found = looks.find(|(_, body)| body.to_string().contains(words));
+        let (is_ready, body) = found.unwrap_or_else(|| self.fail(&format!("nothing with `{words}`")));
+        assert!(!is_ready, "{body}");
+    }
+
     /// The place after everything read so far.
     #[must_use]
     pub fn mark(&self) -> usize {
