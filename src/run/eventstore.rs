@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use prooflog_access::{AccessError, Users};
 use prooflog_config::{EventStoreConfig, Loaded, ProcessConfig};
-use prooflog_eventstore::{Authority, Beside, Door, Guests, Here, Served, Server, Source, Tls, Writing};
+use prooflog_eventstore::{
+    Authority, Beside, Door, FileCheckpoints, Guests, Here, Served, Server, Source, Tls, Writing,
+};
 use prooflog_log::Log;
 use prooflog_observe::Metrics;
 use prooflog_store::{FollowerStore, RocksStore};
@@ -21,6 +23,9 @@ use super::{RunError, Signals, logging, secrets};
 
 /// How often a log that another process writes is looked at.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// Where it is kept, in the data directory, how far consumers of persistent subscriptions came.
+const CONSUMERS: &str = "consumers";
 
 /// A server that can be ended.
 pub(super) struct Serving {
@@ -94,7 +99,8 @@ async fn serve(
     let bound = listener.local_addr().map_err(refused)?;
     tracing::info!(address = %bound, tls = tls.is_some(), writes = writing.is_some(), "EventStore clients");
     let advertise = process.eventstore.advertise.clone();
-    let server = Server { writing, served, tls, advertise, ..Server::new(source, authority) };
+    let checkpoints = Arc::new(FileCheckpoints::new(process.data_dir.join(CONSUMERS)));
+    let server = Server { writing, served, tls, advertise, checkpoints, ..Server::new(source, authority) };
     let (stop, stopped) = oneshot::channel::<()>();
     let until = async move { drop(stopped.await) };
     let task = tokio::spawn(prooflog_eventstore::serve(listener, server, until));

@@ -118,16 +118,18 @@ impl Caller {
 /// A header, as it is remembered.
 type Digest = [u8; 32];
 
-/// What one connection may have waiting.
+/// One connection, and what it may have waiting.
 pub(crate) struct Connection {
     checks: Semaphore,
     waiting: Semaphore,
+    /// Where it comes from, for people.
+    pub(crate) from: String,
 }
 
-impl Default for Connection {
-    fn default() -> Self {
+impl Connection {
+    pub(crate) fn new(from: String) -> Self {
         let (checks, waiting) = (Semaphore::new(CHECKS_OF_CONNECTION), Semaphore::new(WAITING_OF_CONNECTION));
-        Self { checks, waiting }
+        Self { checks, waiting, from }
     }
 }
 

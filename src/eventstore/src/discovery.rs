@@ -7,13 +7,10 @@ use std::net::SocketAddr;
 
 use tonic::{Request, Response, Status};
 
-use crate::error::Refusal;
 use crate::wire::client::Empty;
 use crate::wire::gossip::gossip_server::Gossip;
 use crate::wire::gossip::member_info::VNodeState;
 use crate::wire::gossip::{ClusterInfo, EndPoint, MemberInfo};
-use crate::wire::persistent_subscriptions::persistent_subscriptions_server::PersistentSubscriptions;
-use crate::wire::persistent_subscriptions::{ListReq, ListResp, list_req};
 use crate::wire::server_features::server_features_server::ServerFeatures;
 use crate::wire::server_features::{SupportedMethod, SupportedMethods};
 
@@ -21,6 +18,7 @@ use crate::wire::server_features::{SupportedMethod, SupportedMethods};
 pub(crate) const VERSION: &str = "25.1.0";
 
 const STREAMS: &str = "event_store.client.streams.streams";
+const GROUPS: &str = "event_store.client.persistent_subscriptions.persistentsubscriptions";
 const V2: &str = "kurrentdb.protocol.v2.streams.streamsservice";
 
 /// Method, service and features, in lower case: clients compare letter by letter.
@@ -32,7 +30,15 @@ const METHODS: &[(&str, &str, &[&str])] = &[
     ("tombstone", STREAMS, &[]),
     ("getsupportedmethods", "event_store.client.server_features.serverfeatures", &[]),
     ("read", "event_store.client.gossip.gossip", &[]),
-    ("list", "event_store.client.persistent_subscriptions.persistentsubscriptions", &["stream", "all"]),
+    ("create", GROUPS, &["stream", "all"]),
+    ("update", GROUPS, &["stream", "all"]),
+    ("delete", GROUPS, &["stream", "all"]),
+    ("read", GROUPS, &["stream", "all"]),
+    ("getinfo", GROUPS, &["stream", "all"]),
+    ("replayparked", GROUPS, &["stream", "all"]),
+    ("truncateparked", GROUPS, &["stream", "all"]),
+    ("list", GROUPS, &["stream", "all"]),
+    ("restartsubsystem", GROUPS, &["stream", "all"]),
     ("appendsession", V2, &[]),
     ("appendrecords", V2, &[]),
 ];
@@ -97,26 +103,5 @@ impl Gossip for Discovery {
             http_end_point: Some(EndPoint { address, port: u32::from(port) }),
         };
         Ok(Response::new(ClusterInfo { members: vec![member] }))
-    }
-}
-
-#[tonic::async_trait]
-impl PersistentSubscriptions for Discovery {
-    async fn list(&self, request: Request<ListReq>) -> Result<Response<ListResp>, Status> {
-        use list_req::options::ListOption;
-        use list_req::stream_option::StreamOption;
-        let option = request.into_inner().options.and_then(|options| options.list_option);
-        let stream = match option {
-            Some(ListOption::ListAllSubscriptions(_)) => {
-                return Ok(Response::new(ListResp { subscriptions: Vec::new() }));
-            }
-            Some(ListOption::ListForStream(of)) => match of.stream_option {
-                Some(StreamOption::Stream(stream)) => crate::names::decode(&stream.stream_name)?,
-                Some(StreamOption::All(_)) => "$all".to_owned(),
-                None => return Err(Refusal::invalid("the stream is missing").status()),
-            },
-            None => return Err(Refusal::invalid("the list option is missing").status()),
-        };
-        Err(Refusal::NoGroups(stream).status())
     }
 }

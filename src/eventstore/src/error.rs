@@ -70,8 +70,21 @@ pub(crate) enum Refusal {
     Timeout,
     /// There is no such index.
     NoIndex(String),
-    /// The stream has no persistent subscriptions.
-    NoGroups(String),
+    /// Something is wrong with a persistent subscription.
+    Group { stream: String, group: String, problem: Problem },
+}
+
+/// What is wrong with a persistent subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// There is none; without a group's name: the stream has none at all.
+    Missing,
+    /// There is one already.
+    Exists,
+    /// It has as many consumers as it may have.
+    Full,
+    /// It was changed, deleted or restarted under its consumer, or the consumer asked for its own end.
+    Dropped,
 }
 
 /// Whether a deleted stream may be written again.
@@ -132,9 +145,9 @@ impl Refusal {
                 put(&mut trailers, "required-metadata-properties", "type,content-type");
             }
             Self::NoIndex(index) => put(&mut trailers, "index-name", index),
-            Self::NoGroups(stream) => {
+            Self::Group { stream, group, .. } => {
                 put(&mut trailers, "stream-name", stream);
-                put(&mut trailers, "group-name", "");
+                put(&mut trailers, "group-name", group);
             }
             _ => {}
         }
@@ -150,7 +163,12 @@ impl Refusal {
             Self::AppendTooLarge { .. } => Some("maximum-append-size-exceeded"),
             Self::MissingProperty => Some("missing-required-metadata-property"),
             Self::NoIndex(_) => Some("index-not-found"),
-            Self::NoGroups(_) => Some("persistent-subscription-does-not-exist"),
+            Self::Group { problem, .. } => Some(match problem {
+                Problem::Missing => "persistent-subscription-does-not-exist",
+                Problem::Exists => "persistent-subscription-exists",
+                Problem::Full => "maximum-subscribers-reached",
+                Problem::Dropped => "persistent-subscription-dropped",
+            }),
             _ => None,
         }
     }
@@ -167,7 +185,13 @@ impl Refusal {
             Self::Exhausted(_) => Code::ResourceExhausted,
             Self::Unavailable(_) => Code::Unavailable,
             Self::Timeout => Code::Aborted,
-            Self::NoIndex(_) | Self::NoGroups(_) => Code::NotFound,
+            Self::NoIndex(_) => Code::NotFound,
+            Self::Group { problem, .. } => match problem {
+                Problem::Missing => Code::NotFound,
+                Problem::Exists => Code::AlreadyExists,
+                Problem::Full => Code::FailedPrecondition,
+                Problem::Dropped => Code::Cancelled,
+            },
         }
     }
 
@@ -193,7 +217,17 @@ impl Refusal {
             Self::Exhausted(what) => (*what).to_owned(),
             Self::Timeout => "The append took too long; it may still have happened.".to_owned(),
             Self::NoIndex(index) => format!("Index '{index}' does not exist."),
-            Self::NoGroups(stream) => format!("Stream '{stream}' has no persistent subscriptions."),
+            Self::Group { stream, group, problem } => match problem {
+                Problem::Missing if group.is_empty() => {
+                    format!("Stream '{stream}' has no persistent subscriptions.")
+                }
+                Problem::Missing => format!("Group '{group}' on stream '{stream}' does not exist."),
+                Problem::Exists => format!("Group '{group}' on stream '{stream}' exists."),
+                Problem::Full => {
+                    format!("Maximum subscriptions reached for subscription '{stream}::{group}'.")
+                }
+                Problem::Dropped => format!("Group '{group}' on stream '{stream}' was dropped."),
+            },
         }
     }
 
@@ -230,7 +264,7 @@ impl Refusal {
                 let name = "MaximumAppendEventSizeExceeded";
                 (Code::InvalidArgument, name.to_owned(), detail_of(name, &detail))
             }
-            Self::MissingProperty | Self::Invalid(_) | Self::NoIndex(_) | Self::NoGroups(_) => {
+            Self::MissingProperty | Self::Invalid(_) | Self::NoIndex(_) | Self::Group { .. } => {
                 let detail = detail_of("BadRequest", &client::BadRequest { message: self.text() });
                 (Code::InvalidArgument, "BadRequest".to_owned(), detail)
             }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use prooflog_events::envelope::{Peek, category};
 
 use crate::error::Refusal;
+use crate::groups::PREFIX;
 use crate::limits::{PREFIXES, REGEX_BYTES, REGEX_STEPS};
 use crate::names::LinkStream;
 use crate::wire::streams::read_req::options::FilterOptions;
@@ -40,6 +41,8 @@ pub(crate) enum Wanted {
     Regex(On, Arc<fancy_regex::Regex>),
     /// Those that a computed link stream leads to.
     Linked(LinkStream),
+    /// The same without what persistent subscriptions write: one that parks would be given that, and park it.
+    NotOfGroups(Arc<Self>),
 }
 
 /// A filter as a subscription asks for it.
@@ -117,8 +120,12 @@ fn compile(regex: &str) -> Result<fancy_regex::Regex, Refusal> {
 
 impl Wanted {
     /// Whether it passes some over, and takes a comparison for each.
-    pub(crate) const fn is_quick(&self) -> bool {
-        !matches!(self, Self::Everything | Self::Regex(..))
+    pub(crate) fn is_quick(&self) -> bool {
+        match self {
+            Self::Everything | Self::Regex(..) => false,
+            Self::NotOfGroups(wanted) => !matches!(**wanted, Self::Regex(..)),
+            _ => true,
+        }
     }
 
     /// What the names of all wanted streams begin with, if that is what they are wanted for.
@@ -144,6 +151,7 @@ impl Wanted {
                 .is_match(text(on))
                 .map_err(|_| Refusal::invalid("the regular expression takes too many steps on an event"))?,
             Self::Linked(of) => is_linked(of, event),
+            Self::NotOfGroups(wanted) => !event.stream.starts_with(PREFIX) && wanted.matches(event)?,
         })
     }
 }

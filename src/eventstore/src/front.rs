@@ -5,7 +5,7 @@
 //! plain HTTP questions are answered on the same port. What a crash means: nothing; nothing is kept.
 
 use std::future::{Ready, ready};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
@@ -25,9 +25,10 @@ use crate::batch;
 use crate::codec::Encoded;
 use crate::discovery::{Discovery, ReachedBy, VERSION};
 use crate::error::Refusal;
+use crate::groups::{Groups, Seen, Service};
 use crate::held::{Place, Pool, Share};
 use crate::io::Timed;
-use crate::limits::{HELLO_BYTES, Limits, QUESTION_BYTES};
+use crate::limits::{HELLO_BYTES, Limits, NAME_CHARS, QUESTION_BYTES};
 use crate::read::Reading;
 use crate::session;
 use crate::trailer;
@@ -48,6 +49,7 @@ pub(crate) struct Front {
     pub(crate) discovery: Discovery,
     pub(crate) reading: Arc<Reading>,
     pub(crate) writer: Arc<Writer>,
+    pub(crate) groups: Arc<Groups>,
     pub(crate) limits: Limits,
     pub(crate) calls: Pool,
     pub(crate) subscriptions: Arc<Pool>,
@@ -99,11 +101,7 @@ impl Front {
                     "kurrentdb.protocol.v2.streams.StreamsService" => {
                         self.v2(method, request, (caller, permit)).await
                     }
-                    _ => {
-                        let server = PersistentSubscriptionsServer::new(self.discovery.clone());
-                        let mut server = server.max_decoding_message_size(QUESTION_BYTES);
-                        infallible(server.call(self.timed(request)).await)
-                    }
+                    _ => self.persistent((method, request), &connection.from, (caller, permit)).await,
                 }
             }
             _ => Status::unimplemented("there is no such service").into_http(),
@@ -235,6 +233,30 @@ impl Front {
             }
             _ => Status::unimplemented("there is no such method").into_http(),
         }
+    }
+
+    async fn persistent(
+        &self,
+        (method, request): (&str, Request<Body>),
+        from: &str,
+        by: (Caller, Place),
+    ) -> Response<Body> {
+        let (caller, permit) = by;
+        // Consumers are counted with the subscriptions.
+        let (place, request) = match method {
+            "Read" => match self.subscriptions.try_take(caller.share(), 1) {
+                Some(place) => (place, request),
+                None => return too_much("subscriptions"),
+            },
+            _ => (permit, self.timed(request)),
+        };
+        let name = request.headers().get("connection-name").and_then(|name| name.to_str().ok());
+        let connection = name.unwrap_or_default().chars().take(NAME_CHARS).collect();
+        let seen = Seen { from: from.to_owned(), connection };
+        let (groups, hello) = (Arc::clone(&self.groups), self.limits.hello);
+        let service = Service { groups, caller, seen, place: Mutex::new(Some(place)), hello };
+        let server = PersistentSubscriptionsServer::new(service);
+        infallible(server.max_decoding_message_size(QUESTION_BYTES).call(request).await)
     }
 
     /// What is asked over plain HTTP: whether the server lives, what it is, who else there is.

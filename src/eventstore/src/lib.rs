@@ -3,7 +3,7 @@
 //! [`serve`] takes a listener, a [`Server`] and a signal to stop. What is served is a [`Source`]: the log of this process
 //! ([`Here`]) or another process's ([`Beside`]). Everybody who may read sees the engine's events as JSON; writing is off
 //! unless [`Writing`] is given, needs credentials, and never reaches the engine's streams. Reading order: [`serve()`],
-//! `front` (which call goes where), `read`, `subscription`, `tail`, `writer`. A crash in here loses nothing: clients come
+//! `front` (which call goes where), `read`, `subscription`, `tail`, `writer`, `groups`. A crash in here loses nothing: clients come
 //! back with the last place that they saw.
 
 mod append;
@@ -17,6 +17,7 @@ mod facts;
 mod filter;
 mod frame;
 mod front;
+mod groups;
 mod held;
 mod io;
 mod limits;
@@ -37,6 +38,7 @@ pub mod wire;
 mod writer;
 
 pub use authority::{Authority, Guests, Nobody};
+pub use groups::{Checkpoint, Checkpoints, FileCheckpoints, MemoryCheckpoints};
 pub use limits::Limits;
 pub use links::{LinkIndex, MemoryIndex, Place};
 pub use names::LinkStream;

@@ -142,3 +142,24 @@ pub(crate) const UNDER_WAY_KIB: u32 = 2_048;
 
 /// How often an append is tried again because a stream's metadata moved meanwhile.
 pub(crate) const APPEND_TRIES: usize = 8;
+
+/// Persistent subscriptions that there may be.
+pub(crate) const GROUPS: usize = 256;
+/// Bytes of the name of one.
+pub(crate) const GROUP_NAME_BYTES: usize = 256;
+/// Bytes of its filter: each is kept in memory.
+pub(crate) const GROUP_FILTER_BYTES: usize = 16 << 10;
+/// Events of one that may wait for a consumer without room, while others are given theirs.
+pub(crate) const GROUP_WAITING: usize = 1_024;
+/// Events that a consumer may have at once, and all consumers together. Each takes some hundred bytes.
+pub(crate) const CONSUMER_SLOTS: usize = 2_048;
+/// See [`CONSUMER_SLOTS`].
+pub(crate) const CONSUMERS_SLOTS: usize = 131_072;
+/// Bytes of the reason that a consumer gives for an event it does not handle.
+pub(crate) const REASON_BYTES: usize = 1_024;
+/// Events that are parked with one append.
+pub(crate) const PARKED_AT_ONCE: usize = 128;
+/// Answers of a consumer that its group has not looked at: it is not read on meanwhile.
+pub(crate) const GROUP_COMMANDS: usize = 64;
+/// Characters of what a client calls its connection.
+pub(crate) const NAME_CHARS: usize = 64;

@@ -8,10 +8,13 @@ use prooflog_events::limits::STREAM_NAME_BYTES_MAX;
 
 use crate::authority::Caller;
 use crate::error::Refusal;
+use crate::groups;
 
 /// Beginnings of names that are computed or kept for it.
 const COMPUTED: [&str; 5] = ["$ce-", "$et-", "$category-", "$bc-", "$idx-"];
 const STREAMS: &str = "$streams";
+/// Beginnings of names that persistent subscriptions keep for themselves.
+const OF_GROUPS: [&str; 2] = [groups::CONFIG, groups::PREFIX];
 
 /// A stream of links, computed from the log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -86,9 +89,10 @@ pub(crate) fn decode(name: &[u8]) -> Result<String, Refusal> {
 pub(crate) fn may_write(caller: &Caller, name: &str, own: &[String]) -> bool {
     let base = described_by(name).unwrap_or(name);
     let is_computed = base == STREAMS || COMPUTED.iter().any(|prefix| base.starts_with(prefix));
+    let is_of_groups = OF_GROUPS.iter().any(|prefix| base.starts_with(prefix));
     let is_own = own.is_empty() || own.iter().any(|prefix| base.starts_with(prefix));
     match base.starts_with('$') {
-        _ if !caller.may_write() || is_engines(name) || is_computed => false,
+        _ if !caller.may_write() || is_engines(name) || is_computed || is_of_groups => false,
         true => caller.may_administer(),
         false => is_own,
     }

@@ -62,6 +62,16 @@ pub(crate) struct Cursor {
 impl Cursor {
     /// The beginning of everything.
     pub(crate) const START: Self = Self { position: Position(1), revision: Revision(0), considered: 0 };
+
+    /// One place of the whole log.
+    pub(crate) const fn at_position(position: Position) -> Self {
+        Self { position, ..Self::START }
+    }
+
+    /// One place of a stream.
+    pub(crate) const fn at_revision(revision: u64) -> Self {
+        Self { revision: Revision(revision), ..Self::START }
+    }
 }
 
 /// One answer.

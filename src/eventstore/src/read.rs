@@ -14,12 +14,14 @@ use tokio::sync::watch;
 use tonic::Status;
 
 use crate::error::{Refusal, identifier, stopping};
-use crate::facts::Facts;
+use crate::facts::{self, Facts};
+use crate::filter::Wanted;
 use crate::held::{Answers, Place, Sent, Share, Taken};
 use crate::names::LinkStream;
 use crate::pages::{Asked, Cursor, Item, Page, Pager, Pages, View};
 use crate::request::{From, Request, Target, Until};
-use crate::show;
+use crate::show::{self, IdForm, Links};
+use crate::source::Source;
 use crate::subscription::{self, Begin, Ground};
 use crate::tail::Tail;
 use crate::wire::streams::ReadReq;
@@ -90,6 +92,62 @@ impl Reading {
             Until::Followed => Taken::patiently(answers),
             Until::Count(_) => Taken::within(answers, self.stall),
         })
+    }
+
+    /// Everything of `target` from `next` on, for the consumers of a group, and how one event of it is read again.
+    pub(crate) async fn follow_from(
+        &self,
+        target: Target,
+        next: u64,
+        links: Links,
+    ) -> Result<(Answers, Arc<Asked>), Refusal> {
+        let from = next.checked_sub(1).map_or(From::Start, From::At);
+        let until = Until::Followed;
+        let (direction, ids) = (Direction::Forward, IdForm::Text);
+        let request = Request { target, from, direction, until, ids, links, tells_ends: false };
+        let Prepared { view, window, cursor, .. } = self.prepare(&request).await?;
+        let view = match view {
+            View::All(wanted) => View::All(Wanted::NotOfGroups(Arc::new(wanted))),
+            view => view,
+        };
+        let asked = Asked { view, direction, ids, links, window, share: Share::Known };
+        let begin = Begin { cursor: cursor.unwrap_or(Cursor::START), at_end: false };
+        let one = Arc::new(Asked { window: None, ..asked.clone() });
+        Ok((subscription::follow(self.ground(), asked, begin).boxed(), one))
+    }
+
+    /// The first event that is shown at `cursor` and after, nothing above `bound`.
+    pub(crate) async fn one(
+        &self,
+        asked: &Arc<Asked>,
+        cursor: Cursor,
+        bound: Position,
+    ) -> Result<Option<Sent>, Refusal> {
+        let room = self.pages.room(asked.share).await?;
+        let (page, room) = self.pages.page(asked, cursor, (bound, 1), room).await?;
+        Ok(page.items.into_iter().find_map(|item| match item {
+            Item::Event { frame, .. } => Some(Sent { frame, held: Some(Arc::clone(&room)) }),
+            Item::Checkpoint(_) => None,
+        }))
+    }
+
+    /// The position or revision that `target` goes on with, and the head of the log.
+    pub(crate) async fn end(&self, target: &Target) -> Result<(u64, Position), Refusal> {
+        let Target::Stream(name) = target else {
+            let head = self.pages.run(|source| Ok(source.head()?)).await?.position;
+            return Ok((head.next().0, head));
+        };
+        if let Some(of) = LinkStream::parse(name) {
+            let (count, head) = self.pages.count_links(of).await?;
+            return Ok((count, head.position));
+        }
+        let name = name.clone();
+        let look = move |source: &dyn Source| {
+            let head = source.head()?.position;
+            let last = facts::last_revision(source.records(), &name, head)?;
+            Ok((last.map_or(0, |last| last.saturating_add(1)), head))
+        };
+        self.pages.run(look).await
     }
 
     fn ground(&self) -> Ground {

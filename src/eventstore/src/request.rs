@@ -3,6 +3,7 @@
 //! Every combination that means something is taken, and no other. What a crash means: the call ends; nothing is kept.
 
 use prooflog_events::port::Direction;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Refusal;
 use crate::filter::{Filtered, Wanted};
@@ -22,7 +23,8 @@ pub(crate) enum Target {
 }
 
 /// Where a read begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) enum From {
     Start,
     End,
@@ -122,7 +124,7 @@ fn position(all: &AllOptions) -> Result<From, Refusal> {
 }
 
 /// A place as a number: the largest one is the end.
-fn number(number: u64) -> Result<From, Refusal> {
+pub(crate) fn number(number: u64) -> Result<From, Refusal> {
     match i64::try_from(number) {
         Ok(_) => Ok(From::At(number)),
         Err(_) if number == u64::MAX => Ok(From::End),

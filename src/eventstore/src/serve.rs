@@ -24,6 +24,7 @@ use tonic::body::Body;
 use crate::authority::{Authority, Connection, Gate};
 use crate::discovery::Discovery;
 use crate::front::Front;
+use crate::groups::{Checkpoints, Groups, MemoryCheckpoints, Shared};
 use crate::held::Pool;
 use crate::io::Wire;
 use crate::limits::{BATCHES_BYTES, CALL_WINDOW, CONNECTION_WINDOW, HEADER_BYTES, Limits, PING, SEND_BYTES};
@@ -60,6 +61,8 @@ pub struct Server {
     pub advertise: Option<(String, u16)>,
     /// Where the events of categories and types stand.
     pub links: Arc<dyn LinkIndex>,
+    /// Where it is kept how far consumers of persistent subscriptions came.
+    pub checkpoints: Arc<dyn Checkpoints>,
     /// The time, for new events and for events that are too old to be shown.
     pub clock: fn() -> Micros,
 }
@@ -77,6 +80,7 @@ impl Server {
             tls: None,
             advertise: None,
             links: Arc::new(MemoryIndex::default()),
+            checkpoints: Arc::new(MemoryCheckpoints::default()),
             clock: now,
         }
     }
@@ -101,7 +105,7 @@ pub async fn serve(
     let limits = server.limits.clone();
     let tls = server.tls.clone().map(|tls| tls.acceptor());
     let served = server.served.clone();
-    let front = front(server, listener.local_addr()?, (tail, stopped));
+    let (front, groups) = front(server, listener.local_addr()?, (tail, stopped));
     let connections = Arc::new(Semaphore::new(limits.connections.max(1)));
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
@@ -135,7 +139,8 @@ pub async fn serve(
         tracing::debug!("calls were cut because they did not end in time");
     }
     tasks.shutdown().await;
-    drop(front);
+    groups.end().await;
+    drop((front, groups));
     // Its thread is joined, which takes a moment; nothing else runs here any more.
     let ended = tokio::task::spawn_blocking(move || drop(following)).await;
     ended.map_err(io::Error::other)
@@ -145,17 +150,21 @@ fn front(
     server: Server,
     listens: std::net::SocketAddr,
     shared: (Arc<Tail>, watch::Receiver<bool>),
-) -> Arc<Front> {
+) -> (Arc<Front>, Arc<Groups>) {
     let (tail, stop) = shared;
-    let Server { source, authority, limits, writing, advertise, links, clock, .. } = server;
+    let Server { source, authority, limits, writing, advertise, links, clock, checkpoints, .. } = server;
     let instance = source.records().log_id();
     let pages = Arc::new(Pages::new(source, SharedIndex::new(links), (limits.reads, limits.held_bytes)));
-    let writer = Writer::new(writing, Arc::clone(&pages), clock, limits.append);
-    Arc::new(Front {
+    let writer = Arc::new(Writer::new(writing, Arc::clone(&pages), clock, limits.append));
+    let reading = Arc::new(Reading { pages, tail, clock, stop: stop.clone(), stall: limits.stall });
+    let (read, written) = (Arc::clone(&reading), Arc::clone(&writer));
+    let groups = Arc::new(Groups::new(Shared { reading: read, writer: written, checkpoints }));
+    let front = Front {
         gate: Gate::new(authority),
         discovery: Discovery { advertise, listens, clock, instance },
-        reading: Arc::new(Reading { pages, tail, clock, stop: stop.clone(), stall: limits.stall }),
-        writer: Arc::new(writer),
+        reading,
+        writer,
+        groups: Arc::clone(&groups),
         calls: Pool::new(limits.calls),
         subscriptions: Arc::new(Pool::new(limits.subscriptions)),
         batches: Arc::new(Semaphore::new(limits.batches.max(1))),
@@ -163,7 +172,8 @@ fn front(
         limits,
         clock,
         stop,
-    })
+    };
+    (Arc::new(front), groups)
 }
 
 /// Who answers, and who is told of it.
@@ -209,19 +219,22 @@ fn method(path: &str) -> &'static str {
 /// One connection, from hello to end.
 async fn connection(tcp: TcpStream, tls: Option<TlsAcceptor>, answers: Answers, with: (Limits, Watcher)) {
     let (limits, watcher) = with;
+    let from = tcp.peer_addr().map(|address| address.to_string()).unwrap_or_default();
+    let here = Arc::new(Connection::new(from));
     let wire = Wire::new(tcp, limits.quiet);
-    let Some(tls) = tls else { return exchange(wire, answers, limits, watcher).await };
+    let Some(tls) = tls else { return exchange(wire, here, answers, (limits, watcher)).await };
     match tokio::time::timeout(limits.hello, tls.accept(wire)).await {
-        Ok(Ok(secure)) => exchange(secure, answers, limits, watcher).await,
+        Ok(Ok(secure)) => exchange(secure, here, answers, (limits, watcher)).await,
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
 }
 
-async fn exchange<I>(io: I, answers: Answers, limits: Limits, watcher: Watcher)
+async fn exchange<I>(io: I, here: Arc<Connection>, answers: Answers, with: (Limits, Watcher))
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let (limits, watcher) = with;
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.hello);
     builder
@@ -234,7 +247,6 @@ where
         .max_concurrent_streams(limits.calls_per_connection)
         .max_send_buf_size(SEND_BYTES)
         .max_header_list_size(HEADER_BYTES);
-    let here = Arc::new(Connection::default());
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         let (answers, here) = (answers.clone(), Arc::clone(&here));
         async move { Ok::<_, std::convert::Infallible>(answers.answer(request, &here).await) }

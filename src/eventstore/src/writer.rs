@@ -261,6 +261,26 @@ impl Writer {
         Err(Refusal::Unavailable("the stream's metadata change too often".to_owned()))
     }
 
+    /// Appends what the server has to say of what `by` did, as a whole, charged as theirs. `stands` is a stream that
+    /// must end where it is expected to.
+    pub(crate) async fn note(
+        &self,
+        by: &str,
+        records: Vec<NewRecord>,
+        stands: Option<(&str, Option<u64>)>,
+    ) -> Result<(), Refusal> {
+        let writing = self.writing.as_ref().ok_or(Refusal::AccessDenied)?;
+        let mut append = Append::new(By::Client(by.to_owned()), (self.clock)(), records);
+        if let Some((stream, last)) = stands {
+            append = append.expect(stream, exactly(last));
+        }
+        let turn = self.turn(append.size()).await?;
+        match self.submit(writing, append, turn).await? {
+            Ok(_) => Ok(()),
+            Err(error) => Err(refused(error)),
+        }
+    }
+
     /// What is known of a stream now.
     pub(crate) async fn load(&self, stream: &str) -> Result<Facts, Refusal> {
         let stream = stream.to_owned();
@@ -438,7 +458,7 @@ impl Proposed {
 
 /// What an event belongs to, where its metadata say so in the way that the protocol's tools do: questions about that
 /// find it.
-fn correlation(metadata: &[u8]) -> String {
+pub(crate) fn correlation(metadata: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     struct Said<'a> {
         #[serde(rename = "$correlationId", borrow)]

@@ -125,7 +125,7 @@ async fn a_call_that_is_not_there_is_unimplemented() {
     let mut grpc = tonic::client::Grpc::new(server.channel().await);
     for path in [
         "/event_store.client.projections.Projections/Create",
-        "/event_store.client.persistent_subscriptions.PersistentSubscriptions/Create",
+        "/event_store.client.persistent_subscriptions.PersistentSubscriptions/Nothing",
         "/event_store.client.streams.Streams/Nothing",
         "/kurrentdb.protocol.v2.streams.StreamsService/Nothing",
         "/",

@@ -13,6 +13,7 @@ mod batches;
 mod common;
 mod delivery;
 mod discovery;
+mod groups;
 mod limits;
 mod reads;
 mod sessions;

@@ -19,7 +19,9 @@ use prooflog_access::{Role, User};
 use prooflog_events::envelope::Content;
 use prooflog_events::ids::{EventId, Micros};
 use prooflog_events::port::Sequence;
-use prooflog_eventstore::{Authority, Door, Guests, Here, Server, Source, Tls, Writing, serve};
+use prooflog_eventstore::{
+    Authority, Door, FileCheckpoints, Guests, Here, Server, Source, Tls, Writing, serve,
+};
 use prooflog_log::{Append, By, Expected, Log, MemorySequence, NewRecord};
 use prooflog_store::{OpenOptions, open};
 use tokio::net::TcpListener;
@@ -104,6 +106,9 @@ async fn over<S: Sequence>(sequence: S, args: &Serve) -> Outcome<()> {
         say_who_is_there(&log)?;
         let writing = Writing::new(here as Arc<dyn Door>);
         server.writing = Some(Writing { bytes_per_day: u64::MAX, ..writing });
+    }
+    if let Some(dir) = &args.dir {
+        server.checkpoints = Arc::new(FileCheckpoints::new(dir.join("consumers")));
     }
     if let Some(connections) = args.connections {
         server.limits.connections = connections;
