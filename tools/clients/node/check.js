@@ -1,4 +1,4 @@
-// What the official Node client does with the server: follow, read, append, delete.
+// What the official Node client does with the server: follow, read, append, delete, consume in a group.
 //
 // Run by tools/clients/run with the server's address, a certificate's file (empty means without TLS, and then nothing is
 // appended: half of this client drops its credentials), the number of events of the engine, and a program that ends the
@@ -9,8 +9,9 @@ import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import {
   ANY, BACKWARDS, END, FORWARDS, KurrentDBClient, NO_STREAM, START, STREAM_EXISTS, AccessDeniedError,
-  StreamDeletedError, StreamNotFoundError, WrongExpectedVersionError, eventTypeFilter, excludeSystemEvents, jsonEvent,
-  streamNameFilter,
+  PersistentSubscriptionDoesNotExistError, PersistentSubscriptionExistsError, StreamDeletedError, StreamNotFoundError,
+  WrongExpectedVersionError, eventTypeFilter, excludeSystemEvents, jsonEvent,
+  persistentSubscriptionToStreamSettingsFromDefaults, streamNameFilter,
 } from "@kurrent/kurrentdb-client";
 
 const [address, certificate, engine, restart] = process.argv.slice(2);
@@ -178,6 +179,62 @@ async function appendsToSeveralStreams() {
   await rejects(append(7n), Error);
 }
 
+// A consumer of a group: what it does not handle is given again, parked, and replayed; the server ends in between.
+async function consumesInAGroup() {
+  const admin = KurrentDBClient.connectionString(`kurrentdb://admin:changeit@${address}?${tls}`);
+  const [name, group] = [notes(), "node"];
+  const settings = persistentSubscriptionToStreamSettingsFromDefaults({ startFrom: START, maxRetryCount: 1 });
+  await rejects(client.createPersistentSubscriptionToStream(name, group, settings), AccessDeniedError);
+  await admin.createPersistentSubscriptionToStream(name, group, settings);
+  await rejects(admin.createPersistentSubscriptionToStream(name, group, settings), PersistentSubscriptionExistsError);
+  const types = Array.from({ length: 12 }, (_, n) => `Kind${n}`);
+  await client.appendToStream(name, types.map(event));
+  // What was handled when the call was cancelled may come again.
+  const seen = new Set();
+  const consume = async (until, handle) => {
+    for (let tries = 0; seen.size < until; tries += 1) {
+      const consumer = client.subscribeToPersistentSubscriptionToStream(name, group, { bufferSize: 4 });
+      try {
+        for await (const given of consumer) {
+          await handle(consumer, given);
+          if (seen.size >= until) break;
+        }
+      } catch (error) {
+        if (tries > 100) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      } finally {
+        // Leaving the loop is not enough: the call stays open.
+        await consumer.unsubscribe().catch(() => undefined);
+      }
+    }
+  };
+  const acked = async (consumer, given) => {
+    await consumer.ack(given);
+    seen.add(given.event.type);
+  };
+  await consume(5, async (consumer, given) => {
+    if (given.event.type === "Kind1") return consumer.nack("park", "not this one", given);
+    if (given.event.type === "Kind2" && given.retryCount === 0) return consumer.nack("retry", "later", given);
+    return acked(consumer, given);
+  });
+  execFileSync(restart);
+  await consume(11, acked);
+  const info = await admin.getPersistentSubscriptionToStreamInfo(name, group);
+  assert.equal(info.stats.parkedMessageCount, 1n);
+  assert.equal(info.settings.maxRetryCount, 1);
+  await admin.replayParkedMessagesToStream(name, group);
+  await consume(12, acked);
+  assert.deepEqual([...seen].sort(), [...types].sort());
+  assert((await admin.listPersistentSubscriptionsToStream(name)).length === 1);
+  await admin.updatePersistentSubscriptionToStream(name, group, { ...settings, maxRetryCount: 7 });
+  assert.equal((await admin.getPersistentSubscriptionToStreamInfo(name, group)).settings.maxRetryCount, 7);
+  await admin.deletePersistentSubscriptionToStream(name, group);
+  const gone = admin.getPersistentSubscriptionToStreamInfo(name, group);
+  await rejects(gone, PersistentSubscriptionDoesNotExistError);
+  assert.equal((await admin.listAllPersistentSubscriptions()).length, 0);
+  await admin.dispose();
+}
+
 await readsTheEngine();
 await readsBackwards();
 await readsWhatAFilterLetsThrough();
@@ -188,6 +245,7 @@ if (certificate) {
   await appends();
   await deletes();
   await appendsToSeveralStreams();
+  await consumesInAGroup();
 }
 await comesBack();
 await client.dispose();

@@ -1,4 +1,4 @@
-"""What the official Python client does with the server: follow, read, append, delete.
+"""What the official Python client does with the server: follow, read, append, delete, consume in a group.
 
 Run by tools/clients/run, which starts the server and gives its address, the number of events of the engine, and a
 program that ends the server and starts it again. The certificate's file means TLS, and only then is anything written,
@@ -102,6 +102,88 @@ def follows_the_engine():
     assert seen == [e.id for e in client.read_all(limit=len(seen))]
     with client.subscribe_to_stream("chain-10") as subscription:
         assert next(subscription).stream_position == 0
+
+
+def consumes_in_a_group():
+    """Two consumers share a stream; what is not handled is given again, parked, and replayed."""
+    admin = kdb.KurrentDBClient(
+        uri=f"kurrentdb://admin:changeit@{address}?tls=true", root_certificates=open(certificate, "rb").read()
+    )
+    name, group = f"notes-{uuid.uuid4()}", "python"
+    refused = lambda: client.create_subscription_to_stream(group, name)
+    assert isinstance(raises(exceptions.KurrentDBClientError, refused), exceptions.AccessDeniedError)
+    admin.create_subscription_to_stream(group, name, consumer_strategy="RoundRobin", max_retry_count=2)
+    raises(exceptions.AlreadyExistsError, lambda: admin.create_subscription_to_stream(group, name))
+    wanted = [event(f"Kind{n}") for n in range(40)]
+    client.append_to_stream(name, current_version=kdb.StreamState.NO_STREAM, events=wanted[:20])
+    seen, done = [], threading.Event()
+
+    def consume():
+        with client.read_subscription_to_stream(group, name, event_buffer_size=5) as consumer:
+            for item in consumer:
+                if item.type == "Kind7" and item.retry_count == 0:
+                    consumer.nack(item, "retry")
+                elif item.type == "Kind9" and item.link is None:
+                    consumer.nack(item, "park")
+                else:
+                    consumer.ack(item)
+                    seen.append(item.id)
+                if len(seen) == len(wanted) or done.is_set():
+                    done.set()
+                    return
+
+    threads = [threading.Thread(target=consume, daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    client.append_to_stream(name, current_version=19, events=wanted[20:])
+    for _ in range(600):
+        info = admin.get_subscription_info(group, name)
+        if info.parked_message_count == 1 and len(seen) == len(wanted) - 1:
+            break
+        time.sleep(0.05)
+    assert info.parked_message_count == 1 and len(seen) == len(wanted) - 1, (info, len(seen))
+    assert len(info.connections) == 2 and all(c.total_items for c in info.connections), info.connections
+    admin.replay_parked_events(group, name)
+    assert done.wait(30), len(seen)
+    assert sorted(seen) == sorted(e.id for e in wanted)
+    assert [s.group_name for s in admin.list_subscriptions_to_stream(name)] == [group]
+    admin.update_subscription_to_stream(group, name, max_retry_count=5)
+    assert admin.get_subscription_info(group, name).max_retry_count == 5
+    admin.delete_subscription(group, name)
+    raises(exceptions.NotFoundError, lambda: admin.get_subscription_info(group, name))
+
+    # The server ends in between; who comes back goes on with what was not handled.
+    name = f"notes-{uuid.uuid4()}"
+    admin.create_subscription_to_all(group, filter_include=[name], filter_by_stream_name=True)
+    client.append_to_stream(name, current_version=kdb.StreamState.NO_STREAM, events=wanted[:10])
+    with client.read_subscription_to_all(group) as consumer:
+        seen = []
+        for item in consumer:
+            consumer.ack(item)
+            seen.append(item.id)
+            if len(seen) == 4:
+                break
+    subprocess.run([restart], check=True)
+    for _ in range(100):
+        try:
+            with client.read_subscription_to_all(group) as consumer:
+                for item in consumer:
+                    consumer.ack(item)
+                    seen.append(item.id)
+                    if len(seen) == 10:
+                        break
+            break
+        except exceptions.KurrentDBClientError:
+            time.sleep(0.1)
+    assert seen == [e.id for e in wanted[:10]], seen
+    for _ in range(100):
+        try:
+            admin.delete_subscription(group)
+            break
+        except exceptions.ServiceUnavailableError:
+            time.sleep(0.1)
+    assert admin.list_subscriptions() == []
+    admin.close()
 
 
 def comes_back():
@@ -243,6 +325,7 @@ if certificate:
     deletes()
     appends_to_several_streams()
     follows_what_it_appends()
+    consumes_in_a_group()
 comes_back()
 client.close()
 print("ok: python, kurrentdbclient", "with TLS" if certificate else "without TLS")
