@@ -5,9 +5,11 @@
 use std::time::Duration;
 
 use super::{
-    AppendToStreamOptions, BatchAppendOptions, Client, DeleteStreamOptions, Error, EventData, Expected,
-    Position, ReadAllOptions, ReadStreamOptions, ResolvedEvent, RetryOptions, SCHEME, StreamMetadataBuilder,
-    StreamMetadataResult, StreamPosition, SubscribeToAllOptions, SubscribeToStreamOptions, SubscriptionEvent,
+    AppendToStreamOptions, BatchAppendOptions, Client, DeletePersistentSubscriptionOptions,
+    DeleteStreamOptions, Error, EventData, Expected, NakAction, PersistentSubscriptionOptions, Position,
+    ReadAllOptions, ReadStreamOptions, ReplayParkedMessagesOptions, ResolvedEvent, RetryOptions, SCHEME,
+    StreamMetadataBuilder, StreamMetadataResult, StreamPosition, SubscribeToAllOptions,
+    SubscribeToPersistentSubscriptionOptions, SubscribeToStreamOptions, SubscriptionEvent,
     SubscriptionFilter, TombstoneStreamOptions, at, expecting, filtered, is_caught_up, stream_of,
 };
 use crate::Told;
@@ -45,6 +47,7 @@ pub(crate) async fn check(told: &Told) {
     let Told { address, tls, .. } = told;
     let found = Client::new(format!("{SCHEME}+discover://{address}?{tls}").parse().unwrap()).unwrap();
     reads(&found, told.engine).await;
+    consumes_in_a_group(&client("admin:changeit@"), &ann, told).await;
     comes_back(&ann, told).await;
 }
 
@@ -304,6 +307,62 @@ async fn follows_what_it_appends(client: &Client) {
         let event = tokio::time::timeout(PATIENCE, followed.next()).await.unwrap().unwrap();
         assert_eq!(event.get_original_event().event_type, format!("Kind{n}"));
     }
+}
+
+/// What a consumer of a group does not handle is given again, parked and replayed; the server ends in between.
+async fn consumes_in_a_group(admin: &Client, client: &Client, told: &Told) {
+    let (name, group) = (notes(), "rust");
+    let options = PersistentSubscriptionOptions::default().start_from(StreamPosition::Start);
+    let refused = client.create_persistent_subscription(name.as_str(), group, &options).await;
+    assert!(matches!(refused, Err(Error::AccessDenied)), "{refused:?}");
+    admin.create_persistent_subscription(name.as_str(), group, &options).await.unwrap();
+    let again = admin.create_persistent_subscription(name.as_str(), group, &options).await;
+    assert!(matches!(again, Err(Error::ResourceAlreadyExists)), "{again:?}");
+    let events: Vec<EventData> = (0..6).map(|n| event(&format!("Kind{n}"))).collect();
+    client.append_to_stream(name.as_str(), &AppendToStreamOptions::default(), events).await.unwrap();
+    let join = async || {
+        for _ in 0..100 {
+            let options = SubscribeToPersistentSubscriptionOptions::default().buffer_size(1);
+            if let Ok(joined) =
+                client.subscribe_to_persistent_subscription(name.as_str(), group, &options).await
+            {
+                return joined;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("nobody is let in");
+    };
+    let mut consumer = join().await;
+    let first = tokio::time::timeout(PATIENCE, consumer.next()).await.unwrap().unwrap();
+    consumer.nack_ids([first.get_original_event().id], NakAction::Park, "not this one").await.unwrap();
+    for (kind, again) in [("Kind1", true), ("Kind1", false), ("Kind2", false)] {
+        let event = tokio::time::timeout(PATIENCE, consumer.next()).await.unwrap().unwrap();
+        assert_eq!(event.get_original_event().event_type, kind);
+        match again {
+            true => {
+                consumer.nack_ids([event.get_original_event().id], NakAction::Retry, "later").await.unwrap()
+            }
+            false => consumer.ack_ids([event.get_original_event().id]).await.unwrap(),
+        }
+    }
+    // It is not handled, and so the first after the restart.
+    let event = tokio::time::timeout(PATIENCE, consumer.next()).await.unwrap().unwrap();
+    assert_eq!(event.get_original_event().event_type, "Kind3");
+    let restarted = tokio::process::Command::new(&told.restart).status().await.unwrap();
+    assert!(restarted.success());
+    let mut consumer = join().await;
+    for kind in ["Kind3", "Kind4", "Kind5"] {
+        let event = tokio::time::timeout(PATIENCE, consumer.next()).await.unwrap().unwrap();
+        assert_eq!(event.get_original_event().event_type, kind);
+        consumer.ack_ids([event.get_original_event().id]).await.unwrap();
+    }
+    admin.replay_parked_messages(&name, group, &ReplayParkedMessagesOptions::default()).await.unwrap();
+    let event = tokio::time::timeout(PATIENCE, consumer.next()).await.unwrap().unwrap();
+    assert_eq!(event.event.as_ref().unwrap().event_type, "Kind0");
+    consumer.ack_ids([event.get_original_event().id]).await.unwrap();
+    let options = DeletePersistentSubscriptionOptions::default();
+    admin.delete_persistent_subscription(name.as_str(), group, &options).await.unwrap();
+    assert!(consumer.next().await.is_err(), "it is gone");
 }
 
 /// A subscription and a client outlive the server: nothing is missed, nothing comes twice.
