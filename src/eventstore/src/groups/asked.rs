@@ -1,4 +1,6 @@
 //! What calls about groups ask for, checked.
+//!
+//! Numbers that mean nothing are refused with what they were for. What a crash means: the call ends; nothing is kept.
 
 use super::definition::{ALL, ConsumerStrategy, Filter, Key, Settings};
 use crate::append::stream;

@@ -1,4 +1,6 @@
 //! What operators are told of a group: how it works, how far it came, and who its consumers are.
+//!
+//! Places are texts, as clients read them: a revision, or `C:position/P:position`. What a crash means: counts begin anew.
 
 use std::time::Instant;
 

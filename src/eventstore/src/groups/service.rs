@@ -1,4 +1,7 @@
 //! The calls of the protocol about persistent subscriptions.
+//!
+//! Who may make which is said in the groups themselves. What a crash means: a change that was not answered may have
+//! happened; clients see it in the list.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -618,3 +618,30 @@ async fn settings_that_mean_nothing_are_refused_and_say_why() {
         of_all("g", Some(FilterOptions { checkpoint_interval_multiplier: 0, ..prefix(&["a"]) }), None);
     assert_eq!(create(&mut groups, broken).await.unwrap_err().code(), Code::InvalidArgument);
 }
+
+#[tokio::test]
+async fn a_consumer_that_does_not_read_holds_one_page_and_nobody_up() {
+    let server = start().await;
+    let mut client = server.client("ann").await;
+    for n in 0..60 {
+        let large = prooflog_eventstore::wire::streams::append_req::ProposedMessage {
+            data: vec![7; 200 << 10].into(),
+            ..proposed(n + 1, "A")
+        };
+        append(&mut client, "notes-1", ANY, vec![large]).await.unwrap();
+    }
+    let mut groups = server.groups("ops").await;
+    create(&mut groups, of_stream("notes-1", "g", settings())).await.unwrap();
+    let _asleep = Consumer::join(&mut groups, Of::Stream("notes-1"), "g", 100).await.unwrap();
+    let mut awake =
+        Consumer::join(&mut server.groups("ops").await, Of::Stream("notes-1"), "g", 1).await.unwrap();
+    // Two in its page, and the two megabytes that its own end of the connection takes.
+    let seen = awake.handle(44).await;
+    assert!(
+        seen.is_sorted_by_key(|name| name.split('@').next().unwrap().parse::<u64>().unwrap()),
+        "each once"
+    );
+    let told = info(&mut groups, Of::Stream("notes-1"), "g").await.unwrap();
+    let held = &told.connections[0];
+    assert!(held.in_flight_messages <= 16 && held.available_slots >= 84, "{held:?}");
+}
