@@ -46,7 +46,7 @@ pub(crate) type Answers = BoxStream<'static, Result<BatchAppendResp, Status>>;
 struct Waiting {
     stream_identifier: Option<StreamIdentifier>,
     deadline: Duration,
-    /// What is wrong with it already.
+    /// What is wrong with it already: nothing more of it is kept.
     refused: Option<Refusal>,
     order: Order,
     size: usize,
@@ -110,7 +110,10 @@ async fn run(
             return;
         };
         if let Some(options) = message.options {
-            waiting.entry(id.clone()).or_insert_with(|| begin(options, (call.clock)(), call.patience));
+            let refused = call.writer.admit(&call.caller).err();
+            waiting
+                .entry(id.clone())
+                .or_insert_with(|| begin(options, (call.clock)(), call.patience, refused));
         }
         let Some(pending) = waiting.get_mut(&id) else { continue };
         let before = pending.size;
@@ -154,9 +157,8 @@ async fn room(of: &Arc<Semaphore>, kib: u32, patience: Duration) -> Option<Owned
     tokio::time::timeout(patience, Arc::clone(of).acquire_many_owned(kib)).await.ok()?.ok()
 }
 
-fn begin(options: Options, now: Micros, patience: Duration) -> Waiting {
+fn begin(options: Options, now: Micros, patience: Duration, mut refused: Option<Refusal>) -> Waiting {
     use options::ExpectedStreamPosition as E;
-    let mut refused = None;
     let name = named(options.stream_identifier.clone()).unwrap_or_else(|refusal| {
         refused = Some(refusal);
         String::new()

@@ -1,7 +1,8 @@
 //! Which call goes where, who may make it, and how many at once.
 //!
 //! Discovery is answered to anyone and never refused, because a refusal ends some clients for ever. Every other call is
-//! checked and counted here before anything of it is read, and who may not write is told so before that counts. A few
+//! checked and counted here before anything of it is read, and who may not write is told so before that counts, or, in
+//! batches, without counting among those who may. A few
 //! plain HTTP questions are answered on the same port. What a crash means: nothing; nothing is kept.
 
 use std::future::{Ready, ready};
@@ -54,6 +55,8 @@ pub(crate) struct Front {
     pub(crate) calls: Pool,
     pub(crate) subscriptions: Arc<Pool>,
     pub(crate) batches: Arc<Semaphore>,
+    /// Of those who may not write, and are told so for each append.
+    pub(crate) refused_batches: Arc<Semaphore>,
     /// KiB that all of those hold.
     pub(crate) batch_bytes: Arc<Semaphore>,
     pub(crate) clock: fn() -> Micros,
@@ -111,7 +114,7 @@ impl Front {
     /// Why the caller may not write at all, if the method writes: nothing of what they say is read.
     fn refuse_writing(&self, method: &str, caller: &Caller) -> Option<Response<Body>> {
         let tell = match method {
-            "Append" | "BatchAppend" | "Delete" | "Tombstone" => Refusal::status,
+            "Append" | "Delete" | "Tombstone" => Refusal::status,
             "AppendSession" | "AppendRecords" => trailer::status,
             _ => return None,
         };
@@ -174,11 +177,17 @@ impl Front {
             "BatchAppend" => {
                 // Some clients keep this call for as long as they live.
                 drop(permit);
-                let Ok(permit) = Arc::clone(&self.batches).try_acquire_owned() else {
-                    return too_much("batches");
+                let refused = self.writer.admit(&caller).err();
+                let is_refused = refused.is_some();
+                let places = if is_refused { &self.refused_batches } else { &self.batches };
+                let permit = match (Arc::clone(places).try_acquire_owned(), refused) {
+                    (Ok(permit), _) => permit,
+                    (Err(_), Some(refused)) => return refused.status().into_http(),
+                    (Err(_), None) => return too_much("batches"),
                 };
                 let codec = ProstCodec::<BatchAppendResp, BatchAppendReq>::default();
-                let mut grpc = self.writing(codec);
+                // Of who may not write nothing is kept, and little is read.
+                let mut grpc = if is_refused { asking(codec) } else { self.writing(codec) };
                 let (clock, stop) = (self.clock, self.stop.clone());
                 let bytes = Arc::clone(&self.batch_bytes);
                 let call = batch::Call { writer, caller, clock, patience, stop, bytes, permit };

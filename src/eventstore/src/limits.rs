@@ -134,6 +134,9 @@ pub(crate) const BATCH_BYTES: usize = 4 << 20;
 /// See [`BATCH_BYTES`].
 pub(crate) const BATCHES_BYTES: usize = 64 << 20;
 
+/// BatchAppend calls of those who may not write, whose appends are refused one by one; one more is refused as a whole.
+pub(crate) const REFUSED_BATCHES: usize = 32;
+
 /// Bytes of an event that describes a stream: it is read again with each look at the stream.
 pub(crate) const METADATA_BYTES: usize = 64 << 10;
 

@@ -27,7 +27,9 @@ use crate::front::Front;
 use crate::groups::{Checkpoints, Groups, MemoryCheckpoints, Shared};
 use crate::held::Pool;
 use crate::io::Wire;
-use crate::limits::{BATCHES_BYTES, CALL_WINDOW, CONNECTION_WINDOW, HEADER_BYTES, Limits, PING, SEND_BYTES};
+use crate::limits::{
+    BATCHES_BYTES, CALL_WINDOW, CONNECTION_WINDOW, HEADER_BYTES, Limits, PING, REFUSED_BATCHES, SEND_BYTES,
+};
 use crate::links::{LinkIndex, MemoryIndex, SharedIndex};
 use crate::pages::Pages;
 use crate::read::Reading;
@@ -168,6 +170,7 @@ fn front(
         calls: Pool::new(limits.calls),
         subscriptions: Arc::new(Pool::new(limits.subscriptions)),
         batches: Arc::new(Semaphore::new(limits.batches.max(1))),
+        refused_batches: Arc::new(Semaphore::new(REFUSED_BATCHES)),
         batch_bytes: Arc::new(Semaphore::new(BATCHES_BYTES >> 10)),
         limits,
         clock,

@@ -134,20 +134,39 @@ async fn a_refusal_is_an_item_with_all_that_clients_look_for() {
 }
 
 #[tokio::test]
-async fn who_may_not_write_is_refused_with_the_call_and_takes_no_place_of_one() {
+async fn who_may_not_write_is_told_so_for_each_append_and_takes_no_place_of_a_writer() {
     let server = start_with(|server| server.limits.batches = 1).await;
-    let never = || futures_util::stream::pending::<BatchAppendReq>();
     for user in ["", "eve"] {
-        let refused = server.client(user).await.batch_append(never()).await.unwrap_err();
-        assert_eq!(
-            (refused.code(), &*trailer(&refused, "exception")),
-            (Code::PermissionDenied, "access-denied")
-        );
+        let mut client = server.client(user).await;
+        let appends =
+            [batch(1, "notes-1", vec![message(1, "A")]), batch(2, "notes-1", vec![message(2, "A")])];
+        let never = futures_util::stream::iter(appends).chain(futures_util::stream::pending());
+        let mut answers = client.batch_append(never).await.unwrap().into_inner();
+        for _ in 0..2 {
+            let Some(Outcome::Error(status)) = answer(&mut answers).await.result else {
+                panic!("not written")
+            };
+            assert_eq!((status.code, status.message.as_str()), (7, "AccessDenied"));
+        }
+        let large =
+            batch(3, "notes-1", vec![ProposedMessage { data: vec![7; 1 << 20].into(), ..message(3, "A") }]);
+        let large = futures_util::stream::iter([large]).chain(futures_util::stream::pending());
+        let mut answers = client.batch_append(large).await.unwrap().into_inner();
+        assert_eq!(answers.message().await.unwrap_err().code(), Code::OutOfRange);
     }
+    let never = || futures_util::stream::pending::<BatchAppendReq>();
     let _held = server.client("ann").await.batch_append(never()).await.unwrap();
+    let mut all = Vec::new();
+    let refused = loop {
+        let mut client = server.client("").await;
+        match client.batch_append(never()).await {
+            Ok(call) => all.push((client, call)),
+            Err(refused) => break refused,
+        }
+        assert!(all.len() < 100, "there is a limit");
+    };
     // Still that answer, and not that there are too many.
-    let refused = server.client("").await.batch_append(never()).await.unwrap_err();
-    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert_eq!((refused.code(), &*trailer(&refused, "exception")), (Code::PermissionDenied, "access-denied"));
     assert_eq!(server.stop().await.head().position.0, 0);
 }
 

@@ -12,7 +12,7 @@
 // | old metadata before new: the oldest are taken | `appends::metadata_are_the_last_event_only_and_say_what_is_shown` |
 // | a refused item without details, stream or correlation: a crash | `batches::a_refusal_is_an_item_with_all_that_clients_look_for` |
 // | an error that comes after the headers: seen too late | `appends::a_tombstoned_stream_is_gone_for_ever_and_says_so_at_the_call`, `what_is_refused_at_once_is_the_answer_to_the_call_itself` |
-// | credentials that do not come without TLS | `appends::nobody_writes_without_credentials_or_the_role_or_to_the_engine`, `batches::who_may_not_write_is_refused_with_the_call_and_takes_no_place_of_one` |
+// | credentials that do not come without TLS | `appends::nobody_writes_without_credentials_or_the_role_or_to_the_engine`, `batches::who_may_not_write_is_told_so_for_each_append_and_takes_no_place_of_a_writer` |
 // | deadlines in thousands of years | `batches::deadlines_of_thousands_of_years_are_cut` |
 // | counts for "everything", and zero that is not nothing | `every_number_that_means_everything_means_everything`, `sessions::several_streams_are_appended_together_or_not_at_all` |
 // | details in another order or with other words than the status | `sessions::details`, in every test there |
