@@ -13,6 +13,8 @@ use serde_json::Value;
 
 use super::output::clean;
 
+/// The type of events that lead to others.
+const LINK: &str = "$>";
 /// Characters of an outside event that are shown on a line.
 const LINE_MAX: usize = 200;
 /// Bytes of metadata that are looked at: what names a correlation is short.
@@ -30,7 +32,7 @@ pub(super) fn words(envelope: &Envelope<'_>) -> String {
             Ok(value) => cut(&value.to_string()),
             Err(_) => format!("{} bytes that are no JSON", envelope.payload.len()),
         },
-        Content::Octets => format!("{} bytes", envelope.payload.len()),
+        Content::Octets => link(envelope).unwrap_or_else(|| format!("{} bytes", envelope.payload.len())),
     };
     clean(&text)
 }
@@ -44,8 +46,19 @@ pub(super) fn data(envelope: &Envelope<'_>) -> Value {
         },
         Content::Json => serde_json::from_slice(envelope.payload)
             .unwrap_or_else(|_| Value::String(format!("{} bytes that are no JSON", envelope.payload.len()))),
-        Content::Octets => Value::String(format!("{} bytes", envelope.payload.len())),
+        Content::Octets => {
+            Value::String(link(envelope).unwrap_or_else(|| format!("{} bytes", envelope.payload.len())))
+        }
     }
+}
+
+/// What a link leads to, and why, as it is where consumers parked an event.
+fn link(envelope: &Envelope<'_>) -> Option<String> {
+    let to = std::str::from_utf8(envelope.payload).ok().filter(|_| envelope.type_name == LINK)?;
+    Some(match field(envelope.metadata, "reason") {
+        Some(reason) => cut(&format!("leads to {to}: {reason}")),
+        None => cut(&format!("leads to {to}")),
+    })
 }
 
 /// What a record belongs to: the stream of the unit first planned, or what an outside writer named.
@@ -63,11 +76,16 @@ pub(super) fn belongs(envelope: &Envelope<'_>, name: &str) -> bool {
 }
 
 fn named(metadata: &[u8]) -> Option<String> {
+    field(metadata, "$correlationId")
+}
+
+/// A text of an event's metadata.
+fn field(metadata: &[u8], name: &str) -> Option<String> {
     if metadata.len() > METADATA_MAX {
         return None;
     }
     let value: Value = serde_json::from_slice(metadata).ok()?;
-    value.get("$correlationId")?.as_str().map(str::to_owned)
+    value.get(name)?.as_str().map(str::to_owned)
 }
 
 fn cut(text: &str) -> String {

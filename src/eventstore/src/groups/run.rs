@@ -294,7 +294,10 @@ impl Run {
             // One without an origin was never read, so nobody can have given it up.
             let Some(origin) = &message.origin else { continue };
             let link = format!("{}@{}", origin.revision, origin.stream);
-            let metadata = serde_json::json!({ "reason": reason, "retries": message.retries });
+            let mut metadata = serde_json::json!({ "reason": reason, "retries": message.retries });
+            if !origin.correlation.is_empty() {
+                metadata["$correlationId"] = origin.correlation.as_str().into();
+            }
             let record = NewRecord::foreign(&stream, random_id()?, LINK, Content::Octets, link.into_bytes());
             let correlation = origin.correlation.clone();
             records.push(NewRecord { correlation, metadata: metadata.to_string().into_bytes(), ..record });
