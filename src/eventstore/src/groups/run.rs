@@ -13,6 +13,7 @@ use futures_util::StreamExt as _;
 use prooflog_events::envelope::Content;
 use prooflog_events::ids::{EventId, Position};
 use prooflog_log::NewRecord;
+use serde::Serialize;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tonic::Status;
 
@@ -71,6 +72,15 @@ enum Happened {
     Came(Option<Result<Sent, Status>>),
     /// Only a reason to look again.
     Nothing,
+}
+
+/// What is said of an event that is parked.
+#[derive(Serialize)]
+struct Said<'a> {
+    reason: &'a str,
+    retries: u32,
+    #[serde(rename = "$correlationId", skip_serializing_if = "str::is_empty")]
+    correlation: &'a str,
 }
 
 /// What the group reads.
@@ -273,8 +283,10 @@ impl Run {
             return;
         }
         self.rests_until = None;
-        while !self.delivery.given_up().is_empty() {
-            let some: Vec<GivenUp> = self.delivery.given_up().iter().take(PARKED_AT_ONCE).cloned().collect();
+        while let Some(first) = self.delivery.given_up().first() {
+            // An append is by one user.
+            let by_same = self.delivery.given_up().iter().take_while(|given| given.user == first.user);
+            let some: Vec<GivenUp> = by_same.take(PARKED_AT_ONCE).cloned().collect();
             match self.write_parked(&some).await {
                 Ok(()) => self.delivery.kept(some.len()),
                 Err(refusal) => {
@@ -294,13 +306,11 @@ impl Run {
             // One without an origin was never read, so nobody can have given it up.
             let Some(origin) = &message.origin else { continue };
             let link = format!("{}@{}", origin.revision, origin.stream);
-            let mut metadata = serde_json::json!({ "reason": reason, "retries": message.retries });
-            if !origin.correlation.is_empty() {
-                metadata["$correlationId"] = origin.correlation.as_str().into();
-            }
+            let said = Said { reason, retries: message.retries, correlation: &origin.correlation };
+            let metadata = serde_json::to_vec(&said).unwrap_or_default();
             let record = NewRecord::foreign(&stream, random_id()?, LINK, Content::Octets, link.into_bytes());
             let correlation = origin.correlation.clone();
-            records.push(NewRecord { correlation, metadata: metadata.to_string().into_bytes(), ..record });
+            records.push(NewRecord { correlation, metadata, ..record });
         }
         let by = given_up.first().map_or("", |given| given.user.as_str());
         self.shared.writer.note(by, records, None).await
