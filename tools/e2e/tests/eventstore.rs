@@ -284,7 +284,7 @@ async fn a_group_of_consumers_outlives_a_kill_and_what_it_parks_is_told_with_the
     assert_eq!(given(&mut answers).await.commit_position, third.commit_position);
 
     let about: serde_json::Value = serde_json::from_slice(&second.custom_metadata).unwrap();
-    let request = about["$correlationId"].as_str().unwrap();
+    let request = about.get("$correlationId").and_then(serde_json::Value::as_str).unwrap();
     let told = world.setup.run(&["timeline", request]).unwrap();
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
     assert!(
