@@ -504,7 +504,8 @@ async fn a_restart_goes_on_with_what_was_not_handled_and_what_was_to_be_replayed
     until(&mut groups, || Of::All, "g", |told| told.parked_message_count == 1).await;
     let log = server.stop().await;
 
-    let server = start_over(log, move |server| server.checkpoints = checkpoints).await;
+    let kept = Arc::clone(&checkpoints);
+    let server = start_over(log, move |server| server.checkpoints = kept).await;
     let mut groups = server.groups("ops").await;
     let told = info(&mut groups, Of::All, "g").await.unwrap();
     assert_eq!(
@@ -518,6 +519,31 @@ async fn a_restart_goes_on_with_what_was_not_handled_and_what_was_to_be_replayed
     let seen = consumer.handle(7).await;
     let places = [0, 2, 3, 4, 5, 6, 7].map(|revision| format!("{revision}@notes-1"));
     assert_eq!(seen, places, "what was parked first, and the fourth once more");
+    until(&mut groups, || Of::All, "g", |told| told.total_in_flight_messages == 0).await;
+    let log = server.stop().await;
+
+    let server = start_over(log, move |server| server.checkpoints = checkpoints).await;
+    let mut groups = server.groups("ops").await;
+    let mut consumer = Consumer::join(&mut groups, Of::All, "g", 4).await.unwrap();
+    server.foreign("notes-1", &["B"]);
+    assert_eq!(consumer.handle(1).await, ["8@notes-1"], "everything else is done, what was replayed as well");
+}
+
+#[tokio::test]
+async fn what_a_consumer_does_not_answer_in_time_is_given_again_to_whoever_is_there() {
+    let server = start().await;
+    server.foreign("notes-1", &["A"]);
+    let mut groups = server.groups("ops").await;
+    let timeout = Some(MessageTimeout::MessageTimeoutTicks(20_000));
+    let impatient = Settings { message_timeout: timeout, max_retry_count: 2, ..settings() };
+    create(&mut groups, of_stream("notes-1", "g", impatient)).await.unwrap();
+    assert_eq!(info(&mut groups, Of::Stream("notes-1"), "g").await.unwrap().message_timeout_milliseconds, 2);
+    let mut consumer = Consumer::join(&mut groups, Of::Stream("notes-1"), "g", 1).await.unwrap();
+    for retry in 0..3 {
+        let event = consumer.event().await;
+        assert_eq!((name(&event).as_str(), retries(&event)), ("0@notes-1", retry));
+    }
+    until(&mut groups, || Of::Stream("notes-1"), "g", |told| told.parked_message_count == 1).await;
 }
 
 #[tokio::test]

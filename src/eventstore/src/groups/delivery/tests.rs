@@ -289,3 +289,14 @@ fn what_nobody_answers_is_given_again_and_parked_in_the_end_with_its_reason() {
     model.delivery.kept(1);
     assert_eq!(model.delivery.low_water(), (None, 2));
 }
+
+/// A group that never had anything parked once waited for an empty range of it, for ever.
+#[test]
+fn without_anything_parked_the_source_comes_first() {
+    let mut delivery =
+        Delivery::new(&settings(ConsumerStrategy::RoundRobin, 1, 100), 1, std::iter::once(4..4).collect());
+    delivery.join(1, Consumer::new("ann".to_owned(), 1));
+    assert_eq!(delivery.begin_again(), None);
+    assert!(delivery.wants_new());
+    assert_eq!(delivery.low_water(), (None, 1));
+}
