@@ -72,6 +72,8 @@ pub(crate) enum Refusal {
     NoIndex(String),
     /// Something is wrong with a persistent subscription.
     Group { stream: String, group: String, problem: Problem },
+    /// A persistent subscription cannot be as it is asked for.
+    GroupSettings { stream: String, group: String, reason: String },
 }
 
 /// What is wrong with a persistent subscription.
@@ -145,6 +147,11 @@ impl Refusal {
                 put(&mut trailers, "required-metadata-properties", "type,content-type");
             }
             Self::NoIndex(index) => put(&mut trailers, "index-name", index),
+            Self::GroupSettings { stream, group, reason } => {
+                put(&mut trailers, "stream-name", stream);
+                put(&mut trailers, "group-name", group);
+                put(&mut trailers, "reason", reason);
+            }
             Self::Group { stream, group, .. } => {
                 put(&mut trailers, "stream-name", stream);
                 put(&mut trailers, "group-name", group);
@@ -163,6 +170,7 @@ impl Refusal {
             Self::AppendTooLarge { .. } => Some("maximum-append-size-exceeded"),
             Self::MissingProperty => Some("missing-required-metadata-property"),
             Self::NoIndex(_) => Some("index-not-found"),
+            Self::GroupSettings { .. } => Some("persistent-subscription-failed"),
             Self::Group { problem, .. } => Some(match problem {
                 Problem::Missing => "persistent-subscription-does-not-exist",
                 Problem::Exists => "persistent-subscription-exists",
@@ -186,6 +194,8 @@ impl Refusal {
             Self::Unavailable(_) => Code::Unavailable,
             Self::Timeout => Code::Aborted,
             Self::NoIndex(_) => Code::NotFound,
+            // What the original server says; one client has a name for it.
+            Self::GroupSettings { .. } => Code::Internal,
             Self::Group { problem, .. } => match problem {
                 Problem::Missing => Code::NotFound,
                 Problem::Exists => Code::AlreadyExists,
@@ -217,6 +227,9 @@ impl Refusal {
             Self::Exhausted(what) => (*what).to_owned(),
             Self::Timeout => "The append took too long; it may still have happened.".to_owned(),
             Self::NoIndex(index) => format!("Index '{index}' does not exist."),
+            Self::GroupSettings { stream, group, reason } => {
+                format!("Group '{group}' on stream '{stream}' cannot be so: {reason}.")
+            }
             Self::Group { stream, group, problem } => match problem {
                 Problem::Missing if group.is_empty() => {
                     format!("Stream '{stream}' has no persistent subscriptions.")
@@ -264,7 +277,11 @@ impl Refusal {
                 let name = "MaximumAppendEventSizeExceeded";
                 (Code::InvalidArgument, name.to_owned(), detail_of(name, &detail))
             }
-            Self::MissingProperty | Self::Invalid(_) | Self::NoIndex(_) | Self::Group { .. } => {
+            Self::MissingProperty
+            | Self::Invalid(_)
+            | Self::NoIndex(_)
+            | Self::Group { .. }
+            | Self::GroupSettings { .. } => {
                 let detail = detail_of("BadRequest", &client::BadRequest { message: self.text() });
                 (Code::InvalidArgument, "BadRequest".to_owned(), detail)
             }

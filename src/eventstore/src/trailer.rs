@@ -70,7 +70,11 @@ pub(crate) fn status(refusal: &Refusal) -> Status {
             let detail = of_streams("AppendTransactionSizeExceededErrorDetails", &detail);
             streams(Code::Aborted, "APPEND_TRANSACTION_SIZE_EXCEEDED", Some(detail))
         }
-        Refusal::MissingProperty | Refusal::Invalid(_) | Refusal::NoIndex(_) | Refusal::Group { .. } => {
+        Refusal::MissingProperty
+        | Refusal::Invalid(_)
+        | Refusal::NoIndex(_)
+        | Refusal::Group { .. }
+        | Refusal::GroupSettings { .. } => {
             let violation = FieldViolation { field: String::new(), description: text.clone() };
             let detail = any("google.rpc.BadRequest", &BadRequest { field_violations: vec![violation] });
             server(Code::InvalidArgument, "BAD_REQUEST", Some(detail))

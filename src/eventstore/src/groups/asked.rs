@@ -54,7 +54,12 @@ impl Asked {
                 (key(options.stream_identifier, false, group)?, None, start)
             }
         };
-        Ok(Self { key, filter, start, settings: parse(&settings)? })
+        let settings = parse(&settings).map_err(|reason| Refusal::GroupSettings {
+            stream: key.source.clone(),
+            group: key.group.clone(),
+            reason,
+        })?;
+        Ok(Self { key, filter, start, settings })
     }
 }
 
@@ -78,16 +83,17 @@ fn position(option: Option<wire::all_options::AllOption>) -> Result<From, Refusa
     }
 }
 
-fn parse(asked: &wire::Settings) -> Result<Settings, Refusal> {
+/// How a group is to work, or why it cannot.
+fn parse(asked: &wire::Settings) -> Result<Settings, String> {
     let message_timeout = match asked.message_timeout {
         Some(MessageTimeout::MessageTimeoutTicks(ticks)) => ticks / TICKS_OF_MILLI,
         Some(MessageTimeout::MessageTimeoutMs(millis)) => millis.into(),
-        None => return Err(missing("message timeout")),
+        None => return Err("the message timeout is missing".to_owned()),
     };
     let checkpoint_after = match asked.checkpoint_after {
         Some(CheckpointAfter::CheckpointAfterTicks(ticks)) => ticks / TICKS_OF_MILLI,
         Some(CheckpointAfter::CheckpointAfterMs(millis)) => millis.into(),
-        None => return Err(missing("time between checkpoints")),
+        None => return Err("the time between checkpoints is missing".to_owned()),
     };
     let settings = Settings {
         strategy: strategy(asked)?,
@@ -104,12 +110,16 @@ fn parse(asked: &wire::Settings) -> Result<Settings, Refusal> {
         history_buffer_size: small("history buffer", asked.history_buffer_size.into())?,
     };
     if settings.min_checkpoint_count > settings.max_checkpoint_count {
-        return Err(Refusal::invalid("the smallest number of a checkpoint is above the largest"));
+        return Err("the smallest number of a checkpoint is above the largest".to_owned());
+    }
+    // It changes nothing here; a client that asks for it elsewhere would be refused.
+    if settings.history_buffer_size <= settings.read_batch_size {
+        return Err("the history buffer is not larger than a read batch".to_owned());
     }
     Ok(settings)
 }
 
-fn strategy(asked: &wire::Settings) -> Result<ConsumerStrategy, Refusal> {
+fn strategy(asked: &wire::Settings) -> Result<ConsumerStrategy, String> {
     if asked.consumer_strategy.is_empty() {
         return match asked.named_consumer_strategy() {
             Named::DispatchToSingle => Ok(ConsumerStrategy::DispatchToSingle),
@@ -120,15 +130,15 @@ fn strategy(asked: &wire::Settings) -> Result<ConsumerStrategy, Refusal> {
     let known = ConsumerStrategy::ALL.iter().find(|(name, _)| *name == asked.consumer_strategy);
     known.map(|(_, strategy)| *strategy).ok_or_else(|| {
         let names = ConsumerStrategy::ALL.map(|(name, _)| name).join(", ");
-        Refusal::Invalid(format!("the consumer strategy is none of {names}"))
+        format!("the consumer strategy is none of {names}")
     })
 }
 
-fn small(what: &str, number: i64) -> Result<u32, Refusal> {
+fn small(what: &str, number: i64) -> Result<u32, String> {
     i32::try_from(number)
         .ok()
         .and_then(|number| u32::try_from(number).ok())
-        .ok_or_else(|| Refusal::Invalid(format!("the {what} is not between 0 and {}", i32::MAX)))
+        .ok_or_else(|| format!("the {what} is not between 0 and {}", i32::MAX))
 }
 
 fn missing(what: &str) -> Refusal {

@@ -629,11 +629,13 @@ async fn settings_that_mean_nothing_are_refused_and_say_why() {
         Settings { min_checkpoint_count: 11, max_checkpoint_count: 10, ..settings() },
         Settings { consumer_strategy: "Whoever".to_owned(), ..settings() },
         Settings { message_timeout: None, ..settings() },
+        Settings { history_buffer_size: 100, read_batch_size: 200, ..settings() },
     ];
     for settings in wrong {
         let refused = create(&mut groups, of_stream("notes-1", "g", settings)).await.unwrap_err();
-        assert_eq!(refused.code(), Code::InvalidArgument);
-        assert!(!refused.message().is_empty());
+        assert_eq!(refused.code(), Code::Internal);
+        assert_eq!(trailer(&refused, "exception"), "persistent-subscription-failed");
+        assert!(!trailer(&refused, "reason").is_empty());
     }
     let long = "g".repeat(300);
     for (name, group) in [("notes-1", ""), ("notes-1", long.as_str()), ("", "g")] {
