@@ -251,6 +251,9 @@ impl Front {
         by: (Caller, Place),
     ) -> Response<Body> {
         let (caller, permit) = by;
+        if let Err(refused) = self.groups.admit(method, &caller) {
+            return refused.status().into_http();
+        }
         // Consumers are counted with the subscriptions.
         let (place, request) = match method {
             "Read" => match self.subscriptions.try_take(caller.share(), 1) {

@@ -160,9 +160,15 @@ pub(crate) const CONSUMER_SLOTS: usize = 2_048;
 pub(crate) const CONSUMERS_SLOTS: usize = 131_072;
 /// Bytes of the reason that a consumer gives for an event it does not handle.
 pub(crate) const REASON_BYTES: usize = 1_024;
+/// Events of the whole log after which a group is told how far was looked, at least.
+pub(crate) const GROUP_WINDOW: u64 = 1_024;
 /// Events that are parked with one append.
 pub(crate) const PARKED_AT_ONCE: usize = 128;
-/// Answers of a consumer that its group has not looked at: it is not read on meanwhile.
+/// Bytes of them: an append takes about four times that.
+pub(crate) const PARKED_BYTES: usize = 256 << 10;
+/// Events about groups that are read at a time.
+pub(crate) const GROUP_CHANGES: usize = 256;
+/// What a group was told and has not looked at: its consumers are not read on meanwhile.
 pub(crate) const GROUP_COMMANDS: usize = 64;
 /// Characters of what a client calls its connection.
 pub(crate) const NAME_CHARS: usize = 64;

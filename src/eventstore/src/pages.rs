@@ -129,6 +129,11 @@ impl Pages {
         self.held.try_take(share, kib(PAGE_BYTES_MOST))
     }
 
+    /// Room for one answer, if there is some.
+    pub(crate) fn room_of(&self, bytes: usize) -> Option<Place> {
+        self.held.try_take(Share::Known, kib(bytes))
+    }
+
     pub(crate) fn source(&self) -> &Arc<dyn Source> {
         &self.source
     }

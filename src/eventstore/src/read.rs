@@ -17,6 +17,7 @@ use crate::error::{Refusal, identifier, stopping};
 use crate::facts::{self, Facts};
 use crate::filter::Wanted;
 use crate::held::{Answers, Place, Sent, Share, Taken};
+use crate::limits::GROUP_WINDOW;
 use crate::names::LinkStream;
 use crate::pages::{Asked, Cursor, Item, Page, Pager, Pages, View};
 use crate::request::{From, Request, Target, Until};
@@ -106,9 +107,12 @@ impl Reading {
         let (direction, ids) = (Direction::Forward, IdForm::Text);
         let request = Request { target, from, direction, until, ids, links, tells_ends: false };
         let Prepared { view, window, cursor, .. } = self.prepare(&request).await?;
-        let view = match view {
-            View::All(wanted) => View::All(Wanted::NotOfGroups(Arc::new(wanted))),
-            view => view,
+        let (view, window) = match view {
+            View::All(wanted) => {
+                let window = window.unwrap_or_default().max(GROUP_WINDOW);
+                (View::All(Wanted::NotOfGroups(Arc::new(wanted))), Some(window))
+            }
+            view => (view, None),
         };
         let asked = Asked { view, direction, ids, links, window, share: Share::Known };
         let begin = Begin { cursor: cursor.unwrap_or(Cursor::START), at_end: false };
@@ -116,36 +120,30 @@ impl Reading {
         Ok((subscription::follow(self.ground(), asked, begin).boxed(), one))
     }
 
-    /// The first event that is shown at `cursor` and after, nothing above `bound`.
-    pub(crate) async fn one(
-        &self,
-        asked: &Arc<Asked>,
-        cursor: Cursor,
-        bound: Position,
-    ) -> Result<Option<Sent>, Refusal> {
+    /// The first event that is shown at `cursor` and after.
+    pub(crate) async fn one(&self, asked: &Arc<Asked>, cursor: Cursor) -> Result<Option<Sent>, Refusal> {
+        let head = self.pages.run(|source| Ok(source.head()?)).await?.position;
         let room = self.pages.room(asked.share).await?;
-        let (page, room) = self.pages.page(asked, cursor, (bound, 1), room).await?;
+        let (page, room) = self.pages.page(asked, cursor, (head, 1), room).await?;
         Ok(page.items.into_iter().find_map(|item| match item {
             Item::Event { frame, .. } => Some(Sent { frame, held: Some(Arc::clone(&room)) }),
             Item::Checkpoint(_) => None,
         }))
     }
 
-    /// The position or revision that `target` goes on with, and the head of the log.
-    pub(crate) async fn end(&self, target: &Target) -> Result<(u64, Position), Refusal> {
-        let Target::Stream(name) = target else {
-            let head = self.pages.run(|source| Ok(source.head()?)).await?.position;
-            return Ok((head.next().0, head));
-        };
-        if let Some(of) = LinkStream::parse(name) {
-            let (count, head) = self.pages.count_links(of).await?;
-            return Ok((count, head.position));
+    /// The position that the log goes on with.
+    pub(crate) async fn end_of_all(&self) -> Result<u64, Refusal> {
+        Ok(self.pages.run(|source| Ok(source.head()?)).await?.position.next().0)
+    }
+
+    /// The revision that a stream goes on with.
+    pub(crate) async fn end_of(&self, name: String) -> Result<u64, Refusal> {
+        if let Some(of) = LinkStream::parse(&name) {
+            return Ok(self.pages.count_links(of).await?.0);
         }
-        let name = name.clone();
         let look = move |source: &dyn Source| {
-            let head = source.head()?.position;
-            let last = facts::last_revision(source.records(), &name, head)?;
-            Ok((last.map_or(0, |last| last.saturating_add(1)), head))
+            let last = facts::last_revision(source.records(), &name, source.head()?.position)?;
+            Ok(last.map_or(0, |last| last.saturating_add(1)))
         };
         self.pages.run(look).await
     }

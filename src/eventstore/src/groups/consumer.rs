@@ -9,16 +9,17 @@ use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use prooflog_events::ids::EventId;
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 use tonic::{Status, Streaming};
 
+use super::definition::Key;
 use super::delivered::Delivered;
 use super::delivery::Refused;
 use super::info::Seen;
 use super::run::Command;
-use crate::error::Refusal;
+use crate::error::{Problem, Refusal, stopping};
 use crate::held;
-use crate::limits::{ITEM_BYTES, PAGE_BYTES, REASON_BYTES};
+use crate::limits::{CONSUMER_SLOTS, ITEM_BYTES, PAGE_BYTES, REASON_BYTES};
 use crate::show::{IdForm, parse_uuid};
 use crate::wire::client;
 use crate::wire::persistent_subscriptions::read_req::nack::Action;
@@ -40,6 +41,9 @@ pub(crate) struct Outbox {
     room: Arc<std::sync::OnceLock<Arc<Notify>>>,
     ids: IdForm,
     seen: Seen,
+    /// Dropped with it, which ends who listens to the consumer.
+    #[expect(dead_code, reason = "held, not used")]
+    alive: oneshot::Sender<()>,
 }
 
 /// What a consumer is sent.
@@ -52,27 +56,30 @@ pub(crate) fn outbox(
     seen: Seen,
     (slots, slots_held): (usize, OwnedSemaphorePermit),
     place: held::Place,
-) -> (Outbox, Inbox) {
+) -> (Outbox, Inbox, oneshot::Receiver<()>) {
     // Beside events: the confirmation, and the end.
     let (answers, waiting) = mpsc::channel(slots.saturating_add(2));
     let bytes = Arc::new(AtomicUsize::new(0));
     let room = Arc::new(std::sync::OnceLock::<Arc<Notify>>::new());
     let taken = (Arc::clone(&bytes), Arc::clone(&room));
-    let state = (waiting, taken, None, (place, slots_held));
-    let inbox = stream::unfold(state, |(mut waiting, (bytes, room), last, places)| async move {
+    let state = Some((waiting, taken, None, (place, slots_held)));
+    let inbox = stream::unfold(state, |state| async move {
+        let (mut waiting, (bytes, room), last, places) = state?;
         // Who asks for the next one has room for it.
         drop::<Option<Arc<held::Place>>>(last);
-        let Waiting { answer, bytes: taken, held } = waiting.recv().await?;
+        // Never a good end: one client does not expect it.
+        let Some(Waiting { answer, bytes: taken, held }) = waiting.recv().await else {
+            return Some((Err(stopping()), None));
+        };
         bytes.fetch_sub(taken, Ordering::AcqRel);
         if let Some(room) = room.get() {
             room.notify_one();
         }
-        if answer.is_err() {
-            waiting.close();
-        }
-        Some((answer, (waiting, (bytes, room), held, places)))
+        let goes_on = answer.is_ok();
+        Some((answer, goes_on.then_some((waiting, (bytes, room), held, places))))
     });
-    (Outbox { answers, bytes, room, ids, seen }, inbox.boxed())
+    let (alive, gone) = oneshot::channel();
+    (Outbox { answers, bytes, room, ids, seen, alive }, inbox.boxed(), gone)
 }
 
 impl Outbox {
@@ -124,45 +131,65 @@ pub(crate) async fn options(requests: &mut Streaming<ReadReq>, within: Duration)
     }
 }
 
-/// Tells the group what its consumer answers, until that goes.
-pub(crate) async fn listen(consumer: u64, mut requests: Streaming<ReadReq>, group: mpsc::Sender<Command>) {
-    loop {
+/// Tells the group what its consumer answers, until that goes, or is let go.
+pub(crate) async fn listen(
+    consumer: u64,
+    key: Key,
+    mut requests: Streaming<ReadReq>,
+    group: mpsc::Sender<Command>,
+    gone: oneshot::Receiver<()>,
+) {
+    let mut gone = std::pin::pin!(gone);
+    let why = loop {
         let message = tokio::select! {
             biased;
-            () = group.closed() => return,
+            _ = &mut gone => return,
             message = requests.message() => message,
         };
-        let Ok(Some(message)) = message else { break };
-        let command = match message.content {
-            Some(Said::Ack(ack)) => Command::Ack { consumer, ids: ids(&ack.ids) },
-            Some(Said::Nack(nack)) => {
-                let (action, ids) = (nack.action(), ids(&nack.ids));
-                let reason = clip(nack.reason);
-                let refuse = |how| Command::Refuse { consumer, ids, how, reason };
-                match action {
-                    Action::Park => refuse(Refused::Park),
-                    Action::Retry | Action::Unknown => refuse(Refused::Retry),
-                    Action::Skip => refuse(Refused::Skip),
-                    Action::Stop => Command::Stop(consumer),
+        let command = match message {
+            Ok(Some(message)) => command(consumer, message),
+            // Who says nothing any more handles nothing any more; or it is gone.
+            Ok(None) | Err(_) => Err(key.refuse(Problem::Dropped)),
+        };
+        match command {
+            Ok(Some(command)) => {
+                if group.send(command).await.is_err() {
+                    return;
                 }
             }
-            Some(Said::Options(_)) | None => break,
-        };
-        if group.send(command).await.is_err() {
-            return;
+            Ok(None) => break key.refuse(Problem::Dropped),
+            Err(refusal) => break refusal,
         }
-    }
+    };
     // A group that ended has nobody to let go.
-    let _ = group.send(Command::Leave(consumer)).await;
+    let _ = group.send(Command::Leave(consumer, why)).await;
 }
 
-fn ids(ids: &[client::Uuid]) -> Vec<EventId> {
-    ids.iter().filter_map(parse_uuid).collect()
-}
-
-fn clip(mut reason: String) -> String {
-    if reason.len() > REASON_BYTES {
-        reason.truncate(reason.floor_char_boundary(REASON_BYTES));
+/// What a message of a consumer tells its group; none if it wants no more.
+fn command(consumer: u64, message: ReadReq) -> Result<Option<Command>, Refusal> {
+    match message.content {
+        Some(Said::Ack(ack)) => Ok(Some(Command::Ack { consumer, ids: ids(&ack.ids)? })),
+        Some(Said::Nack(nack)) => {
+            let (action, ids) = (nack.action(), ids(&nack.ids)?);
+            let how = match action {
+                Action::Park => Refused::Park,
+                Action::Retry | Action::Unknown => Refused::Retry,
+                Action::Skip => Refused::Skip,
+                Action::Stop => return Ok(None),
+            };
+            Ok(Some(Command::Refuse { consumer, ids, how, reason: clip(&nack.reason) }))
+        }
+        Some(Said::Options(_)) | None => Err(Refusal::invalid("after the options come acks and nacks")),
     }
-    reason
+}
+
+fn ids(ids: &[client::Uuid]) -> Result<Vec<EventId>, Refusal> {
+    if ids.len() > CONSUMER_SLOTS {
+        return Err(Refusal::Invalid(format!("at most {CONSUMER_SLOTS} events are answered at once")));
+    }
+    Ok(ids.iter().filter_map(parse_uuid).collect())
+}
+
+fn clip(reason: &str) -> String {
+    reason.get(..reason.floor_char_boundary(REASON_BYTES)).unwrap_or_default().to_owned()
 }

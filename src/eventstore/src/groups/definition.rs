@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Problem, Refusal};
 use crate::filter::Filtered;
 use crate::limits::{GROUP_FILTER_BYTES, GROUP_NAME_BYTES, GROUP_WAITING};
-use crate::request::From;
+use crate::request::{From, Target};
 use crate::wire::client::Empty;
 use crate::wire::streams::read_req::options::FilterOptions;
 use crate::wire::streams::read_req::options::filter_options::{Expression, Filter as On, Window};
@@ -292,10 +292,10 @@ pub(crate) struct Definitions {
 }
 
 impl Definitions {
-    /// Takes in the event at `next`.
-    pub(crate) fn apply(&mut self, id: EventId, type_name: &str, json: &[u8]) {
+    /// Takes in what the event at `next` says, if it says anything known.
+    pub(crate) fn apply(&mut self, id: EventId, change: Option<Change>) {
         self.next = Revision(self.next.0.saturating_add(1));
-        match Change::decode(type_name, json) {
+        match change {
             Some(Change::Created(Created { key, filter, start, from, parked_from, settings })) => {
                 let replayed = Vec::new();
                 let group = Definition { key, id, filter, start, from, settings, replayed, parked_from };
@@ -317,12 +317,22 @@ impl Definitions {
                     group.parked_from = group.parked_from.max(to);
                 }
             }
-            None => tracing::warn!(type_name, "an event about persistent subscriptions says nothing known"),
+            // Of a newer release.
+            None => tracing::warn!(revision = self.next.0 - 1, "an event of {CONFIG} says nothing known"),
         }
     }
 }
 
 impl Definition {
+    /// What it reads.
+    pub(crate) fn target(&self) -> Result<Target, Refusal> {
+        match (self.key.is_all(), &self.filter) {
+            (true, Some(filter)) => Ok(Target::All(Some(filter.filtered()?))),
+            (true, None) => Ok(Target::All(None)),
+            (false, _) => Ok(Target::Stream(self.key.source.clone())),
+        }
+    }
+
     fn replay(&mut self, parked: Range<u64>) {
         self.parked_from = self.parked_from.max(parked.end);
         match self.replayed.last_mut() {

@@ -113,8 +113,16 @@ struct Out {
     message: Message,
     id: EventId,
     consumer: u64,
-    /// Which giving this was: an older moment in `due` means an older one.
-    giving: u64,
+    /// Where it stands among what is due, if it has a time.
+    due: Option<(Instant, u64)>,
+}
+
+/// An event that waits to be given again.
+#[derive(Debug)]
+struct Waiting {
+    message: Message,
+    /// The consumer that it is pinned to, among those who are there now.
+    pinned: Option<u64>,
 }
 
 /// A group at work.
@@ -126,10 +134,12 @@ pub(crate) struct Delivery {
     waiting_max: usize,
     consumers: BTreeMap<u64, Consumer>,
     out: BTreeMap<Place, Out>,
-    /// When each giving is too old, in order.
-    due: VecDeque<(Instant, Place, u64)>,
+    /// What is with somebody, by the moment when that is too long.
+    due: BTreeMap<(Instant, u64), Place>,
     /// To be given before anything new.
-    again: BTreeMap<Place, Message>,
+    again: BTreeMap<Place, Waiting>,
+    /// Being read to be given again.
+    begun: Option<Message>,
     given_up: Vec<GivenUp>,
     /// Parked ones that are to be given again and were not begun.
     parked: VecDeque<Range<u64>>,
@@ -151,8 +161,9 @@ impl Delivery {
             waiting_max: settings.waiting_max(),
             consumers: BTreeMap::new(),
             out: BTreeMap::new(),
-            due: VecDeque::new(),
+            due: BTreeMap::new(),
             again: BTreeMap::new(),
+            begun: None,
             given_up: Vec::new(),
             parked: parked.into_iter().filter(|range| !range.is_empty()).collect(),
             next,
@@ -168,16 +179,38 @@ impl Delivery {
 
     pub(crate) fn join(&mut self, id: u64, consumer: Consumer) {
         self.consumers.insert(id, consumer);
+        self.pin_anew();
+    }
+
+    /// Those who are there are others.
+    fn pin_anew(&mut self) {
+        let consumers = &self.consumers;
+        for waiting in self.again.values_mut() {
+            waiting.pinned = waiting
+                .message
+                .origin
+                .as_ref()
+                .and_then(|origin| pinned_to(consumers, self.strategy, origin));
+        }
     }
 
     /// A consumer went: what it had is somebody else's.
     pub(crate) fn leave(&mut self, id: u64) {
         let Some(consumer) = self.consumers.remove(&id) else { return };
         for place in consumer.holds.into_values().flatten() {
-            if let Some(out) = self.out.remove(&place) {
+            if let Some(out) = self.take_out(place) {
                 self.retry(out.message, &consumer.user, "its consumer went away");
             }
         }
+        self.pin_anew();
+    }
+
+    fn take_out(&mut self, place: Place) -> Option<Out> {
+        let out = self.out.remove(&place)?;
+        if let Some(due) = &out.due {
+            self.due.remove(due);
+        }
+        Some(out)
     }
 
     /// Whether a consumer's connection takes more.
@@ -209,22 +242,20 @@ impl Delivery {
     /// What a consumer has, as the one that it answered.
     fn take_back(&mut self, consumer: u64, id: EventId) -> Option<(Message, String)> {
         let consumer = self.consumers.get_mut(&consumer)?;
-        let place = consumer.release(id)?;
-        Some((self.out.remove(&place)?.message, consumer.user.clone()))
+        let (place, user) = (consumer.release(id)?, consumer.user.clone());
+        Some((self.take_out(place)?.message, user))
     }
 
     /// What nobody answered in time is given again.
     pub(crate) fn expire(&mut self, now: Instant) {
-        while let Some((due, place, giving)) = self.due.front().copied() {
-            let current = self.out.get(&place).is_some_and(|out| out.giving == giving);
-            if current && due > now {
+        while let Some((&(due, _), &place)) = self.due.first_key_value() {
+            if due > now {
                 return;
             }
-            self.due.pop_front();
-            if !current {
+            let Some(Out { message, id, consumer, .. }) = self.take_out(place) else {
+                self.due.pop_first();
                 continue;
-            }
-            let Some(Out { message, id, consumer, .. }) = self.out.remove(&place) else { continue };
+            };
             let user = match self.consumers.get_mut(&consumer) {
                 Some(consumer) => {
                     consumer.forget(id, place);
@@ -237,14 +268,8 @@ impl Delivery {
     }
 
     /// When [`Delivery::expire`] has something to do next.
-    pub(crate) fn next_due(&mut self) -> Option<Instant> {
-        while let Some((due, place, giving)) = self.due.front() {
-            if self.out.get(place).is_some_and(|out| out.giving == *giving) {
-                return Some(*due);
-            }
-            self.due.pop_front();
-        }
-        None
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.due.first_key_value().map(|((due, _), _)| *due)
     }
 
     fn retry(&mut self, mut message: Message, user: &str, reason: &str) {
@@ -252,7 +277,13 @@ impl Delivery {
             return self.give_up(message, user, reason);
         }
         message.retries += 1;
-        self.again.insert(message.place, message);
+        self.wait(message);
+    }
+
+    fn wait(&mut self, message: Message) {
+        let origin = message.origin.as_ref();
+        let pinned = origin.and_then(|origin| pinned_to(&self.consumers, self.strategy, origin));
+        self.again.insert(message.place, Waiting { message, pinned });
     }
 
     fn give_up(&mut self, message: Message, user: &str, reason: &str) {
@@ -269,16 +300,6 @@ impl Delivery {
         self.done += self.given_up.drain(..first.min(self.given_up.len())).count() as u64;
     }
 
-    /// What was begun again could not be read: it is tried again.
-    pub(crate) fn put_back(&mut self, message: Message) {
-        self.again.insert(message.place, message);
-    }
-
-    /// What was begun again is not there any more.
-    pub(crate) const fn vanished(&mut self) {
-        self.done += 1;
-    }
-
     /// Parked ones are to be given again.
     pub(crate) fn replay(&mut self, parked: Range<u64>) {
         if !parked.is_empty() {
@@ -286,19 +307,26 @@ impl Delivery {
         }
     }
 
-    /// What is to be read and offered next, before anything new of the source.
-    pub(crate) fn begin_again(&mut self) -> Option<Message> {
-        if !self.somebody_has_room() {
+    /// What is to be read next and then [resumed](Delivery::resume), before anything new of the source. It is undone until
+    /// then.
+    pub(crate) fn begin_again(&mut self) -> Option<Place> {
+        if self.begun.is_some() || !self.somebody_has_room() {
             return None;
         }
-        let able = |message: &Message| match &message.origin {
-            Some(origin) => self.choose(origin).is_some(),
-            None => self.somebody_has_room(),
+        let is_able = |waiting: &Waiting| match waiting.pinned {
+            Some(pinned) => self.consumers.get(&pinned).is_some_and(Consumer::has_room),
+            None => true,
         };
-        if let Some(place) = self.again.values().find(|message| able(message)).map(|message| message.place) {
-            return self.again.remove(&place);
-        }
-        if self.again.len() >= self.waiting_max {
+        let able = self.again.iter().find(|(_, waiting)| is_able(waiting)).map(|(place, _)| *place);
+        let begun = match able.and_then(|place| self.again.remove(&place)) {
+            Some(waiting) => waiting.message,
+            None => Message { place: self.next_parked()?, retries: 0, origin: None },
+        };
+        Some(self.begun.insert(begun).place)
+    }
+
+    fn next_parked(&mut self) -> Option<Place> {
+        if self.waits() >= self.waiting_max {
             return None;
         }
         let range = self.parked.front_mut()?;
@@ -307,12 +335,36 @@ impl Delivery {
         if range.is_empty() {
             self.parked.pop_front();
         }
-        Some(Message { place, retries: 0, origin: None })
+        Some(place)
+    }
+
+    /// What was begun again is read: it is given to somebody. Told is to whom, and how often it was given in vain.
+    pub(crate) fn resume(&mut self, id: EventId, origin: Origin, now: Instant) -> Option<(u64, u32)> {
+        let message = self.begun.take()?;
+        self.offer(Message { origin: Some(origin), ..message }, id, now)
+    }
+
+    /// What was begun again is not there any more.
+    pub(crate) fn vanished(&mut self) {
+        self.done += u64::from(self.begun.take().is_some());
+    }
+
+    /// What was begun again could not be read: it is tried again.
+    pub(crate) fn put_back(&mut self) {
+        if let Some(begun) = self.begun.take() {
+            self.wait(begun);
+        }
     }
 
     /// Whether the next event of the source can be given to somebody.
     pub(crate) fn wants_new(&self) -> bool {
-        self.parked.is_empty() && self.again.len() < self.waiting_max && self.somebody_has_room()
+        let is_first = self.begun.is_none() && self.parked.is_empty();
+        is_first && self.waits() < self.waiting_max && self.somebody_has_room()
+    }
+
+    /// Events that are with nobody.
+    fn waits(&self) -> usize {
+        self.again.len().saturating_add(self.given_up.len())
     }
 
     fn somebody_has_room(&self) -> bool {
@@ -324,8 +376,14 @@ impl Delivery {
         self.next = self.next.max(next);
     }
 
-    /// Gives an event to somebody, and says to whom; if nobody can take it now, it waits.
-    pub(crate) fn offer(&mut self, message: Message, id: EventId, now: Instant) -> Option<u64> {
+    /// An event of the source leads nowhere: nobody is told of it.
+    pub(crate) const fn skipped(&mut self) {
+        self.done += 1;
+    }
+
+    /// Gives an event to somebody, and says to whom, and how often it was given in vain; if nobody can take it now, it
+    /// waits.
+    pub(crate) fn offer(&mut self, message: Message, id: EventId, now: Instant) -> Option<(u64, u32)> {
         if let Place::Source(at) = message.place {
             self.passed(at.saturating_add(1));
         }
@@ -333,48 +391,50 @@ impl Delivery {
         let Some((number, consumer)) =
             chosen.and_then(|number| Some((number, self.consumers.get_mut(&number)?)))
         else {
-            self.again.insert(message.place, message);
+            self.wait(message);
             return None;
         };
         consumer.give(id, message.place);
         self.last = number;
         self.givings += 1;
-        if let Some(due) = self.timeout.and_then(|timeout| now.checked_add(timeout)) {
-            self.due.push_back((due, message.place, self.givings));
+        let due = self.timeout.and_then(|timeout| now.checked_add(timeout)).map(|due| (due, self.givings));
+        if let Some(due) = due {
+            self.due.insert(due, message.place);
         }
-        let out = Out { id, consumer: number, giving: self.givings, message };
-        self.out.insert(out.message.place, out);
-        Some(number)
+        let retries = message.retries;
+        self.out.insert(message.place, Out { id, consumer: number, due, message });
+        Some((number, retries))
     }
 
     /// Who should have it, if they have room.
     fn choose(&self, origin: &Origin) -> Option<u64> {
         let with_room = |(number, consumer): (&u64, &Consumer)| consumer.has_room().then_some(*number);
-        let pinned_to = |text: &str| {
-            let (number, consumer) =
-                self.consumers.iter().max_by_key(|(number, _)| weight(text, **number))?;
-            consumer.has_room().then_some(*number)
-        };
         match self.strategy {
             ConsumerStrategy::DispatchToSingle => self.consumers.iter().find_map(with_room),
             ConsumerStrategy::RoundRobin => {
                 let after = self.consumers.range(self.last.saturating_add(1)..);
                 after.chain(self.consumers.range(..=self.last)).find_map(with_room)
             }
-            ConsumerStrategy::Pinned => pinned_to(&origin.stream),
-            ConsumerStrategy::PinnedByCorrelation if origin.correlation.is_empty() => {
-                pinned_to(&origin.stream)
+            ConsumerStrategy::Pinned | ConsumerStrategy::PinnedByCorrelation => {
+                let pinned = pinned_to(&self.consumers, self.strategy, origin)?;
+                self.consumers.get(&pinned).is_some_and(Consumer::has_room).then_some(pinned)
             }
-            ConsumerStrategy::PinnedByCorrelation => pinned_to(&origin.correlation),
         }
     }
 
     /// Where a restart goes on: the first parked one and the first of the source that are not done.
     pub(crate) fn low_water(&self) -> (Option<u64>, u64) {
-        let undone = self.out.keys().chain(self.again.keys());
-        let undone = undone.copied().chain(self.given_up.iter().map(|given| given.message.place));
+        let begun = self.begun.iter().map(|message| message.place);
+        let apart = begun.chain(self.given_up.iter().map(|given| given.message.place));
+        let first_source = Place::Source(0)..;
+        let sorted = [
+            self.out.keys().next(),
+            self.again.keys().next(),
+            self.out.range(first_source.clone()).next().map(|(place, _)| place),
+            self.again.range(first_source).next().map(|(place, _)| place),
+        ];
         let (mut parked, mut source) = (self.parked.front().map(|range| range.start), self.next);
-        for place in undone {
+        for place in apart.chain(sorted.into_iter().flatten().copied()) {
             match place {
                 Place::Parked(at) => parked = Some(parked.map_or(at, |parked| parked.min(at))),
                 Place::Source(at) => source = source.min(at),
@@ -422,11 +482,24 @@ impl Consumer {
     }
 }
 
-/// How much `text` belongs to a consumer: with highest random weight, one who comes or goes moves as little as can be.
-fn weight(text: &str, consumer: u64) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (consumer, text).hash(&mut hasher);
-    hasher.finish()
+/// Who an event is pinned to: for each text the one with the highest weight, so that one who comes or goes moves as little
+/// as can be.
+fn pinned_to(
+    consumers: &BTreeMap<u64, Consumer>,
+    strategy: ConsumerStrategy,
+    origin: &Origin,
+) -> Option<u64> {
+    let text = match strategy {
+        ConsumerStrategy::DispatchToSingle | ConsumerStrategy::RoundRobin => return None,
+        ConsumerStrategy::PinnedByCorrelation if !origin.correlation.is_empty() => &origin.correlation,
+        ConsumerStrategy::Pinned | ConsumerStrategy::PinnedByCorrelation => &origin.stream,
+    };
+    let weight = |consumer: &u64| {
+        let mut hasher = DefaultHasher::new();
+        (consumer, text).hash(&mut hasher);
+        hasher.finish()
+    };
+    consumers.keys().max_by_key(|consumer| weight(consumer)).copied()
 }
 
 #[cfg(test)]

@@ -69,6 +69,17 @@ pub(crate) struct Progress {
     pub(crate) is_replaying: bool,
 }
 
+impl Progress {
+    /// Who consumes, and from where, is for who operates.
+    pub(crate) fn hide_who(&mut self) {
+        for consumer in &mut self.consumers {
+            consumer.from.clear();
+            consumer.username.clear();
+            consumer.connection_name.clear();
+        }
+    }
+}
+
 /// What is told of a group whose source goes on with `end`, and of which so many are parked.
 pub(crate) fn tell(group: &Definition, progress: Progress, end: u64, parked: u64) -> SubscriptionInfo {
     let Settings {

@@ -1,19 +1,18 @@
 //! A group at work: a task that reads its source, gives events to consumers, and keeps how far they came.
 //!
 //! It reads on only when somebody has room for the next event, so a group holds what a subscription does: one page. What
-//! is given again is read again, by its place. It rests while nobody is there. What a crash means: what was given since
-//! the last checkpoint is given again.
+//! is given again is read again, by its place. Whatever takes long goes on beside it, so it always listens. It rests
+//! while nobody is there. What a crash means: what was given since the last checkpoint is given again.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
-use prooflog_events::envelope::Content;
+use futures_util::future::BoxFuture;
 use prooflog_events::ids::{EventId, Position};
-use prooflog_log::NewRecord;
-use serde::Serialize;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tonic::Status;
 
@@ -22,18 +21,18 @@ use super::checkpoints::Checkpoint;
 use super::consumer::Outbox;
 use super::definition::Definition;
 use super::delivered::{Delivered, Taken};
-use super::delivery::{Consumer, Delivery, GivenUp, Message, Place, Refused};
+use super::delivery::{Consumer, Delivery, Message, Place, Refused};
 use super::info::{Measured, Progress, Seen};
+use super::parking::Batch;
 use crate::error::{Problem, Refusal, stopping};
 use crate::held::{Answers, Sent};
-use crate::limits::PARKED_AT_ONCE;
+use crate::limits::{GROUP_COMMANDS, ITEM_BYTES};
 use crate::pages::{Asked, Cursor};
 use crate::request::Target;
-use crate::show::{LINK, Links};
-use crate::writer::random_id;
+use crate::show::Links;
 
 /// How long a group rests after something could not be parked, before it tries again.
-const REST: Duration = Duration::from_millis(500);
+const REST: Duration = Duration::from_secs(1);
 
 /// What a group is told.
 pub(crate) enum Command {
@@ -42,7 +41,8 @@ pub(crate) enum Command {
         outbox: Outbox,
         joined: oneshot::Sender<Result<u64, Refusal>>,
     },
-    Leave(u64),
+    /// The consumer goes; what it is told, if it still listens.
+    Leave(u64, Refusal),
     Ack {
         consumer: u64,
         ids: Vec<EventId>,
@@ -53,11 +53,9 @@ pub(crate) enum Command {
         how: Refused,
         reason: String,
     },
-    /// The consumer wants no more, and not what it has.
-    Stop(u64),
     Tell(oneshot::Sender<Progress>),
-    /// Parked ones are to be given again; the log reaches so far.
-    Replay(Range<u64>, Position),
+    /// Parked ones are to be given again.
+    Replay(Vec<Range<u64>>),
     /// The group is changed, deleted or restarted.
     Close(oneshot::Sender<()>),
 }
@@ -66,22 +64,20 @@ pub(crate) enum Command {
 enum Happened {
     /// A command; none at the end of all.
     Told(Option<Command>),
-    /// Somebody took too long.
-    Late,
+    /// The server ends.
+    Stopped,
+    /// What was given up is kept, or is not.
+    Parked(Result<(), Refusal>),
+    /// What is to be given again.
+    Read(Result<Found, Refusal>),
     /// The next of the source.
     Came(Option<Result<Sent, Status>>),
     /// Only a reason to look again.
     Nothing,
 }
 
-/// What is said of an event that is parked.
-#[derive(Serialize)]
-struct Said<'a> {
-    reason: &'a str,
-    retries: u32,
-    #[serde(rename = "$correlationId", skip_serializing_if = "str::is_empty")]
-    correlation: &'a str,
-}
+/// An event, if it is still there.
+type Found = Option<(Box<Delivered>, Sent)>;
 
 /// What the group reads.
 struct Source {
@@ -98,16 +94,19 @@ pub(crate) struct Run {
     /// None while nobody is there.
     source: Option<Source>,
     parked: Option<Arc<Asked>>,
-    /// Everything up to here is known to be in the log.
-    seen: Position,
+    /// What is read to be given again.
+    reading: Option<BoxFuture<'static, Result<Found, Refusal>>>,
+    /// What is being parked. It stays the same until it is kept, so that the log knows a repetition.
+    batch: Option<Batch>,
+    parking: Option<BoxFuture<'static, Result<(), Refusal>>>,
+    /// Nothing is parked before, because the last try failed.
+    rests_until: Option<Instant>,
     /// The end of what is to be given again of the parked ones.
     replayed_to: u64,
     saved: (u64, u64),
     /// Events that were done when it was saved.
     saved_done: u64,
     save_at: Instant,
-    /// Nothing is parked before.
-    rests_until: Option<Instant>,
     room: Arc<Notify>,
     joined: u64,
     measured: Measured,
@@ -115,29 +114,25 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// A group that goes on where its checkpoint says, in a log that reaches to `head`.
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        definition: Definition,
-        checkpoint: &Checkpoint,
-        head: Position,
-    ) -> Self {
+    /// A group that goes on where its checkpoint says.
+    pub(crate) fn new(shared: Arc<Shared>, definition: Definition, checkpoint: &Checkpoint) -> Self {
         let parked = definition.replayed_from(checkpoint.parked);
-        let replayed_to = definition.replayed.last().map_or(checkpoint.parked, |last| last.end);
+        let replayed_to = parked.last().map_or(checkpoint.parked, |last| last.end);
         let delivery = Delivery::new(&definition.settings, checkpoint.next, parked);
-        let now = Instant::now();
         Self {
             shared,
             delivery,
             outboxes: BTreeMap::new(),
             source: None,
             parked: None,
-            seen: head,
+            reading: None,
+            batch: None,
+            parking: None,
+            rests_until: None,
             replayed_to,
             saved: (checkpoint.parked, checkpoint.next),
             saved_done: 0,
-            save_at: now,
-            rests_until: None,
+            save_at: Instant::now(),
             room: Arc::default(),
             joined: 0,
             measured: Measured::default(),
@@ -148,44 +143,48 @@ impl Run {
 
     /// Works until it is closed or the server ends.
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        let mut stop = self.shared.reading.stop.clone();
-        let closed = loop {
-            while let Ok(command) = commands.try_recv() {
+        loop {
+            for _ in 0..GROUP_COMMANDS {
+                let Ok(command) = commands.try_recv() else { break };
                 if let Some(closed) = self.handle(command).await {
                     return self.end(Some(closed)).await;
                 }
             }
+            self.delivery.expire(Instant::now());
             self.look_after().await;
-            self.park().await;
-            if self.give_again().await {
-                tokio::task::yield_now().await;
-                continue;
-            }
+            self.begin_parking();
+            self.begin_reading().await;
             self.save_if_due().await;
             let reads = self.opens().await;
-            let (due, saves) = (self.wakes_at(), self.saves_at());
-            let happened = tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => Happened::Told(None),
-                command = commands.recv() => Happened::Told(command),
-                () = self.room.notified() => Happened::Nothing,
-                () = at(due) => Happened::Late,
-                () = at(saves) => Happened::Nothing,
-                answer = next(&mut self.source), if reads => Happened::Came(answer),
-            };
-            match happened {
+            match self.wait(&mut commands, reads).await {
                 Happened::Told(Some(command)) => {
                     if let Some(closed) = self.handle(command).await {
-                        break Some(closed);
+                        return self.end(Some(closed)).await;
                     }
                 }
-                Happened::Told(None) => break None,
-                Happened::Late => self.delivery.expire(Instant::now()),
+                Happened::Told(None) | Happened::Stopped => return self.end(None).await,
+                Happened::Parked(parked) => self.parked(parked),
+                Happened::Read(found) => self.resume(found),
                 Happened::Came(answer) => self.take(answer),
                 Happened::Nothing => {}
             }
-        };
-        self.end(closed).await;
+        }
+    }
+
+    /// The next thing that happens.
+    async fn wait(&mut self, commands: &mut mpsc::Receiver<Command>, reads: bool) -> Happened {
+        let mut stop = self.shared.reading.stop.clone();
+        let (due, saves, rests) = (self.delivery.next_due(), self.saves_at(), self.rests_until);
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => Happened::Stopped,
+            command = commands.recv() => Happened::Told(command),
+            parked = done(&mut self.parking) => Happened::Parked(parked),
+            found = done(&mut self.reading) => Happened::Read(found),
+            () = self.room.notified() => Happened::Nothing,
+            () = at([due, saves, rests]) => Happened::Nothing,
+            answer = next(&mut self.source), if reads => Happened::Came(answer),
+        }
     }
 
     async fn end(mut self, closed: Option<oneshot::Sender<()>>) {
@@ -208,10 +207,9 @@ impl Run {
                 // Who asked may be gone; then it leaves as well.
                 let _ = joined.send(self.join(consumer, outbox));
             }
-            Command::Leave(consumer) => self.leave(consumer).await,
-            Command::Stop(consumer) => {
+            Command::Leave(consumer, refusal) => {
                 if let Some(outbox) = self.outboxes.get(&consumer) {
-                    outbox.end(self.definition.key.refuse(Problem::Dropped).status());
+                    outbox.end(refusal.status());
                 }
                 self.leave(consumer).await;
             }
@@ -222,10 +220,11 @@ impl Run {
             Command::Tell(told) => {
                 let _ = told.send(self.progress());
             }
-            Command::Replay(range, head) => {
-                self.seen = self.seen.max(head);
-                self.replayed_to = self.replayed_to.max(range.end);
-                self.delivery.replay(range);
+            Command::Replay(ranges) => {
+                for range in ranges {
+                    self.replayed_to = self.replayed_to.max(range.end);
+                    self.delivery.replay(range);
+                }
             }
             Command::Close(closed) => return Some(closed),
         }
@@ -251,7 +250,6 @@ impl Run {
         self.consumers.remove(&consumer);
         if self.outboxes.is_empty() {
             self.source = None;
-            self.park().await;
             self.save().await;
         }
     }
@@ -277,113 +275,107 @@ impl Run {
         }
     }
 
-    /// Keeps what was given up in the stream of parked ones. What cannot be kept there is given again later.
-    async fn park(&mut self) {
-        if self.rests_until.is_some_and(|until| until > Instant::now()) {
+    /// Keeps what was given up in the stream of parked ones, some at a time.
+    fn begin_parking(&mut self) {
+        if self.parking.is_some() || self.rests_until.is_some_and(|until| until > Instant::now()) {
             return;
         }
         self.rests_until = None;
-        while let Some(first) = self.delivery.given_up().first() {
-            // An append is by one user.
-            let by_same = self.delivery.given_up().iter().take_while(|given| given.user == first.user);
-            let some: Vec<GivenUp> = by_same.take(PARKED_AT_ONCE).cloned().collect();
-            match self.write_parked(&some).await {
-                Ok(()) => self.delivery.kept(some.len()),
-                Err(refusal) => {
-                    let reason = refusal.text();
-                    tracing::warn!(group = %self.definition.key.subscription_id(), reason, "an event could not be parked");
-                    self.rests_until = Instant::now().checked_add(REST);
-                    return;
-                }
+        if self.batch.is_none() {
+            self.batch = Batch::of(&self.definition.key.parked(), self.delivery.given_up());
+        }
+        if let Some(batch) = &self.batch {
+            let (shared, by, records) = (Arc::clone(&self.shared), batch.by.clone(), batch.records.clone());
+            self.parking = Some(async move { shared.writer.note(&by, records, None).await }.boxed());
+        }
+    }
+
+    fn parked(&mut self, parked: Result<(), Refusal>) {
+        self.parking = None;
+        match (parked, &mut self.batch) {
+            (Ok(()), Some(batch)) => {
+                self.delivery.kept(batch.count);
+                self.batch = None;
             }
+            (Err(refusal), Some(batch)) => {
+                if !std::mem::replace(&mut batch.failed, true) {
+                    let (group, reason) = (self.definition.key.subscription_id(), refusal.text());
+                    tracing::warn!(group, reason, "events cannot be parked; it is tried again and again");
+                }
+                self.rests_until = Instant::now().checked_add(REST);
+            }
+            (_, None) => {}
         }
     }
 
-    async fn write_parked(&mut self, given_up: &[GivenUp]) -> Result<(), Refusal> {
-        let stream = self.definition.key.parked();
-        let mut records = Vec::with_capacity(given_up.len());
-        for GivenUp { message, reason, .. } in given_up {
-            // One without an origin was never read, so nobody can have given it up.
-            let Some(origin) = &message.origin else { continue };
-            let link = format!("{}@{}", origin.revision, origin.stream);
-            let said = Said { reason, retries: message.retries, correlation: &origin.correlation };
-            let metadata = serde_json::to_vec(&said).unwrap_or_default();
-            let record = NewRecord::foreign(&stream, random_id()?, LINK, Content::Octets, link.into_bytes());
-            let correlation = origin.correlation.clone();
-            records.push(NewRecord { correlation, metadata, ..record });
+    /// Begins to read what is to be given again, if somebody can take it.
+    async fn begin_reading(&mut self) {
+        let Some(place) = self.delivery.begin_again() else { return };
+        let is_all = self.definition.key.is_all();
+        let asked = match place {
+            Place::Parked(_) => self.of_parked().await,
+            Place::Source(_) => self.source().await.map(|source| Arc::clone(&source.asked)),
+        };
+        match asked {
+            Ok(asked) => {
+                let shared = Arc::clone(&self.shared);
+                self.reading = Some(async move { read(&shared, &asked, place, is_all).await }.boxed());
+            }
+            Err(refusal) => self.resume(Err(refusal)),
         }
-        let by = given_up.first().map_or("", |given| given.user.as_str());
-        self.shared.writer.note(by, records, None).await
     }
 
-    /// Gives one event again, or one that was parked; `false` if there is none that somebody can take.
-    async fn give_again(&mut self) -> bool {
-        let Some(message) = self.delivery.begin_again() else { return false };
-        match self.read(message.place).await {
-            Ok(Some((delivered, sent))) => self.give(message, delivered, sent),
-            // It is not shown any more, or leads nowhere.
+    fn resume(&mut self, found: Result<Found, Refusal>) {
+        self.reading = None;
+        match found {
+            Ok(Some((delivered, sent))) => match delivered.origin.clone() {
+                Some(origin) => {
+                    let given = self.delivery.resume(delivered.id, origin, Instant::now());
+                    self.give(given, delivered, sent);
+                }
+                // It leads nowhere.
+                None => self.delivery.vanished(),
+            },
+            // It is not shown any more.
             Ok(None) => self.delivery.vanished(),
             Err(refusal) => {
-                self.delivery.put_back(message);
+                self.delivery.put_back();
                 self.drop_all(&refusal.status());
             }
         }
-        true
     }
 
-    async fn read(&mut self, place: Place) -> Result<Option<(Box<Delivered>, Sent)>, Refusal> {
-        let (asked, cursor, bound) = match place {
-            Place::Parked(revision) => (self.parked().await?, Cursor::at_revision(revision), self.seen),
-            Place::Source(at) => {
-                let asked = Arc::clone(&self.source().await?.asked);
-                match self.definition.key.is_all() {
-                    true => (asked, Cursor::at_position(Position(at)), Position(at)),
-                    false => (asked, Cursor::at_revision(at), self.seen),
-                }
-            }
-        };
-        let Some(sent) = self.shared.reading.one(&asked, cursor, bound).await? else { return Ok(None) };
-        let delivered = match Taken::decode(&sent.frame, self.definition.key.is_all())? {
-            Taken::Event(delivered) => delivered,
-            Taken::Nothing | Taken::Passed(_) => return Ok(None),
-        };
-        let at = match place {
-            Place::Parked(revision) => (delivered.original_revision() == revision).then_some(()),
-            Place::Source(at) => (delivered.place == at).then_some(()),
-        };
-        Ok(at.map(|()| (delivered, sent)))
-    }
-
-    fn give(&mut self, mut message: Message, delivered: Box<Delivered>, sent: Sent) {
-        let Some(origin) = delivered.origin.clone() else { return self.delivery.vanished() };
-        message.origin = Some(origin);
-        let retries = message.retries;
-        if let Some(consumer) = self.delivery.offer(message, delivered.id, Instant::now())
-            && let Some(outbox) = self.outboxes.get(&consumer)
-        {
-            outbox.give(*delivered, retries, sent.held);
-            self.delivery.pause(consumer, !outbox.has_room());
-        }
+    /// Puts an event into the outbox of whom it is given to.
+    fn give(&mut self, given: Option<(u64, u32)>, delivered: Box<Delivered>, sent: Sent) {
+        let Some((consumer, retries)) = given else { return };
+        let Some(outbox) = self.outboxes.get(&consumer) else { return };
+        // Room of its own, so that one small event does not hold that of its whole page.
+        let own = self.shared.reading.pages.room_of(sent.frame.len().saturating_add(ITEM_BYTES));
+        outbox.give(*delivered, retries, own.map(Arc::new).or(sent.held));
+        self.delivery.pause(consumer, !outbox.has_room());
     }
 
     /// What came from the source.
     fn take(&mut self, answer: Option<Result<Sent, Status>>) {
-        let taken = match answer {
-            Some(Ok(sent)) => {
-                Taken::decode(&sent.frame, self.definition.key.is_all()).map(|taken| (taken, sent))
-            }
+        let sent = match answer {
+            Some(Ok(sent)) => sent,
             Some(Err(status)) => return self.drop_all(&status),
             None => return self.drop_all(&stopping()),
         };
-        match taken {
-            Ok((Taken::Event(delivered), sent)) => {
-                self.seen = self.seen.max(delivered.position);
-                let place = Place::Source(delivered.place);
+        match Taken::decode(&sent.frame, self.definition.key.is_all()) {
+            Ok(Taken::Event(delivered)) => {
                 self.delivery.passed(delivered.place.saturating_add(1));
-                self.give(Message { place, retries: 0, origin: None }, delivered, sent);
+                let Some(origin) = delivered.origin.clone() else { return self.delivery.skipped() };
+                let place = Place::Source(delivered.place);
+                let message = Message { place, retries: 0, origin: Some(origin) };
+                let given = self.delivery.offer(message, delivered.id, Instant::now());
+                self.give(given, delivered, sent);
             }
-            Ok((Taken::Passed(next), _)) => self.delivery.passed(next),
-            Ok((Taken::Nothing, _)) => {}
+            Ok(Taken::Passed(next)) => {
+                self.delivery.passed(next);
+                self.delivery.skipped();
+            }
+            Ok(Taken::Nothing) => {}
             Err(refusal) => self.drop_all(&refusal.status()),
         }
     }
@@ -397,6 +389,8 @@ impl Run {
             Ok(_) => true,
             Err(refusal) => {
                 self.drop_all(&refusal.status());
+                // What that gave up is parked in the next turn.
+                self.room.notify_one();
                 false
             }
         }
@@ -407,7 +401,9 @@ impl Run {
         let opened = match self.source.take() {
             Some(source) => source,
             None => {
-                let (target, links) = (self.shared.target(&self.definition)?, self.links());
+                let target = self.definition.target()?;
+                let links =
+                    if self.definition.settings.resolve_links { Links::Resolved } else { Links::Plain };
                 let next = self.delivery.next();
                 let (answers, asked) = self.shared.reading.follow_from(target, next, links).await?;
                 Source { answers, asked }
@@ -416,23 +412,13 @@ impl Run {
         Ok(self.source.insert(opened))
     }
 
-    async fn parked(&mut self) -> Result<Arc<Asked>, Refusal> {
+    async fn of_parked(&mut self) -> Result<Arc<Asked>, Refusal> {
         if let Some(parked) = &self.parked {
             return Ok(Arc::clone(parked));
         }
         let target = Target::Stream(self.definition.key.parked());
         let (_, asked) = self.shared.reading.follow_from(target, 0, Links::Resolved).await?;
         Ok(Arc::clone(self.parked.insert(asked)))
-    }
-
-    fn links(&self) -> Links {
-        if self.definition.settings.resolve_links { Links::Resolved } else { Links::Plain }
-    }
-
-    /// When something has to be done if nothing happens.
-    fn wakes_at(&mut self) -> Option<Instant> {
-        let parks = self.rests_until.filter(|_| !self.delivery.given_up().is_empty());
-        self.delivery.next_due().into_iter().chain(parks).min()
     }
 
     /// How far everything is done: of the parked ones, and of the source.
@@ -500,10 +486,33 @@ impl Run {
     }
 }
 
-/// At that moment; never, without one.
-async fn at(moment: Option<Instant>) {
-    match moment {
+/// Reads what stands at a place; none if something else or nothing is shown there now.
+async fn read(shared: &Shared, asked: &Arc<Asked>, place: Place, is_all: bool) -> Result<Found, Refusal> {
+    let cursor = match place {
+        Place::Source(at) if is_all => Cursor::at_position(Position(at)),
+        Place::Source(at) | Place::Parked(at) => Cursor::at_revision(at),
+    };
+    let Some(sent) = shared.reading.one(asked, cursor).await? else { return Ok(None) };
+    let Taken::Event(delivered) = Taken::decode(&sent.frame, is_all)? else { return Ok(None) };
+    let is_there = match place {
+        Place::Parked(revision) => delivered.original_revision() == revision,
+        Place::Source(at) => delivered.place == at,
+    };
+    Ok(is_there.then_some((delivered, sent)))
+}
+
+/// At the first of these moments; never, without one.
+async fn at(moments: [Option<Instant>; 3]) {
+    match moments.into_iter().flatten().min() {
         Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// When that is done; never, without one.
+async fn done<T>(what: &mut Option<BoxFuture<'static, T>>) -> T {
+    match what {
+        Some(what) => what.await,
         None => std::future::pending().await,
     }
 }

@@ -39,19 +39,30 @@ pub(crate) struct Service {
     pub(crate) hello: Duration,
 }
 
+impl Service {
+    /// Makes a change to its end, whether or not the caller waits for it.
+    async fn alone<F>(&self, change: impl FnOnce(Arc<Groups>, Caller) -> F) -> Result<(), Status>
+    where
+        F: Future<Output = Result<(), Refusal>> + Send + 'static,
+    {
+        let changed = tokio::spawn(change(Arc::clone(&self.groups), self.caller.clone()));
+        Ok(changed.await.map_err(|_| Status::internal("the change was given up"))??)
+    }
+}
+
 #[tonic::async_trait]
 impl PersistentSubscriptions for Service {
     type ReadStream = Inbox;
 
     async fn create(&self, request: Request<CreateReq>) -> Result<Response<CreateResp>, Status> {
         let asked = Asked::parse(request.into_inner().options)?;
-        self.groups.create(&self.caller, asked).await?;
+        self.alone(|groups, caller| async move { groups.create(&caller, asked).await }).await?;
         Ok(Response::new(CreateResp {}))
     }
 
     async fn update(&self, request: Request<UpdateReq>) -> Result<Response<UpdateResp>, Status> {
         let asked = Asked::parse(request.into_inner().options)?;
-        self.groups.update(&self.caller, asked).await?;
+        self.alone(|groups, caller| async move { groups.update(&caller, asked).await }).await?;
         Ok(Response::new(UpdateResp {}))
     }
 
@@ -63,7 +74,8 @@ impl PersistentSubscriptions for Service {
             Some(StreamOption::All(_)) => (None, true),
             None => (None, false),
         };
-        self.groups.delete(&self.caller, key(name, is_all, options.group_name)?).await?;
+        let key = key(name, is_all, options.group_name)?;
+        self.alone(|groups, caller| async move { groups.delete(&caller, key).await }).await?;
         Ok(Response::new(DeleteResp {}))
     }
 
@@ -89,9 +101,9 @@ impl PersistentSubscriptions for Service {
         let (answer, answered) = oneshot::channel();
         tokio::spawn(async move {
             match groups.join(&caller, &key, wanted, place).await {
-                Ok(Joined { number, commands, inbox }) => {
+                Ok(Joined { number, commands, inbox, gone }) => {
                     drop(answer.send(Ok(inbox)));
-                    consumer::listen(number, requests, commands).await;
+                    consumer::listen(number, key, requests, commands, gone).await;
                 }
                 Err(refusal) => drop(answer.send(Err(refusal))),
             }
@@ -108,7 +120,7 @@ impl PersistentSubscriptions for Service {
             Some(StreamOption::All(_)) => (None, true),
             None => (None, false),
         };
-        let info = self.groups.info(&key(name, is_all, options.group_name)?).await?;
+        let info = self.groups.info(&self.caller, &key(name, is_all, options.group_name)?).await?;
         Ok(Response::new(GetInfoResp { subscription_info: Some(info) }))
     }
 
@@ -117,7 +129,8 @@ impl PersistentSubscriptions for Service {
         request: Request<ReplayParkedReq>,
     ) -> Result<Response<ReplayParkedResp>, Status> {
         let some = parked(request.into_inner().options)?;
-        self.groups.unpark(&self.caller, some, Change::ParkedReplayed).await?;
+        let becomes = Change::ParkedReplayed;
+        self.alone(|groups, caller| async move { groups.unpark(&caller, some, becomes).await }).await?;
         Ok(Response::new(ReplayParkedResp {}))
     }
 
@@ -126,7 +139,8 @@ impl PersistentSubscriptions for Service {
         request: Request<TruncateParkedReq>,
     ) -> Result<Response<TruncateParkedResp>, Status> {
         let some = parked(request.into_inner().options)?;
-        self.groups.unpark(&self.caller, some, Change::ParkedTruncated).await?;
+        let becomes = Change::ParkedTruncated;
+        self.alone(|groups, caller| async move { groups.unpark(&caller, some, becomes).await }).await?;
         Ok(Response::new(TruncateParkedResp {}))
     }
 
@@ -142,12 +156,12 @@ impl PersistentSubscriptions for Service {
             }),
             None => return Err(Refusal::invalid("the list option is missing").status()),
         };
-        let subscriptions = self.groups.list(source.as_deref()).await?;
+        let subscriptions = self.groups.list(&self.caller, source.as_deref()).await?;
         Ok(Response::new(ListResp { subscriptions }))
     }
 
     async fn restart_subsystem(&self, _: Request<Empty>) -> Result<Response<Empty>, Status> {
-        self.groups.restart(&self.caller).await?;
+        self.alone(|groups, _| async move { groups.restart().await }).await?;
         Ok(Response::new(Empty {}))
     }
 }

@@ -376,6 +376,9 @@ async fn consumers_share_what_is_there_and_what_comes_each_event_once() {
     let told = info(&mut groups, Of::All, "g").await.unwrap();
     assert_eq!(told.connections.len(), 2);
     assert!(told.connections.iter().all(|one| one.username == "ops" && !one.from.is_empty()));
+    let told_to_guests = info(&mut server.groups("").await, Of::All, "g").await.unwrap();
+    let one = &told_to_guests.connections[0];
+    assert!(one.username.is_empty() && one.from.is_empty() && one.connection_name.is_empty());
     assert_eq!(told.total_items, 25);
     assert!(told.connections.iter().all(|one| one.total_items >= 5), "each has its part");
     consumers.iter().for_each(tokio::task::JoinHandle::abort);
@@ -672,4 +675,98 @@ async fn a_consumer_that_does_not_read_holds_one_page_and_nobody_up() {
     let told = info(&mut groups, Of::Stream("notes-1"), "g").await.unwrap();
     let held = &told.connections[0];
     assert!(held.in_flight_messages <= 16 && held.available_slots >= 84, "{held:?}");
+}
+
+/// A link to an event that comes after it was once taken to lead nowhere when it was given again.
+#[tokio::test]
+async fn a_link_to_a_later_event_is_given_again_with_what_it_leads_to() {
+    let server = start().await;
+    let mut client = server.client("ann").await;
+    let link = prooflog_eventstore::wire::streams::append_req::ProposedMessage {
+        metadata: [("type", "$>"), ("content-type", "application/octet-stream")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        data: bytes::Bytes::from_static(b"0@notes-2"),
+        ..proposed(1, "$>")
+    };
+    append(&mut client, "notes-1", ANY, vec![link]).await.unwrap();
+    server.foreign("notes-2", &["A"]);
+    let mut groups = server.groups("ops").await;
+    let mut options = of_all("g", Some(prefix(&["notes-1"])), None);
+    options.settings = Some(Settings { resolve_links: true, ..settings() });
+    create(&mut groups, options).await.unwrap();
+    let mut consumer = Consumer::join(&mut groups, Of::All, "g", 1).await.unwrap();
+    let first = consumer.event().await;
+    consumer.nack(&first, Action::Retry).await;
+    let again = consumer.event().await;
+    assert_eq!((name(&again).as_str(), retries(&again)), ("0@notes-2", 1));
+}
+
+#[tokio::test]
+async fn a_stream_that_ended_has_no_consumers_and_no_two_groups_have_one_name() {
+    let server = start().await;
+    server.foreign("notes-1", &["A"]);
+    let mut groups = server.groups("ops").await;
+    create(&mut groups, of_stream("notes-1", "g", settings())).await.unwrap();
+    let mut client = server.client("ann").await;
+    use prooflog_eventstore::wire::streams::{TombstoneReq, tombstone_req};
+    let expected = tombstone_req::options::ExpectedStreamRevision::Any(Empty {});
+    let options = tombstone_req::Options {
+        stream_identifier: identifier("notes-1"),
+        expected_stream_revision: Some(expected),
+    };
+    client.tombstone(TombstoneReq { options: Some(options) }).await.unwrap();
+    let ended = Consumer::join(&mut groups, Of::Stream("notes-1"), "g", 1).await.err().unwrap();
+    assert_eq!(trailer(&ended, "exception"), "stream-deleted");
+    // Both would park in one stream.
+    create(&mut groups, of_stream("a::b", "c", settings())).await.unwrap();
+    let same = create(&mut groups, of_stream("a", "b::c", settings())).await.unwrap_err();
+    assert_eq!(same.code(), Code::AlreadyExists);
+}
+
+#[tokio::test]
+async fn a_consumer_never_ends_well_and_is_told_why() {
+    let server = start().await;
+    server.foreign("notes-1", &["A"]);
+    let mut groups = server.groups("ops").await;
+    create(&mut groups, of_stream("notes-1", "g", settings())).await.unwrap();
+    let mut wrong = Consumer::join(&mut groups, Of::Stream("notes-1"), "g", 1).await.unwrap();
+    wrong.says.send(ReadReq { content: None }).await.unwrap();
+    assert_eq!(wrong.end().await.code(), Code::InvalidArgument);
+    let mut much = Consumer::join(&mut groups, Of::Stream("notes-1"), "g", 1).await.unwrap();
+    let ids = (1..=3_000).map(crate::common::text_id).collect();
+    let ack = read_req::Content::Ack(Ack { ids, id: bytes::Bytes::new() });
+    much.says.send(ReadReq { content: Some(ack) }).await.unwrap();
+    assert_eq!(much.end().await.code(), Code::InvalidArgument);
+    let mut silent = Consumer::join(&mut groups, Of::Stream("notes-1"), "g", 1).await.unwrap();
+    silent.says = mpsc::channel(1).0;
+    assert_eq!(trailer(&silent.end().await, "exception"), "persistent-subscription-dropped");
+}
+
+#[tokio::test]
+async fn a_group_whose_parking_waits_goes_on_and_holds_no_more_than_it_may() {
+    let room = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let ample = Arc::clone(&room);
+    let server = start_with(move |server| {
+        let writing = server.writing.as_mut().unwrap();
+        writing.room = Arc::new(move || ample.load(std::sync::atomic::Ordering::Acquire));
+    });
+    let server = server.await;
+    server.foreign("notes-1", &["A"; 20]);
+    let mut groups = server.groups("ops").await;
+    let few = Settings { live_buffer_size: 4, ..settings() };
+    create(&mut groups, of_stream("notes-1", "g", few)).await.unwrap();
+    room.store(false, std::sync::atomic::Ordering::Release);
+    let mut consumer = Consumer::join(&mut groups, Of::Stream("notes-1"), "g", 1).await.unwrap();
+    for _ in 0..4 {
+        let event = consumer.event().await;
+        consumer.nack(&event, Action::Park).await;
+    }
+    // Four are given up and not parked: the fifth does not come before there is room for them.
+    until(&mut groups, || Of::Stream("notes-1"), "g", |told| told.total_in_flight_messages == 0).await;
+    let told = info(&mut groups, Of::Stream("notes-1"), "g").await.unwrap();
+    assert_eq!((told.parked_message_count, told.total_items), (0, 4));
+    room.store(true, std::sync::atomic::Ordering::Release);
+    assert_eq!(consumer.handle(1).await, ["4@notes-1"]);
+    assert_eq!(info(&mut groups, Of::Stream("notes-1"), "g").await.unwrap().parked_message_count, 4);
 }

@@ -47,7 +47,6 @@ struct Model {
     /// What each consumer holds.
     holds: BTreeMap<u64, Vec<Place>>,
     parked: Vec<Place>,
-    begun: u64,
     joined: u64,
 }
 
@@ -56,7 +55,7 @@ impl Model {
         let delivery = Delivery::new(settings, 1, std::iter::once(0..parked).collect());
         let (undone, holds) = ((0..parked).map(Place::Parked).collect(), BTreeMap::new());
         let (now, parked) = (Instant::now(), Vec::new());
-        Self { delivery, now, next: 1, undone, holds, parked, begun: 0, joined: 0 }
+        Self { delivery, now, next: 1, undone, holds, parked, joined: 0 }
     }
 
     fn join(&mut self, slots: usize) -> u64 {
@@ -70,19 +69,24 @@ impl Model {
         let place = message.place;
         message.origin = Some(origin(place));
         let given = self.delivery.offer(message, id(place), self.now);
-        if let Some(consumer) = given {
-            self.holds.get_mut(&consumer).unwrap().push(place);
-        }
-        given
+        self.hold(given, place)
+    }
+
+    fn hold(&mut self, given: Option<(u64, u32)>, place: Place) -> Option<u64> {
+        let (consumer, _) = given?;
+        self.holds.get_mut(&consumer).unwrap().push(place);
+        Some(consumer)
     }
 
     /// Everything that can be given is, at most so much that is new.
     fn give_all(&mut self, new: u64) {
         let mut left = new;
         loop {
-            if let Some(message) = self.delivery.begin_again() {
-                self.begun += 1;
-                self.give(message);
+            if let Some(place) = self.delivery.begin_again() {
+                // While it is read, it is nobody's and not done.
+                self.check();
+                let given = self.delivery.resume(id(place), origin(place), self.now);
+                self.hold(given, place);
             } else if left > 0 && self.delivery.wants_new() {
                 left -= 1;
                 let place = Place::Source(self.next);
