@@ -22,6 +22,8 @@ const BATCH: u64 = 400;
 /// What was measured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Measured {
+    /// Appends, those before the counting too.
+    pub(crate) made: usize,
     pub(crate) per_second: f64,
     pub(crate) p99: Duration,
 }
@@ -72,29 +74,32 @@ impl Target {
                 let (writer, streams) = (writer.clone(), self.streams);
                 tokio::spawn(async move {
                     let names: Vec<String> = (0..streams).map(|one| format!("notes-{nth}-{one}")).collect();
-                    let mut times = Vec::new();
+                    let (mut made, mut times) = (0, Vec::new());
                     for name in names.iter().cycle() {
                         let now = Instant::now();
                         if now >= end {
                             break;
                         }
                         writer.append(name, 1).await?;
+                        made += 1;
                         if now >= begin {
                             times.push(now.elapsed());
                         }
                     }
-                    Outcome::Ok(times)
+                    Outcome::Ok((made, times))
                 })
             })
             .collect();
-        let mut times = Vec::new();
+        let (mut made, mut times) = (0, Vec::new());
         for task in tasks {
-            times.extend(task.await??);
+            let (more, took) = task.await??;
+            made += more;
+            times.extend(took);
         }
         let per_second = times.len() as f64 / span.as_secs_f64();
         times.sort();
         let p99 = times.get(times.len() * 99 / 100).copied().unwrap_or_default();
-        Ok(Measured { per_second, p99 })
+        Ok(Measured { made, per_second, p99 })
     }
 
     /// Events to be read.

@@ -3,7 +3,9 @@
 //! `prooflog-peers run BENCH [--quick] [--only WORD]` starts all three as processes of their own (`BENCH` is the
 //! program's `prooflog-bench`), measures them in turns with the same load, and prints a table of medians, each line as
 //! soon as it is known. Absolute figures mean nothing on a shared machine; the ratios of one run count.
+//! `prooflog-peers compare` holds builds of ours against each other, and says what an append costs each.
 
+mod compare;
 mod follow;
 mod load;
 mod servers;
@@ -41,19 +43,24 @@ async fn main() -> Outcome<()> {
             let only = rest.iter().skip_while(|word| **word != "--only").nth(1).copied().unwrap_or("");
             run(bench, sizes, only).await
         }
+        ["compare", rest @ ..] => compare::run(rest).await,
         ["umadb", listen, path] => {
             let (listen, path) = ((*listen).to_owned(), (*path).to_owned());
             // It makes a runtime of its own.
             std::thread::spawn(move || servers::umadb(listen, path)).join().map_err(|_| "it died")?
         }
         ["follow", address, kind, count] => follow::run(address, kind.parse()?, count.parse()?).await,
-        _ => Err("prooflog-peers run BENCH [--quick] [--only appends|reads|subscriptions]".into()),
+        _ => Err(concat!(
+            "prooflog-peers run BENCH [--quick] [--only appends|reads|subscriptions], or ",
+            "prooflog-peers compare [--writers 4,16] [--turns N] [--span-ms N] umadb|BENCH..."
+        )
+        .into()),
     }
 }
 
 async fn run(bench: &str, sizes: Sizes, only: &str) -> Outcome<()> {
     let scratch = tempfile::tempdir()?;
-    let ours = Process::ours(bench, &scratch.path().join("ours"))?;
+    let ours = Process::ours(bench.as_ref(), &scratch.path().join("ours"))?;
     let ceiling = Process::ceiling(bench, sizes.events)?;
     let peer = Process::umadb(&scratch.path().join("uma.db")).await?;
     println!("{}", table::head());

@@ -34,12 +34,16 @@ impl Drop for Process {
 }
 
 impl Process {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn is_ceiling(&self) -> bool {
         self.speaks == Speaks::Nothing
     }
 
     /// Our server over a log on disk.
-    pub(crate) fn ours(bench: &str, dir: &Path) -> Outcome<Self> {
+    pub(crate) fn ours(bench: &Path, dir: &Path) -> Outcome<Self> {
         let mut command = Command::new(bench);
         command.args(["serve", "--write", "--dir"]).arg(dir);
         Self::listening(command, Speaks::EventStore)
