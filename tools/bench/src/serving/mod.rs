@@ -23,6 +23,7 @@ use prooflog_eventstore::{
     Authority, Door, FileCheckpoints, Guests, Here, Server, Source, Tls, Writing, serve,
 };
 use prooflog_log::{Append, By, Expected, Log, MemorySequence, NewRecord};
+use prooflog_observe::{LogSettings, Secrets, init_logging};
 use prooflog_store::{OpenOptions, open};
 use tokio::net::TcpListener;
 
@@ -80,6 +81,8 @@ impl Authority for Two {
 /// # Errors
 /// When there is no log, no address or no thread to be had.
 pub fn run(args: &Serve) -> Outcome<()> {
+    // As the program has it. Without, what libraries trace is put together for each frame and thrown away.
+    init_logging(&LogSettings::default(), Secrets::default())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         if let Some(events) = args.ceiling {
