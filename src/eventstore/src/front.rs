@@ -23,7 +23,7 @@ use tower::Service as _;
 use crate::append;
 use crate::authority::{Caller, Connection, Gate};
 use crate::batch;
-use crate::codec::Encoded;
+use crate::codec::{Brief, Encoded};
 use crate::discovery::{Discovery, ReachedBy, VERSION};
 use crate::error::Refusal;
 use crate::groups::{Groups, Seen, Service};
@@ -163,16 +163,17 @@ impl Front {
                     reading.read(request, (permit, share)).await.map(tonic::Response::new)
                 };
                 let request = self.timed(request);
-                asking(Encoded::<ReadReq>::default()).server_streaming(Once::new(read), request).await
+                Box::pin(asking(Encoded::<ReadReq>::default()).server_streaming(Once::new(read), request))
+                    .await
             }
             "Append" => {
-                let mut grpc = self.writing(ProstCodec::<AppendResp, AppendReq>::default());
+                let mut grpc = self.writing(Brief::<AppendReq, AppendResp>::default());
                 let append = move |request: tonic::Request<Streaming<AppendReq>>| async move {
                     let _permit = permit;
                     let answer = append::append(&writer, &caller, request.into_inner(), patience).await;
                     answer.map(tonic::Response::new)
                 };
-                grpc.client_streaming(Once::new(append), request).await
+                Box::pin(grpc.client_streaming(Once::new(append), request)).await
             }
             "BatchAppend" => {
                 // Some clients keep this call for as long as they live.
@@ -194,7 +195,7 @@ impl Front {
                 let append = move |request: tonic::Request<Streaming<BatchAppendReq>>| async move {
                     Ok(tonic::Response::new(batch::batch_append(call, request.into_inner())))
                 };
-                grpc.streaming(Once::new(append), request).await
+                Box::pin(grpc.streaming(Once::new(append), request)).await
             }
             "Delete" => {
                 let delete = move |request: tonic::Request<DeleteReq>| async move {
@@ -202,7 +203,7 @@ impl Front {
                     append::delete(&writer, &caller, request.into_inner()).await.map(tonic::Response::new)
                 };
                 let codec = ProstCodec::<DeleteResp, DeleteReq>::default();
-                asking(codec).unary(Once::new(delete), self.timed(request)).await
+                Box::pin(asking(codec).unary(Once::new(delete), self.timed(request))).await
             }
             "Tombstone" => {
                 let tombstone = move |request: tonic::Request<TombstoneReq>| async move {
@@ -210,7 +211,7 @@ impl Front {
                     append::tombstone(&writer, &caller, request.into_inner()).await.map(tonic::Response::new)
                 };
                 let codec = ProstCodec::<TombstoneResp, TombstoneReq>::default();
-                asking(codec).unary(Once::new(tombstone), self.timed(request)).await
+                Box::pin(asking(codec).unary(Once::new(tombstone), self.timed(request))).await
             }
             _ => Status::unimplemented("there is no such method").into_http(),
         }
@@ -222,23 +223,23 @@ impl Front {
         let patience = self.limits.append;
         match method {
             "AppendSession" => {
-                let codec = ProstCodec::<AppendSessionResponse, AppendRequest>::default();
+                let codec = Brief::<AppendRequest, AppendSessionResponse>::default();
                 let mut grpc = self.writing(codec);
                 let append = move |request: tonic::Request<Streaming<AppendRequest>>| async move {
                     let _permit = permit;
                     let answer = session::session(&writer, &caller, request.into_inner(), patience).await;
                     answer.map(tonic::Response::new)
                 };
-                grpc.client_streaming(Once::new(append), request).await
+                Box::pin(grpc.client_streaming(Once::new(append), request)).await
             }
             "AppendRecords" => {
-                let codec = ProstCodec::<AppendRecordsResponse, AppendRecordsRequest>::default();
+                let codec = Brief::<AppendRecordsRequest, AppendRecordsResponse>::default();
                 let mut grpc = self.writing(codec);
                 let append = move |request: tonic::Request<AppendRecordsRequest>| async move {
                     let _permit = permit;
                     session::records(&writer, &caller, request.into_inner()).await.map(tonic::Response::new)
                 };
-                grpc.unary(Once::new(append), self.timed(request)).await
+                Box::pin(grpc.unary(Once::new(append), self.timed(request))).await
             }
             _ => Status::unimplemented("there is no such method").into_http(),
         }

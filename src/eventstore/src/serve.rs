@@ -189,10 +189,11 @@ struct Answers {
 impl Answers {
     async fn answer(self, request: http::Request<Incoming>, here: &Connection) -> http::Response<Body> {
         let request = request.map(Body::new);
-        let Some(served) = self.served else { return self.front.answer(request, here).await };
-        let (method, since) = (method(request.uri().path()), Instant::now());
+        let called = self.served.map(|served| (served, method(request.uri().path()), Instant::now()));
         let answer = self.front.answer(request, here).await;
-        served(method, since.elapsed());
+        if let Some((served, method, since)) = called {
+            served(method, since.elapsed());
+        }
         answer
     }
 }

@@ -464,6 +464,9 @@ pub(crate) fn correlation(metadata: &[u8]) -> String {
         #[serde(rename = "$correlationId", borrow)]
         id: std::borrow::Cow<'a, str>,
     }
+    if metadata.is_empty() {
+        return String::new();
+    }
     let said = serde_json::from_slice::<Said<'_>>(metadata).ok();
     said.filter(|said| said.id.len() <= LABEL_BYTES_MAX).map(|said| said.id.into_owned()).unwrap_or_default()
 }
