@@ -206,6 +206,9 @@ async fn create(client: &mut Groups) {
         max_retry_count: 10,
         min_checkpoint_count: 1,
         max_checkpoint_count: 1,
+        history_buffer_size: 500,
+        read_batch_size: 20,
+        live_buffer_size: 500,
         ..groups::Settings::default()
     };
     let options = groups::GroupOptions {
