@@ -213,6 +213,8 @@ pub(crate) struct Updated {
     #[serde(flatten)]
     pub(crate) key: Key,
     pub(crate) start: From,
+    /// Counts as long as nothing was handled; after that the group goes on where it is.
+    pub(crate) from: u64,
     pub(crate) settings: Settings,
 }
 
@@ -301,9 +303,9 @@ impl Definitions {
                 let group = Definition { key, id, filter, start, from, settings, replayed, parked_from };
                 self.groups.insert(group.key.clone(), group);
             }
-            Some(Change::Updated(Updated { key, start, settings })) => {
+            Some(Change::Updated(Updated { key, start, from, settings })) => {
                 if let Some(group) = self.groups.get_mut(&key) {
-                    (group.start, group.settings) = (start, settings);
+                    (group.start, group.from, group.settings) = (start, from, settings);
                 }
             }
             Some(Change::Deleted(key)) => drop(self.groups.remove(&key)),

@@ -154,24 +154,30 @@ impl Groups {
         if state.definitions.groups.len() >= GROUPS {
             return Err(Refusal::Exhausted("there are as many persistent subscriptions as there may be"));
         }
-        let first = u64::from(key.is_all());
-        let from = match start {
-            From::Start => first,
-            From::At(at) => at.max(first),
-            From::End => self.shared.end_of(&key).await?,
-        };
+        let from = self.begins(&key, start).await?;
         let parked_from = self.shared.reading.end_of(key.parked()).await?;
         let created = Created { key, filter, start, from, parked_from, settings };
         self.change(&mut state, caller, Change::Created(created)).await
     }
 
-    /// The group works differently from now on, and goes on where it is. Its consumers are let go.
+    /// The first position or revision that is delivered.
+    async fn begins(&self, key: &Key, start: From) -> Result<u64, Refusal> {
+        let first = u64::from(key.is_all());
+        match start {
+            From::Start => Ok(first),
+            From::At(at) => Ok(at.max(first)),
+            From::End => self.shared.end_of(key).await,
+        }
+    }
+
+    /// The group works differently from now on. If it handled anything, it goes on where it is. Its consumers are let go.
     pub(crate) async fn update(&self, caller: &Caller, asked: Asked) -> Result<(), Refusal> {
         let Asked { key, start, settings, .. } = asked;
         let mut state = self.state().await?;
         state.find(&key)?;
-        self.change(&mut state, caller, Change::Updated(Updated { key: key.clone(), start, settings }))
-            .await?;
+        let from = self.begins(&key, start).await?;
+        let updated = Updated { key: key.clone(), start, from, settings };
+        self.change(&mut state, caller, Change::Updated(updated)).await?;
         // Also where nothing changed: who updates a group expects that.
         state.close(&key).await;
         Ok(())

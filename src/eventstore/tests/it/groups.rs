@@ -770,3 +770,27 @@ async fn a_group_whose_parking_waits_goes_on_and_holds_no_more_than_it_may() {
     assert_eq!(consumer.handle(1).await, ["4@notes-1"]);
     assert_eq!(info(&mut groups, Of::Stream("notes-1"), "g").await.unwrap().parked_message_count, 4);
 }
+
+#[tokio::test]
+async fn an_update_moves_a_group_that_handled_nothing_and_no_other() {
+    let server = start().await;
+    server.foreign("notes-1", &["A"; 4]);
+    let mut groups = server.groups("ops").await;
+    create(&mut groups, of_stream("notes-1", "g", settings())).await.unwrap();
+    let starting = |revision: u64| {
+        let revision_option = Some(wire::stream_options::RevisionOption::Revision(revision));
+        let stream = wire::StreamOptions { stream_identifier: identifier("notes-1"), revision_option };
+        let stream_option = Some(wire::group_options::StreamOption::Stream(stream));
+        let options = GroupOptions { stream_option, ..of_stream("notes-1", "g", settings()) };
+        wire::UpdateReq { options: Some(options) }
+    };
+    groups.update(starting(2)).await.unwrap();
+    let mut consumer = Consumer::join(&mut groups, Of::Stream("notes-1"), "g", 1).await.unwrap();
+    assert_eq!(consumer.handle(1).await, ["2@notes-1"]);
+    // The next one comes when the one before is handled.
+    consumer.event().await;
+    groups.update(starting(0)).await.unwrap();
+    assert_eq!(info(&mut groups, Of::Stream("notes-1"), "g").await.unwrap().start_from, "0");
+    let mut consumer = Consumer::join(&mut groups, Of::Stream("notes-1"), "g", 1).await.unwrap();
+    assert_eq!(consumer.handle(1).await, ["3@notes-1"]);
+}
