@@ -34,6 +34,9 @@ use crate::show::Links;
 /// How long a group rests after something could not be parked, before it tries again.
 const REST: Duration = Duration::from_secs(1);
 
+/// How long a group that ends waits for what it still has to park.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// What a group is told.
 pub(crate) enum Command {
     Join {
@@ -193,6 +196,11 @@ impl Run {
             None => stopping(),
         };
         self.drop_all(&status);
+        // What was given up would be delivered once more if it were not kept now.
+        let kept = tokio::time::timeout(LAST_WORDS, self.park_all()).await;
+        if kept.is_err() {
+            tracing::debug!("a persistent subscription ended before all that was given up was parked");
+        }
         self.save().await;
         if let Some(closed) = closed {
             // Who waited for it may be gone.
@@ -287,6 +295,16 @@ impl Run {
         if let Some(batch) = &self.batch {
             let (shared, by, records) = (Arc::clone(&self.shared), batch.by.clone(), batch.records.clone());
             self.parking = Some(async move { shared.writer.note(&by, records, None).await }.boxed());
+        }
+    }
+
+    /// Keeps all that was given up, unless that fails.
+    async fn park_all(&mut self) {
+        self.begin_parking();
+        while self.parking.is_some() {
+            let parked = done(&mut self.parking).await;
+            self.parked(parked);
+            self.begin_parking();
         }
     }
 

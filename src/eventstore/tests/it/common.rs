@@ -112,6 +112,11 @@ impl Slow {
         self.kept.lock().unwrap().as_ref().map_or(0, Vec::len)
     }
 
+    /// From now on appends wait.
+    pub fn keep(&self) {
+        self.kept.lock().unwrap().get_or_insert_default();
+    }
+
     /// Appends what waits, and from now on everything at once.
     pub fn let_go(&self) {
         let kept = self.kept.lock().unwrap().take();

@@ -794,3 +794,32 @@ async fn an_update_moves_a_group_that_handled_nothing_and_no_other() {
     let mut consumer = Consumer::join(&mut groups, Of::Stream("notes-1"), "g", 1).await.unwrap();
     assert_eq!(consumer.handle(1).await, ["3@notes-1"]);
 }
+
+/// What a consumer had given up when the server ended was once delivered again, because its parking was given up.
+#[tokio::test]
+async fn what_is_given_up_at_the_end_is_parked_before_it() {
+    let checkpoints = Arc::new(MemoryCheckpoints::default());
+    let kept = Arc::clone(&checkpoints);
+    let (server, door) = crate::common::start_slow(move |server| server.checkpoints = kept).await;
+    door.let_go();
+    server.foreign("notes-1", &["A"; 2]);
+    let mut groups = server.groups("ops").await;
+    create(&mut groups, of_stream("notes-1", "g", settings())).await.unwrap();
+    let mut consumer = Consumer::join(&mut groups, Of::Stream("notes-1"), "g", 1).await.unwrap();
+    let first = consumer.event().await;
+    door.keep();
+    consumer.nack(&first, Action::Park).await;
+    assert_eq!(name(&consumer.event().await), "1@notes-1");
+    while door.kept() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let stopping = tokio::spawn(server.stop());
+    consumer.end().await;
+    door.let_go();
+    let log = stopping.await.unwrap();
+    let server = start_over(log, move |server| server.checkpoints = checkpoints).await;
+    let mut groups = server.groups("ops").await;
+    assert_eq!(info(&mut groups, Of::Stream("notes-1"), "g").await.unwrap().parked_message_count, 1);
+    let mut consumer = Consumer::join(&mut groups, Of::Stream("notes-1"), "g", 1).await.unwrap();
+    assert_eq!(name(&consumer.event().await), "1@notes-1");
+}
