@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::{
     AppendToStreamOptions, BatchAppendOptions, Client, DeletePersistentSubscriptionOptions,
-    DeleteStreamOptions, Error, EventData, Expected, NakAction, PersistentSubscriptionOptions, Position,
-    ReadAllOptions, ReadStreamOptions, ReplayParkedMessagesOptions, ResolvedEvent, RetryOptions, SCHEME,
-    StreamMetadataBuilder, StreamMetadataResult, StreamPosition, SubscribeToAllOptions,
-    SubscribeToPersistentSubscriptionOptions, SubscribeToStreamOptions, SubscriptionEvent,
-    SubscriptionFilter, TombstoneStreamOptions, at, expecting, filtered, is_caught_up, stream_of,
+    DeleteStreamOptions, Error, EventData, Expected, GetPersistentSubscriptionInfoOptions, NakAction,
+    PersistentSubscriptionOptions, Position, ReadAllOptions, ReadStreamOptions, ReplayParkedMessagesOptions,
+    ResolvedEvent, RetryOptions, SCHEME, StreamMetadataBuilder, StreamMetadataResult, StreamPosition,
+    SubscribeToAllOptions, SubscribeToPersistentSubscriptionOptions, SubscribeToStreamOptions,
+    SubscriptionEvent, SubscriptionFilter, TombstoneStreamOptions, at, expecting, filtered, is_caught_up,
+    stream_of,
 };
 use crate::Told;
 use uuid::Uuid;
@@ -348,6 +349,17 @@ async fn consumes_in_a_group(admin: &Client, client: &Client, told: &Told) {
     // It is not handled, and so the first after the restart.
     let event = tokio::time::timeout(PATIENCE, consumer.next()).await.unwrap().unwrap();
     assert_eq!(event.get_original_event().event_type, "Kind3");
+    let options = GetPersistentSubscriptionInfoOptions::default();
+    while admin
+        .get_persistent_subscription_info(&name, group, &options)
+        .await
+        .unwrap()
+        .stats
+        .parked_message_count
+        < 1
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let restarted = tokio::process::Command::new(&told.restart).status().await.unwrap();
     assert!(restarted.success());
     let mut consumer = join().await;
