@@ -68,10 +68,7 @@ impl Request {
             _ => return Err(Refusal::invalid("the direction cannot be used")),
         };
         let (target, from) = target(&options)?;
-        let ids = match options.uuid_option.ok_or_else(|| missing("uuid option"))?.content {
-            Some(options::uuid_option::Content::String(_)) => IdForm::Text,
-            Some(options::uuid_option::Content::Structured(_)) | None => IdForm::Numbers,
-        };
+        let ids = IdForm::asked(options.uuid_option.as_ref().ok_or_else(|| missing("uuid option"))?);
         let links = if options.resolve_links { Links::Resolved } else { Links::Plain };
         let tells_ends = options.control_option.is_some_and(|control| control.compatibility >= 1);
         Ok(Self { target, from, direction, until, ids, links, tells_ends })

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use crate::frame::{self, Shown};
 use crate::names::LinkStream;
 use crate::wire::client;
+use crate::wire::streams::read_req::options::{UuidOption, uuid_option};
 use crate::wire::streams::{ReadResp, read_resp};
 
 /// The type of events that lead to others.
@@ -32,6 +33,16 @@ pub(crate) enum IdForm {
     Text,
     /// As two numbers.
     Numbers,
+}
+
+impl IdForm {
+    /// As the client asks for it.
+    pub(crate) const fn asked(option: &UuidOption) -> Self {
+        match option.content {
+            Some(uuid_option::Content::String(_)) => Self::Text,
+            Some(uuid_option::Content::Structured(_)) | None => Self::Numbers,
+        }
+    }
 }
 
 /// What a read wants of links.
@@ -119,10 +130,7 @@ pub(crate) fn resolved(
     let (stored, envelope) = link;
     let link = shown(stored, envelope);
     let mut answer = None;
-    let text = std::str::from_utf8(envelope.payload).unwrap_or_default();
-    if let Some((revision, stream)) = text.split_once('@')
-        && let Ok(revision) = revision.parse()
-    {
+    if let Some((stream, revision)) = leads_to(envelope.payload) {
         let scan = StreamScan { stream, from: Revision(revision), direction: Direction::Forward, bound };
         let mut damage = None;
         records.scan_stream(scan, &mut |position, stored| {
@@ -141,6 +149,12 @@ pub(crate) fn resolved(
         }
     }
     Ok(answer.unwrap_or_else(|| frame::answer(None, Some(&link), envelope.position, ids)))
+}
+
+/// Stream and revision that a link leads to, if it is one.
+pub(crate) fn leads_to(data: &[u8]) -> Option<(&str, u64)> {
+    let (revision, stream) = std::str::from_utf8(data).ok()?.split_once('@')?;
+    Some((stream, revision.parse().ok()?))
 }
 
 /// An answer of a read, encoded.

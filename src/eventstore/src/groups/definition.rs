@@ -71,12 +71,11 @@ impl Key {
 }
 
 /// How events are spread over a group's consumers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ConsumerStrategy {
     /// All to one, as long as it has room.
     DispatchToSingle,
     /// To one after the other.
-    #[default]
     RoundRobin,
     /// Those of one stream to the same one.
     Pinned,
@@ -182,7 +181,7 @@ impl Filter {
     }
 }
 
-/// What happened to a group. The names of the variants are the events' types.
+/// What happened to a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
     Created(Created),

@@ -6,7 +6,7 @@ use prost::Message as _;
 use super::delivery::Origin;
 use crate::error::Refusal;
 use crate::names::LinkStream;
-use crate::show::{IdForm, LINK, parse_uuid, uuid};
+use crate::show::{IdForm, LINK, leads_to, parse_uuid, uuid};
 use crate::wire::persistent_subscriptions::ReadResp;
 use crate::wire::persistent_subscriptions::read_resp::read_event::{Count, Position as At};
 use crate::wire::persistent_subscriptions::read_resp::{Content, ReadEvent};
@@ -97,11 +97,6 @@ fn origin(event: &RecordedEvent) -> Origin {
     let is_computed =
         event.metadata.get("type").is_some_and(|kind| kind == LINK) && LinkStream::parse(&itself.0).is_some();
     let led_to = is_computed.then(|| leads_to(&event.data)).flatten();
-    let (stream, revision) = led_to.unwrap_or(itself);
+    let (stream, revision) = led_to.map_or(itself, |(stream, revision)| (stream.to_owned(), revision));
     Origin { stream, revision, correlation: correlation(&event.custom_metadata) }
-}
-
-fn leads_to(data: &[u8]) -> Option<(String, u64)> {
-    let (revision, stream) = std::str::from_utf8(data).ok()?.split_once('@')?;
-    Some((stream.to_owned(), revision.parse().ok()?))
 }

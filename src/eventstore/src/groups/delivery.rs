@@ -1,7 +1,7 @@
 //! Who is given which event next, and what becomes of those that were given: without time of its own and without IO.
 //!
 //! Everything that was taken from the group's source is in exactly one place until it is done: with a consumer, waiting
-//! to be given again, or given up and about to be parked. So the lowest of them is where a restart goes on: an event is
+//! to be given again, being read for that, or given up and about to be parked. So the lowest of them is where a restart goes on: an event is
 //! delivered at least once, whatever happens. Only places are held, no events: what is given again is read again.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

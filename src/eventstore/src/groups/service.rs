@@ -26,7 +26,6 @@ use crate::wire::persistent_subscriptions::{
     ReadReq, ReplayParkedReq, ReplayParkedResp, TruncateParkedReq, TruncateParkedResp, UpdateReq, UpdateResp,
     delete_req, get_info_req, list_req, parked_options, read_req,
 };
-use crate::wire::streams::read_req::options::uuid_option;
 
 /// Answers one call of one caller.
 pub(crate) struct Service {
@@ -89,10 +88,7 @@ impl PersistentSubscriptions for Service {
             None => (None, false),
         };
         let key = key(name, is_all, options.group_name)?;
-        let ids = match options.uuid_option.and_then(|option| option.content) {
-            Some(uuid_option::Content::String(_)) => IdForm::Text,
-            Some(uuid_option::Content::Structured(_)) | None => IdForm::Numbers,
-        };
+        let ids = options.uuid_option.as_ref().map_or(IdForm::Numbers, IdForm::asked);
         let place = crate::lock(&self.place).take();
         let place = place.ok_or_else(|| Status::internal("the call was answered before"))?;
         let wanted = (options.buffer_size, ids, self.seen.clone());
