@@ -97,7 +97,7 @@ fn target(options: &Options) -> Result<(Target, From), Refusal> {
     }
 }
 
-fn revision(stream: &StreamOptions) -> Result<From, Refusal> {
+pub(crate) fn revision(stream: &StreamOptions) -> Result<From, Refusal> {
     use options::stream_options::RevisionOption;
     match stream.revision_option {
         Some(RevisionOption::Revision(revision)) => number(revision),

@@ -246,25 +246,6 @@ pub mod settings {
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct StreamOptions {
-    #[prost(message, optional, tag = "1")]
-    pub stream_identifier: ::core::option::Option<super::StreamIdentifier>,
-    #[prost(oneof = "stream_options::RevisionOption", tags = "2, 3, 4")]
-    pub revision_option: ::core::option::Option<stream_options::RevisionOption>,
-}
-/// Nested message and enum types in `StreamOptions`.
-pub mod stream_options {
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum RevisionOption {
-        #[prost(uint64, tag = "2")]
-        Revision(u64),
-        #[prost(message, tag = "3")]
-        Start(super::super::Empty),
-        #[prost(message, tag = "4")]
-        End(super::super::Empty),
-    }
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AllOptions {
     #[prost(oneof = "all_options::AllOption", tags = "1, 2, 3")]
     pub all_option: ::core::option::Option<all_options::AllOption>,
@@ -320,7 +301,7 @@ pub mod group_options {
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum StreamOption {
         #[prost(message, tag = "4")]
-        Stream(super::StreamOptions),
+        Stream(super::super::streams::read_req::options::StreamOptions),
         #[prost(message, tag = "5")]
         All(super::AllOptions),
     }

@@ -5,7 +5,7 @@
 use super::definition::{ALL, ConsumerStrategy, Filter, Key, Settings};
 use crate::append::stream;
 use crate::error::Refusal;
-use crate::request::{From, number};
+use crate::request::{From, number, revision};
 use crate::wire::client::StreamIdentifier;
 use crate::wire::persistent_subscriptions as wire;
 use crate::wire::persistent_subscriptions::settings::{
@@ -39,7 +39,8 @@ impl Asked {
         let group = options.group_name;
         let (key, filter, start) = match options.stream_option {
             Some(StreamOption::Stream(of)) => {
-                (key(of.stream_identifier, false, group)?, None, revision(of.revision_option)?)
+                let start = revision(&of)?;
+                (key(of.stream_identifier, false, group)?, None, start)
             }
             Some(StreamOption::All(all)) => {
                 let filter = match &all.filter_option {
@@ -60,16 +61,6 @@ impl Asked {
             reason,
         })?;
         Ok(Self { key, filter, start, settings })
-    }
-}
-
-fn revision(option: Option<wire::stream_options::RevisionOption>) -> Result<From, Refusal> {
-    use wire::stream_options::RevisionOption;
-    match option {
-        Some(RevisionOption::Revision(revision)) => number(revision),
-        Some(RevisionOption::Start(_)) => Ok(From::Start),
-        Some(RevisionOption::End(_)) => Ok(From::End),
-        None => Err(missing("revision option")),
     }
 }
 

@@ -16,7 +16,7 @@ use prooflog_eventstore::wire::persistent_subscriptions::{
     GroupOptions, ReadReq, Settings, SubscriptionInfo,
 };
 use prooflog_eventstore::wire::streams::read_req::options::{
-    FilterOptions, Position as At, UuidOption, uuid_option,
+    FilterOptions, Position as At, StreamOptions, UuidOption, stream_options, uuid_option,
 };
 use prooflog_eventstore::wire::streams::read_resp::read_event::RecordedEvent;
 use prooflog_eventstore::{Checkpoints, MemoryCheckpoints};
@@ -56,8 +56,8 @@ fn settings() -> Settings {
 }
 
 fn of_stream(name: &str, group: &str, settings: Settings) -> GroupOptions {
-    let revision_option = Some(wire::stream_options::RevisionOption::Start(Empty {}));
-    let stream = wire::StreamOptions { stream_identifier: identifier(name), revision_option };
+    let revision_option = Some(stream_options::RevisionOption::Start(Empty {}));
+    let stream = StreamOptions { stream_identifier: identifier(name), revision_option };
     GroupOptions {
         group_name: group.to_owned(),
         settings: Some(settings),
@@ -778,8 +778,8 @@ async fn an_update_moves_a_group_that_handled_nothing_and_no_other() {
     let mut groups = server.groups("ops").await;
     create(&mut groups, of_stream("notes-1", "g", settings())).await.unwrap();
     let starting = |revision: u64| {
-        let revision_option = Some(wire::stream_options::RevisionOption::Revision(revision));
-        let stream = wire::StreamOptions { stream_identifier: identifier("notes-1"), revision_option };
+        let revision_option = Some(stream_options::RevisionOption::Revision(revision));
+        let stream = StreamOptions { stream_identifier: identifier("notes-1"), revision_option };
         let stream_option = Some(wire::group_options::StreamOption::Stream(stream));
         let options = GroupOptions { stream_option, ..of_stream("notes-1", "g", settings()) };
         wire::UpdateReq { options: Some(options) }
