@@ -11,6 +11,10 @@ mod words;
 
 use std::process::ExitCode;
 
+/// See the reason in the workspace's `Cargo.toml`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::main()
 }

@@ -1,12 +1,17 @@
 //! A byte string of an answer, collected while it arrives: an array of numbers, or base64.
 //!
 //! There is one vector with a limit; neither the numbers' text nor that of the base64 is kept, except for the up to
-//! three characters of a group that was cut.
+//! three characters of a group that was cut. One that grew step by step would leave pieces behind that add up to several
+//! times its size, and an allocator may keep them for a while. So what is not small gets room for the largest that may
+//! come: pages that nobody touches are not taken from the system.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::AnswerError;
+
+/// Bytes up to which it grows as vectors do.
+const SMALL: usize = 256 << 10;
 
 /// Bytes that arrive.
 #[derive(Debug)]
@@ -36,18 +41,18 @@ impl ByteRun {
         if self.bytes.len() >= self.limit {
             return Err(AnswerError::TooLarge { field: self.name, limit: self.limit });
         }
-        if self.bytes.len() == self.bytes.capacity() {
-            self.grow(1);
-        }
+        self.make_room(1);
         self.bytes.push(byte);
         Ok(())
     }
 
-    /// Makes room for `more`. Growing by a quarter keeps the copying linear and what stands in memory near what came: a
-    /// vector that doubles would hold a large proof twice.
-    fn grow(&mut self, more: usize) {
-        const LEAST: usize = 256;
-        self.bytes.reserve_exact(more.max(self.bytes.len() / 4).max(LEAST));
+    fn make_room(&mut self, more: usize) {
+        let wanted = self.bytes.len().saturating_add(more);
+        if wanted > self.bytes.capacity() && wanted > SMALL {
+            // A group may be decoded past the limit before it is refused.
+            let most = wanted.max(self.limit.saturating_add(2));
+            self.bytes.reserve_exact(most.saturating_sub(self.bytes.len()));
+        }
     }
 
     /// A number of the array, as written.
@@ -89,10 +94,7 @@ impl ByteRun {
             return Err(AnswerError::TooLarge { field: self.name, limit: self.limit });
         }
         self.padded = groups.ends_with(b"=");
-        // The decoder resizes to its estimate exactly.
-        if self.bytes.capacity() < most {
-            self.grow(most.saturating_sub(self.bytes.len()));
-        }
+        self.make_room(most.saturating_sub(self.bytes.len()));
         STANDARD.decode_vec(groups, &mut self.bytes).map_err(|_| self.wrong("not base64 with padding"))?;
         if self.bytes.len() > self.limit {
             return Err(AnswerError::TooLarge { field: self.name, limit: self.limit });
@@ -106,7 +108,9 @@ impl ByteRun {
             return Err(self.wrong("not base64 with padding"));
         }
         let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.shrink_to_fit();
+        if bytes.len() <= SMALL {
+            bytes.shrink_to_fit();
+        }
         self.clear();
         Ok(bytes)
     }
