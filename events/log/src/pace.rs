@@ -6,8 +6,8 @@
 //! process is back before long, a client over the network has two messages to send, and where answers and requests take
 //! about as long as a write, two halves that take turns keep both the disk and the processors busy. So every way of
 //! waiting is tried for some commits, and the one with which most appends were answered in a second is kept for a while,
-//! longer each time that it wins again. Where they do not come back, nothing is waited for. What a crash in here means:
-//! nothing was promised yet.
+//! longer each time that it wins again; then only those that came near it are mostly tried. Where they do not come back,
+//! nothing is waited for. What a crash in here means: nothing was promised yet.
 
 use std::time::Duration;
 
@@ -32,6 +32,11 @@ const TRIAL_OF_KEPT: u32 = 32;
 /// Another way of waiting must answer so much more, in percent, than the one in use.
 const GAIN: u128 = 103;
 
+/// What a way of waiting must have answered, in percent of the one in use, to be tried next time; each so many times in a
+/// row that the same one wins, all are.
+const NEAR: u128 = 90;
+const ALL_EVERY: u32 = 4;
+
 /// What the second stage has learnt of its callers.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
@@ -46,12 +51,16 @@ pub(crate) struct Pace {
     /// Commits until the trial, or the time of keeping, ends.
     left: u32,
     kept: u32,
+    /// How many times in a row `best` has won.
+    won: u32,
     /// How many were on their way when the trials began anew, and how many at most since the last ones began.
     usual: usize,
     peak: usize,
     seen: Seen,
     /// What the trials so far have shown.
     rates: [u128; WAITS.len()],
+    /// Which ways are tried this time.
+    near: [bool; WAITS.len()],
 }
 
 /// What one trial has shown so far.
@@ -89,28 +98,42 @@ impl Pace {
         if !self.trying {
             // Some ways of waiting have fewer on their way at once: what counts is how many there were under all of them.
             let peak = std::mem::take(&mut self.peak);
-            return if peak < self.usual / 2 { self.anew(peak) } else { self.begin(0) };
+            return if peak < self.usual / 2 { self.anew(peak) } else { self.compare() };
         }
         let passed = now.saturating_sub(self.seen.begun.unwrap_or(now)).as_nanos().max(1);
         if let Some(rate) = self.rates.get_mut(self.wait) {
             *rate = if given_up { 0 } else { self.seen.answered as u128 * 1_000_000_000_000 / passed };
         }
-        if self.wait + 1 < WAITS.len() {
-            return self.begin(self.wait + 1);
+        match self.next(self.wait + 1) {
+            Some(wait) => self.begin(wait),
+            None => self.keep(),
         }
-        self.keep();
+    }
+
+    /// The way of waiting that is tried next, of those from `wait` on.
+    fn next(&self, wait: usize) -> Option<usize> {
+        (wait..WAITS.len()).find(|wait| self.near.get(*wait).is_some_and(|near| *near))
     }
 
     /// What was learnt is of other callers.
     fn anew(&mut self, level: usize) {
-        (self.usual, self.kept, self.best) = (level, KEPT_MIN, 0);
-        self.begin(0);
+        (self.usual, self.kept, self.best, self.won) = (level, KEPT_MIN, 0, 0);
+        self.compare();
+    }
+
+    /// Begins the trials: of all, or of those that came near the one in use the last time.
+    fn compare(&mut self) {
+        let best = self.rates.get(self.best).copied().unwrap_or_default();
+        let all = self.won.is_multiple_of(ALL_EVERY);
+        self.near = self.rates.map(|rate| all || rate * 100 >= best * NEAR);
+        self.rates = [0; WAITS.len()];
+        match self.next(0) {
+            Some(wait) => self.begin(wait),
+            None => self.keep(),
+        }
     }
 
     fn begin(&mut self, wait: usize) {
-        if wait == 0 {
-            self.rates = [0; WAITS.len()];
-        }
         let left = TRIAL_MIN.max(self.kept / TRIAL_OF_KEPT);
         (self.wait, self.trying, self.left, self.seen) = (wait, true, left, Seen::default());
     }
@@ -122,7 +145,11 @@ impl Pace {
                 best = (wait, *rate);
             }
         }
-        self.kept = if best.0 == self.best { self.kept * 2 } else { self.kept / 2 }.clamp(KEPT_MIN, KEPT_MAX);
+        (self.kept, self.won) = if best.0 == self.best {
+            ((self.kept * 2).min(KEPT_MAX), self.won.saturating_add(1))
+        } else {
+            ((self.kept / 2).max(KEPT_MIN), 0)
+        };
         self.best = best.0;
         (self.wait, self.trying, self.left, self.seen) = (best.0, false, self.kept, Seen::default());
     }

@@ -5,7 +5,7 @@
 //! A lane that is full refuses for itself alone. What a crash in here means: nothing was promised yet.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use prooflog_events::limits::{QUEUE_APPENDS_MAX, QUEUE_BYTES_MAX};
 
@@ -41,6 +41,9 @@ pub(crate) struct Queue {
     pub(crate) until: Option<Instant>,
     /// When the second stage wakes up by itself, where it sleeps until then.
     pub(crate) watched: Option<Instant>,
+    /// How long the second stage may sleep where it finds nothing to do, having been waited for: callers who write for
+    /// each other would otherwise wake it for every wait that they begin.
+    pub(crate) rest: Option<Duration>,
     /// Some of those that were written last, and may come back, are from outside.
     pub(crate) outsiders: bool,
     /// What is sequenced ahead is as much as one commit takes, or as much as it takes from outside.
@@ -207,7 +210,7 @@ mod tests {
     #[test]
     fn a_wait_is_over_when_all_came_or_time_is_up_and_whoever_sleeps_longer_is_woken() {
         let now = Instant::now();
-        let later = |ms| now.checked_add(std::time::Duration::from_millis(ms));
+        let later = |ms| now.checked_add(Duration::from_millis(ms));
         let mut queue = Queue { wanted: 3, until: later(2), ..Queue::default() };
         assert!(!queue.is_over(2, now) && queue.is_over(3, now));
         assert!(queue.is_over(2, later(2).unwrap()) && !queue.came(2));

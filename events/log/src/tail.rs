@@ -28,13 +28,15 @@ struct Inner {
     /// Runs of records with the position of their first, gapless up to the head.
     runs: VecDeque<(Position, Arc<RecordBatch>)>,
     bytes: usize,
+    /// How many wait for the head to move: telling nobody would still cost a call of the system for each commit.
+    waiting: usize,
     closed: bool,
 }
 
 impl Tail {
     pub(crate) fn new(head: Head) -> Self {
         Self {
-            inner: Mutex::new(Inner { head, runs: VecDeque::new(), bytes: 0, closed: false }),
+            inner: Mutex::new(Inner { head, runs: VecDeque::new(), bytes: 0, waiting: 0, closed: false }),
             moved: Condvar::new(),
             watchers: Mutex::new(Vec::new()),
         }
@@ -62,9 +64,13 @@ impl Tail {
     /// Wakes everybody who waits for what was published. Apart from it, so that those who wait for their appends are
     /// answered first: waking a follower takes as long as a part of the write.
     pub(crate) fn tell(&self) {
-        self.moved.notify_all();
         let watchers = lock(&self.watchers);
-        let head = self.head();
+        let inner = lock(&self.inner);
+        let (head, is_awaited) = (inner.head, inner.waiting > 0);
+        drop(inner);
+        if is_awaited {
+            self.moved.notify_all();
+        }
         watchers.iter().for_each(|watcher| watcher(head));
     }
 
@@ -106,7 +112,9 @@ impl Tail {
             if left.is_zero() {
                 break;
             }
+            inner.waiting = inner.waiting.saturating_add(1);
             inner = self.moved.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
+            inner.waiting = inner.waiting.saturating_sub(1);
         }
         inner.head
     }

@@ -150,7 +150,11 @@ fn walk_records<R: SequenceRead + ?Sized>(
     let scanned = thread::scope(|scope| {
         for _ in 0..hashers {
             let (queue, done) = (Arc::clone(&queue), done.clone());
-            scope.spawn(move || hash_pieces(&queue, &done, keys));
+            let spawned =
+                thread::Builder::new().spawn_scoped(scope, move || hash_pieces(&queue, &done, keys));
+            spawned.map_err(|error| SequenceError::Unavailable {
+                what: format!("no thread to verify with: {error}"),
+            })?;
         }
         drop(done);
         feed(sequence, head, jobs, progress)

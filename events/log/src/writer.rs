@@ -444,8 +444,14 @@ impl<S: Sequence> Shared<S> {
                 return false;
             }
             queue.wanted = 1;
-            while queue.wanted > 0 && queue.until.is_none() && !queue.closing {
-                queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            if let Some(rest) = queue.rest.take() {
+                queue.watched = Instant::now().checked_add(rest);
+                queue = self.filled.wait_timeout(queue, rest).unwrap_or_else(PoisonError::into_inner).0;
+                queue.watched = None;
+            } else {
+                while queue.wanted > 0 && queue.until.is_none() && !queue.closing {
+                    queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                }
             }
             if queue.until.is_none() {
                 queue.wanted = 0;
@@ -478,6 +484,7 @@ impl<S: Sequence> Shared<S> {
         if let Some((level, limit)) = awaited {
             queue.wanted = level;
             queue.until = Instant::now().checked_add(limit);
+            queue.rest = Some(limit);
         }
         if !queue.is_watched(self.outstanding.load(Ordering::Acquire), Instant::now()) {
             self.filled.notify_one();
