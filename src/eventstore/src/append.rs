@@ -23,7 +23,7 @@ use crate::wire::streams::{
     AppendReq, AppendResp, DeleteReq, DeleteResp, TombstoneReq, TombstoneResp, append_req, delete_req,
     delete_resp, tombstone_req, tombstone_resp,
 };
-use crate::writer::{Order, Proposed, Target, Writer, Written};
+use crate::writer::{Order, Proposed, Target, Writer, Written, owned};
 
 /// The four fields of an event, which two messages have alike.
 pub(crate) struct Fields {
@@ -43,7 +43,8 @@ pub(crate) fn proposed(fields: Fields) -> Result<Proposed, Refusal> {
         "application/json" => Content::Json,
         _ => Content::Octets,
     };
-    let proposed = Proposed { id, type_name, content, metadata: custom_metadata, data };
+    let (metadata, data) = (owned(&custom_metadata), owned(&data));
+    let proposed = Proposed { id, type_name, content, metadata, data };
     proposed.check()?;
     Ok(proposed)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use prooflog_events::ids::Micros;
-use prooflog_events::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
+use prooflog_events::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX, STREAM_NAME_BYTES_MAX};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tonic::{Status, Streaming};
 
@@ -18,12 +18,13 @@ use crate::append::{Fields, exact, proposed, stream as named};
 use crate::authority::Caller;
 use crate::error::{Expect, Refusal, stopping};
 use crate::held::kib;
-use crate::limits::{BATCH_BYTES, BATCH_PENDING};
+use crate::limits::{BATCH_BYTES, BATCH_PENDING, ID_CHARS};
+use crate::wire::client::uuid::Value;
 use crate::wire::client::{AllStreamPosition, StreamIdentifier, Uuid};
 use crate::wire::streams::batch_append_req::{Options, ProposedMessage, options};
 use crate::wire::streams::batch_append_resp::{Result as Outcome, Success, success};
 use crate::wire::streams::{BatchAppendReq, BatchAppendResp};
-use crate::writer::{Order, Target, Writer, Written};
+use crate::writer::{Order, Target, Writer, Written, owned};
 
 /// What one call stands on.
 pub(crate) struct Call {
@@ -105,7 +106,7 @@ async fn run(
                 return;
             }
         };
-        let Some(id) = message.correlation_id.clone().filter(|id| id.value.is_some()) else {
+        let Some(id) = message.correlation_id.clone().filter(is_id) else {
             let _ = answers.send(Err(Refusal::invalid("the correlation id is missing").status())).await;
             return;
         };
@@ -148,6 +149,15 @@ async fn run(
     }
 }
 
+/// Whether it is one, whatever it says; a longer text is none.
+fn is_id(id: &Uuid) -> bool {
+    match &id.value {
+        Some(Value::String(text)) => text.len() <= ID_CHARS,
+        Some(Value::Structured(_)) => true,
+        None => false,
+    }
+}
+
 /// So many KiB of it, when others have been answered; none if that takes too long, because all of it is held by appends
 /// whose last message does not come.
 async fn room(of: &Arc<Semaphore>, kib: u32, patience: Duration) -> Option<OwnedSemaphorePermit> {
@@ -180,7 +190,10 @@ fn begin(options: Options, now: Micros, patience: Duration, mut refused: Option<
     let target = Target { name, expect, written: true };
     let order = Order { targets: vec![target], events: Vec::new() };
     Waiting {
-        stream_identifier: options.stream_identifier,
+        // What is kept for the answer holds nothing else of the message.
+        stream_identifier: options.stream_identifier.map(|named| StreamIdentifier {
+            stream_name: owned(named.stream_name.get(..STREAM_NAME_BYTES_MAX).unwrap_or(&named.stream_name)),
+        }),
         deadline,
         refused,
         order,

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use fancy_regex::Expr;
 use prooflog_events::envelope::{Peek, category};
 
 use crate::error::Refusal;
@@ -16,8 +17,10 @@ use crate::names::LinkStream;
 use crate::wire::streams::read_req::options::FilterOptions;
 use crate::wire::streams::read_req::options::filter_options::{Expression, Filter as Asked, Window};
 
-/// Largest compiled part of an expression.
-const REGEX_SIZE: usize = 1 << 20;
+/// What the compiled parts of an expression take together at most, and as much again while they are used.
+const REGEX_SIZE: usize = 256 << 10;
+/// Steps of its program.
+const REGEX_PROGRAM: usize = 4_096;
 /// Events between checkpoints where the client does not say.
 const WINDOW: u32 = 32;
 
@@ -110,12 +113,41 @@ fn parse(on: On, expression: &Expression) -> Result<Wanted, Refusal> {
 const PYTHONS_DEFAULT: &str = r"^(?!(\$.+$|PersistentConfig\d+$|Result$))";
 
 fn compile(regex: &str) -> Result<fancy_regex::Regex, Refusal> {
-    let mut builder = fancy_regex::RegexBuilder::new(regex);
-    builder.backtrack_limit(REGEX_STEPS).delegate_size_limit(REGEX_SIZE).delegate_dfa_size_limit(REGEX_SIZE);
-    builder.build().map_err(|error| {
+    let unusable = |error: fancy_regex::Error| {
         let text: String = error.to_string().chars().take(512).collect();
         Refusal::Invalid(format!("the regular expression cannot be used: {text}"))
-    })
+    };
+    let tree = Expr::parse_tree(regex).map_err(unusable)?.expr;
+    // The compiler puts what is called in the place of each call, nineteen deep: a few bytes would take all memory. The
+    // expressions of .NET, which clients write, have no such calls.
+    let calls =
+        |node: &Expr| matches!(node, Expr::SubroutineCall(_) | Expr::DefineGroup { .. } | Expr::AstNode(..));
+    if tree.has_descendant_or_self(calls) {
+        return Err(Refusal::invalid("a regular expression that calls its own groups cannot be used"));
+    }
+    // Between two of what only backtracking decides stands a part that is compiled for itself.
+    let share = REGEX_SIZE / hard(&tree).saturating_mul(2).saturating_add(1);
+    let mut builder = fancy_regex::RegexBuilder::new(regex);
+    builder.backtrack_limit(REGEX_STEPS).max_prog_size(REGEX_PROGRAM);
+    builder.delegate_size_limit(share).delegate_dfa_size_limit(share);
+    builder.build().map_err(unusable)
+}
+
+/// How many parts of an expression cannot be decided without backtracking.
+fn hard(node: &Expr) -> usize {
+    let is_easy = matches!(
+        node,
+        Expr::Empty
+            | Expr::Any { .. }
+            | Expr::Assertion(_)
+            | Expr::Literal { .. }
+            | Expr::Delegate { .. }
+            | Expr::Concat(_)
+            | Expr::Alt(_)
+            | Expr::Group(_)
+            | Expr::Repeat { .. }
+    );
+    node.children_iter().map(hard).fold(usize::from(!is_easy), usize::saturating_add)
 }
 
 impl Wanted {
@@ -220,6 +252,28 @@ mod tests {
         assert!(matches!(parse(On::Stream, &asked("(", &[])), Err(Refusal::Invalid(_))));
         assert!(matches!(parse(On::Stream, &asked(&"a".repeat(4_000), &[])), Err(Refusal::Invalid(_))));
         assert!(matches!(parse(On::Stream, &asked(r"(\pL{1000}){1000}", &[])), Err(Refusal::Invalid(_))));
+    }
+
+    #[test]
+    fn an_expression_that_grows_when_it_is_compiled_is_refused_before_it_is() {
+        // Each call of a group is replaced by the group, calls and all.
+        let circle: String = (1..=60).map(|n| format!(r"(a\g<{}>?)", n % 60 + 1)).collect();
+        for calling in [
+            r"(a|b\g<1>\g<1>\g<1>)",
+            r"(?<n>a|b\g<n>\g<n>)",
+            r"(a(?1)?)",
+            r"a|b\g<0>",
+            r"(?P<x>a(?P>x)?)",
+            &circle,
+        ] {
+            let refused = parse(On::Stream, &asked(calling, &[])).unwrap_err();
+            assert!(format!("{refused:?}").contains("regular expression"), "{calling}: {refused:?}");
+        }
+        // Many parts of their own have no more room than one.
+        let parts: String = (b'a'..=b'z').map(|c| format!(r"(?={}\w{{30}})", char::from(c))).collect();
+        assert!(matches!(parse(On::Stream, &asked(&parts, &[])), Err(Refusal::Invalid(_))));
+        let few = r"^(?=.*Proof)(?!\$)(\w+)-\1$";
+        assert!(by_regex(few, "Proof-Proof") && !by_regex(few, "Proof-Other"));
     }
 
     #[test]

@@ -114,7 +114,7 @@ pub(crate) const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Bytes of a regular expression, and steps that one match may take.
 pub(crate) const REGEX_BYTES: usize = 2_048;
 /// See [`REGEX_BYTES`].
-pub(crate) const REGEX_STEPS: usize = 10_000;
+pub(crate) const REGEX_STEPS: usize = 2_000;
 
 /// Prefixes of one filter.
 pub(crate) const PREFIXES: usize = 256;
@@ -145,6 +145,9 @@ pub(crate) const UNDER_WAY_KIB: u32 = 2_048;
 
 /// How often an append is tried again because a stream's metadata moved meanwhile.
 pub(crate) const APPEND_TRIES: usize = 8;
+
+/// Characters of an id as text: a UUID in braces has 38.
+pub(crate) const ID_CHARS: usize = 64;
 
 /// Persistent subscriptions that there may be.
 pub(crate) const GROUPS: usize = 256;

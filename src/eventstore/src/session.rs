@@ -25,7 +25,7 @@ use crate::wire::v2::{
     AppendRecord, AppendRecordsRequest, AppendRecordsResponse, AppendRequest, AppendResponse,
     AppendSessionResponse, ConsistencyCheck, SchemaFormat, StreamRevision,
 };
-use crate::writer::{Order, Proposed, Target, Writer, Written, random_id};
+use crate::writer::{Order, Proposed, Target, Writer, Written, owned, random_id};
 
 /// Answers an AppendSession call. The next message may be awaited for `patience`.
 pub(crate) async fn session(
@@ -221,7 +221,7 @@ fn proposed(record: AppendRecord) -> Result<Proposed, Status> {
         type_name: schema.name,
         content: if format == "Json" { Content::Json } else { Content::Octets },
         metadata: Bytes::from(serde_json::Value::Object(metadata).to_string()),
-        data: record.data,
+        data: owned(&record.data),
     };
     proposed.check().map_err(|refusal| trailer::status(&refusal))?;
     Ok(proposed)

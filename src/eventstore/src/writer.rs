@@ -64,6 +64,11 @@ pub(crate) struct Proposed {
     pub(crate) data: Bytes,
 }
 
+/// A part of a message as something of its own: a slice holds the whole message in memory, whatever else came in it.
+pub(crate) fn owned(part: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(part)
+}
+
 /// A stream of an append.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
