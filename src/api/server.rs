@@ -20,7 +20,7 @@ use axum::{Json, Router};
 use prooflog_events::ids::ChainId;
 use prooflog_events::input::OperatorCommanded;
 use prooflog_events::port::Head;
-use prooflog_observe::{Metrics, count_request};
+use prooflog_observe::{Limits, Metrics, count_request};
 use prooflog_service::{CommandError, Handle};
 use prooflog_store::{ErrorKind, StoreError};
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,8 @@ use super::{BackupAnswer, BackupRequest, CommandAnswer, CommandRequest, ErrorAns
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(30);
 /// Most bytes of an operator's name.
 const NAME_MAX: usize = 64;
+/// How long an answer over the port may take: a backup takes minutes.
+const ANSWER_MAX: Duration = Duration::from_secs(3_600);
 
 /// How a rollup stands in this process, beside what the log says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,7 +164,10 @@ pub(crate) async fn serve_port(
         let verify = Arc::clone(&verify);
         authenticate(verify, request, next)
     }));
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    // A stranger may hold some of the few places for a moment, and no processor: passwords are checked one at a time.
+    let limits = Limits { answer: ANSWER_MAX, request_bytes: 2 * REQUEST_BYTES_MAX, ..Limits::default() };
+    let router = prooflog_observe::one_request(router);
+    tokio::spawn(prooflog_observe::serve(listener, router, limits, std::future::pending::<()>()));
     Ok(address)
 }
 

@@ -13,7 +13,8 @@ use super::exit::CliError;
 use super::output::{self, Form, json_line};
 use super::source::{Moment, Source, directory};
 use crate::api::{
-    BackupAnswer, BackupRequest, Client, ClientError, Command, CommandAnswer, CommandRequest, UnitName,
+    BackupAnswer, BackupRequest, ChainReport, Client, ClientError, Command, CommandAnswer, CommandRequest,
+    UnitName,
 };
 use crate::run::Would;
 
@@ -121,7 +122,7 @@ pub(crate) enum Operation {
 
 /// Tells the engine.
 pub(crate) fn run(dir: &Path, way: &Way, operation: &Operation, form: Form) -> Result<(), CliError> {
-    let chain = || way.chain.map_or_else(|| only_chain(dir), Ok);
+    let chain = || way.chain.map_or_else(|| only_chain(dir, way), Ok);
     let commands: Vec<Command> = match operation {
         Operation::Pause { work } => {
             let chain = chain()?;
@@ -207,13 +208,18 @@ pub(crate) fn client(dir: &Path, way: &Way) -> Result<Client, CliError> {
     Ok(Client::remote(address, (variable("PROOFLOG_USER")?, variable("PROOFLOG_PASSWORD")?))?)
 }
 
-/// The rollup of a log that has one.
-fn only_chain(dir: &Path) -> Result<ChainId, CliError> {
-    let state = Source::open(dir, Moment::HEAD)?.state()?;
-    let chains: Vec<ChainId> = state.chains.keys().copied().collect();
+/// The rollup of a log, or of an engine elsewhere, that has one.
+fn only_chain(dir: &Path, way: &Way) -> Result<ChainId, CliError> {
+    let chains: Vec<ChainId> = if way.engine.is_some() {
+        let engine = client(dir, way)?;
+        let told: Vec<ChainReport> = blocking(async { Ok(engine.get("v1/chains").await?) })?;
+        told.into_iter().filter_map(|told| told.chain).collect()
+    } else {
+        Source::open(dir, Moment::HEAD)?.state()?.chains.keys().copied().collect()
+    };
     match chains.as_slice() {
         [chain] => Ok(*chain),
-        [] => Err(CliError::Usage("the log knows no rollup yet: name one with --chain".to_owned())),
+        [] => Err(CliError::Usage("no rollup is known yet: name one with --chain".to_owned())),
         several => {
             let names: Vec<String> = several.iter().map(ToString::to_string).collect();
             Err(CliError::Usage(format!("name a rollup with --chain: {}", names.join(", "))))

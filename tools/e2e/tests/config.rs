@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use prooflog_devnet::DevnetConfig;
 use prooflog_e2e::{Setup, World, quick};
@@ -166,14 +166,20 @@ async fn every_operator_command_is_recorded_with_the_name_of_who_gave_it() {
     // From elsewhere: by name and password, whatever name is claimed.
     let printed = world.setup.printed();
     let address = printed.lines().find_map(|line| line.split_once("operators address=")).unwrap().1;
-    let engine = format!("http://{}", address.split_whitespace().next().unwrap());
+    let address = address.split_whitespace().next().unwrap();
+    let engine = format!("http://{address}");
+    // Without its directory: which rollup there is says the engine too.
+    let program = world.setup.command(&["status"]).unwrap().get_program().to_owned();
+    let elsewhere = tempfile::tempdir().unwrap();
     let remote = |arguments: &[&str], password: &str| {
-        let all = [&["--engine", &engine, "--chain", "901"], arguments].concat();
-        let mut command = world.setup.command(&all).unwrap();
+        let mut command = Command::new(&program);
+        command.args([&["--engine", &engine], arguments].concat()).current_dir(&elsewhere);
         command.env("PROOFLOG_USER", "ann").env("PROOFLOG_PASSWORD", password).output().unwrap()
     };
     let denied = remote(&["resume", "planning"], "a wrong one, surely");
     assert!(!denied.status.success() && !String::from_utf8_lossy(&denied.stderr).contains("a wrong one"));
+    // Strangers who say nothing keep their places for some seconds only.
+    let _silent: Vec<_> = (0..64).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
     for arguments in [&["resume", "all", "--as", "somebody"][..], &["flush", "--to", "40"], &["drain"]] {
         let done = remote(arguments, "a long password");
         assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));

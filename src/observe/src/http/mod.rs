@@ -83,13 +83,13 @@ impl Default for Limits {
 
 /// The routes, without a listener.
 pub fn router(observers: Observers) -> Router {
-    Router::new()
+    let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .layer(from_fn_with_state(observers.metrics.clone(), count_request))
-        .layer(map_response(close))
-        .with_state(observers)
+        .with_state(observers);
+    one_request(router)
 }
 
 /// Serves `router` until `stop` is ready; answers under way are finished then.
@@ -110,6 +110,11 @@ pub async fn count_request(State(metrics): State<Metrics>, request: Request, nex
     let response = next.run(request).await;
     metrics.served(path.rsplit('/').next().unwrap_or_default(), since.elapsed());
     response
+}
+
+/// Has `router` answer one request per connection, as [`serve`] counts on.
+pub fn one_request(router: Router) -> Router {
+    router.layer(map_response(close))
 }
 
 /// One request per connection: what holds for the request holds for the connection.
