@@ -1,5 +1,4 @@
 //! `config`: what holds, and where it came from; secrets masked.
-#![expect(clippy::print_stderr, reason = "what an operator should know stands beside the data")]
 
 use std::path::PathBuf;
 
@@ -25,7 +24,7 @@ pub(crate) fn read(matches: &ArgMatches) -> Result<Loaded, CliError> {
 pub(crate) fn read_process(matches: &ArgMatches) -> Result<ProcessConfig, CliError> {
     let (process, notes) = load_process(&sources(matches)?)?;
     for note in &notes {
-        eprintln!("{note}");
+        output::aside(note);
     }
     Ok(process)
 }
@@ -68,10 +67,10 @@ fn sources(matches: &ArgMatches) -> Result<Sources, CliError> {
 /// Tells what an operator should know of the configuration, on standard error.
 pub(crate) fn report(loaded: &Loaded) {
     for note in &loaded.report {
-        eprintln!("{note}");
+        output::aside(note);
     }
     for problem in loaded.chains.iter().filter_map(|chain| chain.as_ref().err()) {
-        eprintln!("{problem}");
+        output::aside(problem);
     }
 }
 

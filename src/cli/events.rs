@@ -1,7 +1,6 @@
 //! `events`: the record itself.
 //!
 //! Page by page, filtered by stream, category and type; or followed while another process writes it.
-#![expect(clippy::print_stderr, reason = "a command for people")]
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -36,14 +35,19 @@ pub(crate) struct Selection {
     /// From this position on.
     #[arg(long)]
     from: Option<u64>,
-    /// At most so many.
-    #[arg(long, default_value_t = 1_000)]
-    limit: usize,
+    /// At most so many, the oldest of them; 1000 where nothing is said.
+    #[arg(long)]
+    limit: Option<usize>,
+    /// The newest so many.
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["from", "limit"])]
+    last: Option<usize>,
     /// Go on with what comes, until interrupted; without `--from` only with what comes.
-    #[arg(long, conflicts_with_all = ["limit", "at"])]
+    #[arg(long, conflicts_with_all = ["limit", "last", "at"])]
     follow: bool,
 }
 
+/// Events that are shown where nobody says how many.
+const LIMIT: usize = 1_000;
 /// Between two looks at a log that another process writes.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Events per look.
@@ -90,8 +94,14 @@ pub(crate) fn follow(dir: &Path, selection: &Selection, form: Form) -> Result<()
 /// Shows the events.
 pub(crate) fn run(source: &Source, selection: &Selection, form: Form) -> Result<(), CliError> {
     let filter = selection.filter();
+    if let Some(count) = selection.last {
+        let newest = newest(source, &filter, count)?;
+        tell_nothing(source, newest.is_empty(), form);
+        return show(&newest, form).map(drop);
+    }
     let mut is_any = false;
-    let (mut from, mut left) = (Some(Position(selection.from.unwrap_or(1).max(1))), selection.limit);
+    let (mut from, mut left) =
+        (Some(Position(selection.from.unwrap_or(1).max(1))), selection.limit.unwrap_or(LIMIT));
     while let Some(begin) = from.filter(|begin| *begin <= source.at() && left > 0) {
         let page = source.reader().all(begin, Direction::Forward, &filter, left)?;
         left = left.saturating_sub(page.records.len());
@@ -103,11 +113,33 @@ pub(crate) fn run(source: &Source, selection: &Selection, form: Form) -> Result<
             return Ok(());
         }
     }
-    // Said beside the answer: a slip in a name looks the same as nothing.
-    if !is_any && form == Form::Text {
-        eprintln!("prooflog: no such event up to position {}", source.at());
+    tell_nothing(source, !is_any, form);
+    if let Some(next) = from.filter(|next| *next <= source.at() && selection.limit.is_none()) {
+        output::aside(format_args!(
+            "prooflog: there may be more: --from {next} goes on, --last shows the newest"
+        ));
     }
     Ok(())
+}
+
+/// The newest events, in the order in which they happened.
+fn newest(source: &Source, filter: &Filter, count: usize) -> Result<Vec<Record>, CliError> {
+    let mut found = Vec::new();
+    let mut from = Some(source.at()).filter(|at| *at > Position::ZERO);
+    while let Some(begin) = from.filter(|_| found.len() < count) {
+        let page = source.reader().all(begin, Direction::Backward, filter, count - found.len())?;
+        found.extend(page.records);
+        from = page.next;
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// Said beside the answer: a slip in a name looks the same as nothing.
+fn tell_nothing(source: &Source, is_nothing: bool, form: Form) {
+    if is_nothing && form == Form::Text {
+        output::aside(format_args!("prooflog: no such event up to position {}", source.at()));
+    }
 }
 
 fn show(records: &[Record], form: Form) -> Result<ControlFlow<()>, CliError> {

@@ -3,7 +3,6 @@
 //! Every command looks at the log through a read-only open, so it works beside a running engine, without write
 //! permission and on a full disk, and can destroy nothing. `--at` looks at an earlier moment. Lists are JSON Lines with
 //! `--json`, single answers one JSON document.
-#![expect(clippy::print_stderr, reason = "a command for people")]
 
 mod audit;
 mod bisect;
@@ -13,6 +12,8 @@ mod debug;
 mod devnet;
 mod diff;
 mod doctor;
+#[cfg(test)]
+mod documents;
 mod events;
 mod exit;
 mod facts;
@@ -107,7 +108,9 @@ enum Command {
     #[command(after_help = "Example: prooflog requests --at head~100 --json")]
     Requests,
     /// Events, oldest first.
-    #[command(after_help = "Example: prooflog events --stream span-10-7 --json")]
+    #[command(
+        after_help = "Examples:\n  prooflog events --stream span-10-7 --json\n  prooflog events --last 5 --type Paused"
+    )]
     Events(events::Selection),
     /// One span, aggregate, transaction slot or rollup: how it stands and how it came there.
     #[command(after_help = "Example: prooflog show agg-10-3")]
@@ -209,7 +212,7 @@ pub(crate) fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("prooflog: {error}");
+            output::aside(format_args!("prooflog: {error}"));
             error.exit_code()
         }
     }

@@ -61,17 +61,24 @@ pub(crate) fn json_line(out: &mut dyn Write, value: &impl Serialize) -> io::Resu
     out.write_all(b"\n")
 }
 
+/// Words for people, beside the data. That nobody can be told them is no reason to fail.
+pub(crate) fn aside(text: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// What was done: for people beside the data, for programs as data.
-#[expect(clippy::print_stderr, reason = "results of what was done are for people")]
 pub(crate) fn tell(form: Form, told: &serde_json::Value, text: &str) -> Result<(), CliError> {
     match form {
         Form::Json => print(|out| json_line(out, told)),
         Form::Text => {
-            eprintln!("{text}");
+            aside(text);
             Ok(())
         }
     }
 }
+
+/// Columns of a terminal that nobody has.
+const CELL_MAX: usize = 4_096;
 
 /// Rows under a heading, columns as wide as their widest cell.
 pub(crate) fn table(out: &mut dyn Write, heading: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
@@ -79,7 +86,8 @@ pub(crate) fn table(out: &mut dyn Write, heading: &[&str], rows: &[Vec<String>])
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain(heading.get(column).map(|title| title.chars().count())).max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+    // The formatter takes no more, and whoever has such a cell sees no columns anyway.
+    let widths: Vec<usize> = (0..heading.len()).map(|column| width(column).min(CELL_MAX)).collect();
     let heading: Vec<String> = heading.iter().map(|title| (*title).to_owned()).collect();
     for row in std::iter::once(&heading).chain(rows) {
         let cells: Vec<String> =

@@ -1,10 +1,11 @@
 //! How far something long has come: a bar on a terminal, now and then a line elsewhere.
 //!
 //! It goes to standard error, so that it never stands between data.
-#![expect(clippy::print_stderr, reason = "progress is for people")]
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
+
+use super::output;
 
 /// Cells of the bar.
 const CELLS: u64 = 30;
@@ -40,10 +41,10 @@ impl Progress {
         let words = words(self.what, done, self.total, self.began.elapsed());
         if self.terminal {
             self.drawn = true;
-            eprint!("\r\x1b[2K{} {words}", bar(done, self.total));
+            let _ = write!(std::io::stderr(), "\r\x1b[2K{} {words}", bar(done, self.total));
             let _ = std::io::stderr().flush();
         } else {
-            eprintln!("{words}");
+            output::aside(words);
         }
     }
 
@@ -56,7 +57,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.drawn {
-            eprint!("\r\x1b[2K");
+            let _ = write!(std::io::stderr(), "\r\x1b[2K");
         }
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! A state is defined at the end of a batch: a moment inside one is moved to the batch's end before it, and the
 //! command says so on standard error.
-#![expect(clippy::print_stderr, reason = "a command for people")]
 
 use std::path::Path;
 use std::str::FromStr;
@@ -16,7 +15,7 @@ use prooflog_store::ReadOnlyStore;
 use tempfile::TempDir;
 
 use super::exit::CliError;
-use super::movement;
+use super::{movement, output};
 
 /// A moment of the log as an operator names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +102,9 @@ impl Source {
         let wanted = self.position_of(moment)?;
         let at = self.batch_end(wanted)?;
         if at != wanted {
-            eprintln!("prooflog: position {wanted} lies inside a batch; showing position {at}");
+            output::aside(format_args!(
+                "prooflog: position {wanted} lies inside a batch; showing position {at}"
+            ));
         }
         Ok(at)
     }
@@ -291,7 +292,7 @@ mod tests {
 
         #[test]
         fn a_time_and_a_span_are_what_they_say(seconds in 0_u32.., minutes in 0_u32..10_000_000) {
-            let time = super::super::output::time(Micros(u64::from(seconds) * 1_000_000));
+            let time = output::time(Micros(u64::from(seconds) * 1_000_000));
             prop_assert_eq!(time.parse(), Ok(Moment::Time(Micros(u64::from(seconds) * 1_000_000))));
             let ago = Duration::from_secs(u64::from(minutes) * 60);
             prop_assert_eq!(format!("{minutes}m ago").parse(), Ok(Moment::Ago(ago)));

@@ -3,7 +3,6 @@
 //! Everything that carries the correlation, in the order of the log. It is found by the streams that it leads to: a
 //! span's halves, an aggregate's nonces. Only where these cannot tell is the whole log read: a rollup in optimistic mode,
 //! whose nonces no stream of its own names, and a log with very much of outside writers.
-#![expect(clippy::print_stderr, reason = "a command for people")]
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -52,7 +51,7 @@ impl Entry {
 pub(crate) fn run(source: &Source, name: &str, form: Form) -> Result<(), CliError> {
     let correlation = &root(source, name)?;
     if correlation != name {
-        eprintln!("prooflog: {name} belongs to {correlation}; this is its timeline");
+        output::aside(format_args!("prooflog: {name} belongs to {correlation}; this is its timeline"));
     }
     let entries = match led_to(source, correlation)? {
         Some(entries) => entries,

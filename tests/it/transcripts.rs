@@ -198,6 +198,7 @@ const TRANSCRIPTS: &[(&str, &str, &str)] = &[
     ("bisect-unfinished", "split.jsonl", "prooflog bisect 'parked >'"),
     ("bisect-always", "split.jsonl", "prooflog bisect 'parked == 0'"),
     ("diff-from-nothing", "split.jsonl", "prooflog diff 0 5"),
+    ("events-last", "split.jsonl", "prooflog events --last 3 --type Proof"),
     ("events-nothing", "split.jsonl", "prooflog events --type Splitt"),
     ("status-days-ago", "retry-until-parked.jsonl", "prooflog status --at '2d ago'"),
     ("status-no-zone", "retry-until-parked.jsonl", "prooflog status --at 2025-06-15T15:44:00"),

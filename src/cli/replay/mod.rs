@@ -2,7 +2,6 @@
 //!
 //! Without `--policy` it compares and ends with exit code 5 at the first difference that nobody declared. It reads the
 //! log as every other command does, beside a running engine.
-#![expect(clippy::print_stderr, reason = "progress is for people")]
 
 mod declared;
 mod found;
@@ -19,7 +18,7 @@ use prooflog_events::policy::{Policy, PolicyError};
 use prooflog_projections::State;
 
 use super::exit::CliError;
-use super::output::Form;
+use super::output::{self, Form};
 use super::progress::Progress;
 use super::source::{Moment, Source};
 
@@ -109,7 +108,7 @@ fn ask(
     }
     drop(progress);
     for chain in policies.named().filter(|id| outlook.policies.iter().all(|known| known.chain != *id)) {
-        eprintln!("prooflog: rollup {chain} has no decisions here");
+        output::aside(format_args!("prooflog: rollup {chain} has no decisions here"));
     }
     outlook::show(&outlook, changes, form)
 }

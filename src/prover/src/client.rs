@@ -53,8 +53,6 @@ pub struct ProverLimits {
     /// Status questions at once. After a start all requests are asked for in the same moment, and each answer may carry
     /// a proof of megabytes.
     pub polls: usize,
-    /// Pauses between tries while the server is still starting.
-    pub start_pauses: Vec<Duration>,
 }
 
 impl Default for ProverLimits {
@@ -66,7 +64,6 @@ impl Default for ProverLimits {
             validate: Duration::from_secs(30),
             answer: AnswerLimits::default(),
             polls: 16,
-            start_pauses: [1, 2, 4, 8].map(Duration::from_secs).to_vec(),
         }
     }
 }
@@ -210,18 +207,6 @@ impl Prover {
             }
             Err(error) => Validation::Unreachable { trouble: error.trouble(), text: error.words() },
         }
-    }
-
-    /// The same for a server that may still be starting: asks again, with pauses, until it answers.
-    pub async fn validate_at_start(&self, oracle: Address) -> Validation {
-        for pause in &self.config.limits.start_pauses {
-            let validation = self.validate(oracle).await;
-            if validation.is_accepted().is_some() {
-                return validation;
-            }
-            tokio::time::sleep(*pause).await;
-        }
-        self.validate(oracle).await
     }
 
     async fn compare(&self, oracle: Address) -> Result<Validation, CallError> {

@@ -2,6 +2,7 @@
 //!
 //! Bounds keep out what nobody can mean; what only contradicts another key is found later.
 
+use prooflog_events::limits::BLOB_BYTES_MAX;
 use prooflog_events::policy::{AfterDeletion, OptimisticPolicy};
 
 use super::Program::{Go, GoCompose, OpProposer, Rust};
@@ -13,6 +14,8 @@ use crate::kinds::{
 
 /// Blocks that anyone could mean.
 const BLOCKS: u64 = 1_000_000_000;
+/// What the log keeps in one piece.
+const PROOF_MOST: u64 = BLOB_BYTES_MAX as u64;
 /// Ten years: longer is a mistake.
 const LONG: u64 = 10 * 365 * 86_400;
 
@@ -94,8 +97,8 @@ pub(super) const KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
     ];
     "prover.status-timeout" Shared Span { least_ms: 1, most_ms: 3_600_000 }, |c| c.status_timeout,
     "How long a status call, which may carry a proof, may go without progress.", [];
-    "prover.max-proof-size" Shared Size { least: 1 << 10, most: 1 << 30 }, |c| c.max_proof_bytes,
-    "Largest proof that is taken.", [];
+    "prover.max-proof-size" Shared Size { least: 1 << 10, most: PROOF_MOST }, |c| c.max_proof_bytes,
+    "Largest proof that is taken. The log keeps none that is larger than the most that can be set.", [];
     "span.blocks" Shared Count { least: 1, most: BLOCKS, of: "blocks" }, |c| c.policy.span_blocks,
     "Longest span.", [
         Older::new("MAX_BLOCK_RANGE_PER_SPAN_PROOF", &[(Go, "50"), (GoCompose, "300")]),
@@ -167,7 +170,8 @@ pub(super) const KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
     "How long `wait-node-sync` waits. Then the rollup is stopped with that reason, and a process none of whose rollups \
      is left ends with exit code 3.", [];
     "poll-interval" Shared Span { least_ms: 10, most_ms: 86_400_000 }, |c| c.poll_interval,
-    "Pause between two looks at the outside.", [
+    "Pause between two looks at the outside. The looks are shared: the shortest pause of any rollup holds for all, and \
+     the engine's own in whole seconds.", [
         Older::new("POLL_INTERVAL", &[(Go, "12s"), (GoCompose, "20s"), (OpProposer, "12s")]),
         Older::new("LOOP_INTERVAL", &[(Rust, "60")]).bare()
             .changed("Every loop started at most one request; now all free capacity is filled whenever something \

@@ -42,7 +42,8 @@ pub(super) const KEYS: &[Key<ProcessConfig>] = keys! { ProcessConfig;
     "network.max-answer-size" Shared Size { least: 64 << 10, most: 1 << 30 }, |p| p.max_answer_bytes,
     "Largest answer of a node. Proofs have a limit of their own, `prover.max-proof-size`.", [];
     "rpc.enabled" Shared Switch, |p| p.rpc.enabled,
-    "Whether the operator's HTTP interface listens.", [];
+    "Whether the operator's HTTP interface may listen. It does where `rpc.enable-admin` is set too: it has nothing but \
+     what an operator may see and command.", [];
     "rpc.addr" Shared Host, |p| p.rpc.addr,
     "Address that the operator's HTTP interface listens on.", [
         Older::new("RPC_ADDR", &[(Go, "0.0.0.0"), (OpProposer, "0.0.0.0")]).remark(INTERFACES),
@@ -52,11 +53,11 @@ pub(super) const KEYS: &[Key<ProcessConfig>] = keys! { ProcessConfig;
         Older::new("RPC_PORT", &[(Go, "8545"), (OpProposer, "8545")]),
     ];
     "rpc.enable-admin" Shared Switch, |p| p.rpc_admin,
-    "Whether the operator's HTTP interface also takes commands.", [
+    "Whether users with the role `operate` may command over the operator's HTTP interface, and it listens.", [
         Older::new("RPC_ENABLE_ADMIN", &[(Go, "false"), (OpProposer, "false")]),
     ];
     "metrics.enabled" Shared Switch, |p| p.metrics.enabled,
-    "Whether metrics are served, at `/metrics`.", [
+    "Whether the metrics' address is served: `/metrics`, `/healthz` and `/readyz`.", [
         Older::new("METRICS_ENABLED", &[(Go, "false"), (GoCompose, "true"), (OpProposer, "false")]),
     ];
     "metrics.addr" Shared Host, |p| p.metrics.addr,
@@ -81,7 +82,7 @@ pub(super) const KEYS: &[Key<ProcessConfig>] = keys! { ProcessConfig;
     "eventstore.write-to" Shared Beginnings, |p| p.eventstore.write_to,
     "Beginnings of the names of the streams that they may append to. Without it, of all that are not the engine's.", [];
     "eventstore.write-per-day" Shared Size { least: 1 << 10, most: 1 << 50 }, |p| p.eventstore.write_per_day,
-    "What all clients together may append in one day (UTC).", [];
+    "What all clients together may append in one day (UTC), or since the process began if that was later.", [];
     "eventstore.tls" Shared Switch, |p| p.eventstore.tls,
     "Whether the EventStore interface speaks TLS.", [];
     "eventstore.tls-cert" Shared File, |p| p.eventstore.tls_cert,

@@ -64,11 +64,11 @@ pub(super) const KEYS: &[Key<ChainDraft>] = keys! { ChainDraft;
         Older::new("SIGNER_TLS_KEY", &[(Go, ""), (OpProposer, "")]),
     ];
     "aws.key-id" Shared text("id, ARN or alias of a key"), |c| c.signer.aws_key,
-    "Key in AWS KMS. Credentials come from AWS's own environment.", [];
+    "Key in AWS KMS, for a program that was built with `--features aws`. Credentials come from AWS's own environment.", [];
     "aws.region" Shared text("a region such as eu-central-1"), |c| c.signer.aws_region,
     "Region of that key; AWS's own default where none is set.", [];
     "gcp.project" Shared text("a project id"), |c| c.signer.gcp_project,
-    "Project of a key in Google Cloud KMS. Credentials come from Google's own environment.", [
+    "Project of a key in Google Cloud KMS, for a program that was built with `--features gcp`. Credentials come from Google's own environment.", [
         Older::new("GOOGLE_PROJECT_ID", &[(Rust, "")]).remark(SILENT),
     ];
     "gcp.location" Shared text("a location such as global"), |c| c.signer.gcp_location,

@@ -75,7 +75,7 @@ async fn nobody_there_is_not_a_broken_connection() {
     let requested = prover.request(&span(1, 9), store, NOW).await.unwrap();
     let Requested::Failed { class: FailureClass::Unreachable, text, .. } = requested else { unreachable!() };
     assert!(!text.contains("secret"), "{text}");
-    let validation = prover.validate_at_start(ORACLE).await;
+    let validation = prover.validate(ORACLE).await;
     assert!(
         matches!(&validation, Validation::Unreachable { text, .. } if !text.contains("secret")),
         "{validation:?}"
@@ -304,14 +304,6 @@ async fn a_rejection_is_not_an_outage_and_an_outage_is_not_a_rejection() {
         assert_eq!(world.prover.validate(ORACLE).await.is_accepted(), None);
     }
     assert_eq!(world.prover.validate(ORACLE).await.is_accepted(), Some(true));
-}
-
-#[tokio::test]
-async fn a_server_that_is_still_starting_is_waited_for() {
-    let faults = vec![Fault { times: Some(4), ..always(CallKind::Validate, error("starting")) }];
-    let world = World::with(faults).await;
-    assert_eq!(world.prover.validate_at_start(ORACLE).await.is_accepted(), Some(true));
-    assert_eq!(world.stats().calls["validate_config"], 5);
 }
 
 #[tokio::test]

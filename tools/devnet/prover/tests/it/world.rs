@@ -135,11 +135,7 @@ pub(crate) struct World {
 
 /// Limits that a busy machine does not meet by accident, and short pauses.
 pub(crate) fn limits() -> ProverLimits {
-    ProverLimits {
-        stall: Duration::from_secs(30),
-        start_pauses: [1, 2, 4, 8].map(Duration::from_millis).to_vec(),
-        ..ProverLimits::default()
-    }
+    ProverLimits { stall: Duration::from_secs(30), ..ProverLimits::default() }
 }
 
 /// Five failures, however quickly: the tests have no time to pass.
