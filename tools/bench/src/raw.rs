@@ -62,7 +62,9 @@ pub(crate) fn open_log(dir: &Path) -> Outcome<DB> {
     let mut options = Options::default();
     options.set_max_open_files(256);
     options.set_skip_stats_update_on_db_open(true);
-    Ok(DB::open_cf_for_read_only(&options, dir.join("db"), [RECORDS, STREAMS], false)?)
+    // All of them: RocksDB applies what stands in the log to families that nobody opened, too, and may crash over it.
+    let families = DB::list_cf(&options, dir.join("db"))?;
+    Ok(DB::open_cf_for_read_only(&options, dir.join("db"), families, false)?)
 }
 
 /// Walks all records of a log's database; answers their number and bytes.
