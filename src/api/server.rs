@@ -166,7 +166,6 @@ pub(crate) async fn serve_port(
     }));
     // A stranger may hold some of the few places for a moment, and no processor: passwords are checked one at a time.
     let limits = Limits { answer: ANSWER_MAX, request_bytes: 2 * REQUEST_BYTES_MAX, ..Limits::default() };
-    let router = prooflog_observe::one_request(router);
     tokio::spawn(prooflog_observe::serve(listener, router, limits, std::future::pending::<()>()));
     Ok(address)
 }

@@ -11,6 +11,6 @@ pub mod logs;
 pub mod metrics;
 
 pub use health::{ChainStatus, Health, LogStatus, Verdict};
-pub use http::{Limits, Look, Observers, Snapshot, count_request, look, one_request, router, serve};
+pub use http::{Limits, Look, Observers, Snapshot, count_request, look, router, serve};
 pub use logs::{LogControl, LogError, LogFormat, LogSettings, Secrets, init_logging, log_fact};
 pub use metrics::{About, CallFailure, EffectKind, InFlight, Metrics, Observation, Peer};

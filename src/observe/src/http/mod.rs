@@ -83,16 +83,15 @@ impl Default for Limits {
 
 /// The routes, without a listener.
 pub fn router(observers: Observers) -> Router {
-    let router = Router::new()
+    Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .layer(from_fn_with_state(observers.metrics.clone(), count_request))
-        .with_state(observers);
-    one_request(router)
+        .with_state(observers)
 }
 
-/// Serves `router` until `stop` is ready; answers under way are finished then.
+/// Serves `router` until `stop` is ready, one request per connection; answers under way are finished then.
 ///
 /// # Errors
 /// When the listener fails for good.
@@ -101,7 +100,7 @@ where
     S: Future<Output = ()> + Send + 'static,
 {
     let gate = gate::Gate::new(listener, limits);
-    axum::serve(gate, router).with_graceful_shutdown(stop).await
+    axum::serve(gate, router.layer(map_response(close))).with_graceful_shutdown(stop).await
 }
 
 /// Tells the metrics of a request, by the last word of its path, once its answer begins: a layer for any router.
@@ -110,11 +109,6 @@ pub async fn count_request(State(metrics): State<Metrics>, request: Request, nex
     let response = next.run(request).await;
     metrics.served(path.rsplit('/').next().unwrap_or_default(), since.elapsed());
     response
-}
-
-/// Has `router` answer one request per connection, as [`serve`] counts on.
-pub fn one_request(router: Router) -> Router {
-    router.layer(map_response(close))
 }
 
 /// One request per connection: what holds for the request holds for the connection.
