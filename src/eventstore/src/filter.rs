@@ -258,16 +258,11 @@ mod tests {
     fn an_expression_that_grows_when_it_is_compiled_is_refused_before_it_is() {
         // Each call of a group is replaced by the group, calls and all.
         let circle: String = (1..=60).map(|n| format!(r"(a\g<{}>?)", n % 60 + 1)).collect();
-        for calling in [
-            r"(a|b\g<1>\g<1>\g<1>)",
-            r"(?<n>a|b\g<n>\g<n>)",
-            r"(a(?1)?)",
-            r"a|b\g<0>",
-            r"(?P<x>a(?P>x)?)",
-            &circle,
-        ] {
+        for calling in
+            [r"(a|b\g<1>\g<1>\g<1>)", r"(?<n>a|b\g<n>\g<n>)", r"a|b\g<0>", r"(?P<x>a(?P>x)?)", &circle]
+        {
             let refused = parse(On::Stream, &asked(calling, &[])).unwrap_err();
-            assert!(format!("{refused:?}").contains("regular expression"), "{calling}: {refused:?}");
+            assert!(format!("{refused:?}").contains("calls its own groups"), "{calling}: {refused:?}");
         }
         // Many parts of their own have no more room than one.
         let parts: String = (b'a'..=b'z').map(|c| format!(r"(?={}\w{{30}})", char::from(c))).collect();
